@@ -1,0 +1,312 @@
+"""What the reader hands out: plain rows, one class a question. No SQL, no I/O, light to import.
+
+All times ms UTC. ``None`` is "not known" and must never be drawn as 0 or as fine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapters.model import ActionState, AlertState, Health, Mode, RunKind, Severity, State, Trigger
+
+Strip = tuple[tuple[State, int], ...]
+"""Last runs, oldest first: (state, height 0-7 of the duration against the usual)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRow:
+    """Who writes the store. ``alive`` is judged by the lock, not by the heartbeat."""
+
+    pid: int
+    host: str
+    version: str
+    protocol: int
+    started: int
+    heartbeat: int
+    stopped: int | None
+    config_path: str
+    config_hash: str
+    config_error: str | None
+    demo: bool
+    timezone: str
+    last_words: str | None
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    id: int
+    name: str
+    kind: str
+    url: str
+    environment: str
+    color: str
+    protected: bool
+    insecure: bool
+    offers: frozenset[str]
+    why_not: dict[str, str]
+    health: Health
+    since: int
+    last_ok: int | None
+    last_try: int | None
+    next_try: int | None
+    failures: int
+    detail: str | None
+    hint: str | None
+    until: int | None
+    version: str | None
+    identity: str | None
+    skew_ms: int | None
+    latency_ms: int | None
+    requests_min: int
+    bytes_min: int
+    budget_min: int
+    poll_ms: int
+    pipelines: int
+
+    def stale(self, now: int) -> bool:
+        """Older than three polls, or never seen: what it said is drawn stale."""
+        return self.last_ok is None or self.health != Health.FRESH or now - self.last_ok > 3 * max(self.poll_ms, 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class FloorRow:
+    """One pipeline as the Floor needs it: the current run, its history strip, what is usual, its alert."""
+
+    id: int
+    key: str
+    name: str
+    source_id: int
+    source: str
+    environment: str
+    layer: str | None
+    application: str | None
+    criticality: Severity
+    owner: str | None
+    mode: Mode
+    mode_since: int | None
+    trigger: Trigger
+    schedule: str | None
+    next_run: int | None
+    run_id: int | None
+    run_key: str | None
+    state: State | None
+    native: str | None
+    sub: str | None
+    kind: RunKind | None
+    attempt: int | None
+    business_date: str | None
+    at: int | None
+    queued: int | None
+    started: int | None
+    ended: int | None
+    active: int
+    last_ok: int | None
+    usual_ms: int | None
+    p90_ms: int | None
+    usual_n: int
+    strip: Strip
+    error: str | None
+    alert_id: str | None
+    alert_acked: bool
+    alert_since: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run in a list; ``id`` and ``at`` are what paging goes by."""
+
+    id: int
+    key: str
+    pipeline_id: int
+    pipeline_key: str
+    name: str
+    source_id: int
+    source: str
+    environment: str
+    state: State
+    native: str | None
+    sub: str | None
+    kind: RunKind
+    attempt: int
+    business_date: str | None
+    at: int
+    queued: int | None
+    started: int | None
+    ended: int | None
+    error: str | None
+    usual_ms: int | None
+    generated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetail:
+    row: RunRow
+    run: str
+    params: dict[str, Any] | None
+    url: str | None
+    rerun_of: str | None
+    note: str | None
+    exit_code: int | None
+    stopped_by: str | None
+    layer: str | None
+    owner: str | None
+    consumers: tuple[str, ...]
+    runbook: str | None
+    schedule: str | None
+    next_run: int | None
+    mode: Mode
+    steps: tuple[StepRow, ...] = ()
+    attempts: tuple[AttemptRow, ...] = ()
+    logs: tuple[LogRow, ...] = ()
+    older: str | None = None
+    newer: str | None = None
+    usual_steps: dict[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    key: str
+    step: str
+    map_index: int
+    attempt: int
+    state: State
+    native: str | None
+    sub: str | None
+    queued: int | None
+    started: int | None
+    ended: int | None
+    order: int
+    error: str | None
+    operator: str | None
+    exit_code: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    attempt: int
+    state: State
+    started: int | None
+    ended: int | None
+    sub: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """A log that lies in ``path`` (absolute). ``complete``: nothing will follow. ``note``: why it is empty or partial."""
+
+    step_key: str
+    step: str
+    map_index: int
+    attempt: int
+    path: str
+    size: int
+    complete: bool
+    note: str | None
+    updated: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    id: str
+    rule: str
+    key: str
+    severity: Severity
+    state: AlertState
+    title: str
+    body: str
+    opened: int
+    since: int
+    changed: int
+    resolved: int | None
+    acked_by: str | None
+    ack_until: int | None
+    ack_note: str | None
+    held_back: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertEventRow:
+    at: int
+    what: str
+    who: str | None
+    detail: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """One outbox row and its last attempt."""
+
+    id: str
+    alert_id: str
+    recipient: str
+    kind: str
+    state: int
+    attempts: int
+    created: int
+    sent: int | None
+    next_at: int
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRow:
+    id: str
+    verb: str
+    key: str
+    environment: str
+    state: ActionState
+    words: str
+    who: str
+    reason: str | None
+    created: int
+    changed: int
+    ended: int | None
+    result_key: str | None
+    events: tuple[tuple[int, ActionState, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ArmedRow:
+    environment: str
+    who: str
+    uid: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class GaugeRow:
+    """Latest value of a series and its short past (oldest first, newest last)."""
+
+    series: str
+    label: str | None
+    unit: str
+    value: float | None
+    t: int | None
+    max: float | None
+    past: tuple[float, ...]
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRow:
+    pid: int
+    ppid: int
+    name: str
+    user: str | None
+    cpu: float | None
+    rss: int | None
+    run_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Pipelines by state word for line 2 of every screen; alerts open and unacknowledged."""
+
+    by_state: dict[State, int]
+    paused: int
+    stale: int
+    total: int
+    alerts: int
+    unacked: int

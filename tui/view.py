@@ -1,0 +1,141 @@
+"""What a screen is: it reads the store, paints rows of (text, style name), and answers action ids.
+
+A View knows nothing of Textual, so ``watchfloor show`` prints the same rows that the terminal paints, and tests read
+them as text. The app gives it size, keys and time; it gives back lines and effects.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from engine.store.reader import Reader
+
+Span = tuple[str, str]
+"""Text and a style name: space-separated words, a palette token (``run-failed``, ``dim``, ``key``, ``text`` …), ``b`` for
+bold, ``rev`` for reverse, ``strike``, and ``on:TOKEN`` for the ground (``on:cursor-bg``). The empty style is plain text."""
+Line = Sequence[Span]
+
+
+@dataclass(slots=True)
+class Context:
+    """What every view may look at. ``now`` is the app's clock (ms UTC); ``ascii`` chooses the second glyph column."""
+
+    reader: Reader
+    now: Callable[[], int]
+    timezone: str = "UTC"
+    ascii: bool = False
+    mono: bool = False
+    read_only: bool = True
+    engine_alive: bool = True
+    engine_silent_since: int | None = None
+    extra: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+# --- effects: what a view asks the app to do -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Go to a screen (``floor runs run log sources help``), with an argument such as a run key."""
+
+    screen: str
+    arg: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Ask the engine; the app calls ``view.answer(tag, reply or error)`` when it comes."""
+
+    do: str
+    body: dict[str, Any]
+    tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Copy by OSC 52; the app says what happened with ``words``."""
+
+    text: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """One sentence in the footer for a few seconds. ``level``: ``info``, ``warn``, ``bad``."""
+
+    text: str
+    level: str = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Quit:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Something only the app can do: ``theme``, ``lofi``, ``start-engine``, ``arm``."""
+
+    what: str
+    arg: str | None = None
+
+
+Effect = Open | Back | Request | Copy | Say | Quit | App
+
+
+class View(ABC):
+    """One screen. ``load`` reads, ``paint`` draws, ``act`` answers a key's action id; none may wait for anything remote."""
+
+    name: ClassVar[str]
+    """Digit-screen name, also for ``watchfloor show NAME``."""
+    title: ClassVar[str]
+    contexts: ClassVar[tuple[str, ...]]
+    """Keymap contexts, nearest first (``("log", "global")``)."""
+    topics: ClassVar[frozenset[str]]
+    """Store topics that make ``load`` worth calling again."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    @abstractmethod
+    def load(self) -> None:
+        """Query the store. Called at first, whenever a topic of ours moved, and once a second if ``ticks``."""
+
+    @abstractmethod
+    def paint(self, width: int, height: int) -> list[Line]:
+        """Exactly ``height`` lines of exactly ``width`` cells, header and footer included."""
+
+    @abstractmethod
+    def act(self, action: str) -> Sequence[Effect]:
+        """Do what a key means here; unknown ids are ignored with ()."""
+
+    def type(self, text: str) -> Sequence[Effect] | None:
+        """Plain characters (and the ids ``edit.backspace``, ``edit.left`` …) while a field is open; None: no field is open."""
+        return None
+
+    def paste(self, text: str) -> Sequence[Effect]:
+        return ()
+
+    def answer(self, tag: str, reply: dict[str, Any] | None, error: dict[str, str] | None) -> Sequence[Effect]:
+        """A Request's answer, in the UI loop."""
+        return ()
+
+    def watch(self) -> dict[str, Any] | None:
+        """What the engine should look at closely while we are here (``{"run": key}``, ``{"log": step key, "attempt": n}``)."""
+        return None
+
+    def data(self) -> Any:
+        """JSON-able content for ``show --format json``; field names are the model's."""
+        return None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Flat rows for ``show --format csv``."""
+        return []
