@@ -1,0 +1,522 @@
+"""What the command line may call: each verb that reads configuration, touches the network or writes.
+
+Imports are lazy on purpose: ``tui.cli`` imports this module before the first frame. Every function returns an exit code
+and prints to the streams it is given; a person's mistake is one sentence and exit 2.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.request import (
+    EXIT_BAD_INPUT,
+    EXIT_NO_ENGINE,
+    EXIT_NOT_WELL,
+    EXIT_OK,
+    EXIT_REFUSED,
+    EXIT_UNKNOWN,
+    EXIT_UNREACHABLE,
+    RequestError,
+)
+
+if TYPE_CHECKING:
+    from engine.config.model import Config
+    from engine.config.paths import Places
+
+
+def fail(message: str, code: int = EXIT_BAD_INPUT) -> int:
+    print(message, file=sys.stderr)
+    return code
+
+
+def where(args: Namespace) -> Places:
+    """Places of this invocation, with ``[store] path`` followed where the configuration can be read."""
+    from engine.config.paths import places
+
+    found = places(args.config, system=args.system, demo=getattr(args, "demo", False))
+    try:
+        text = found.config.read_bytes()
+    except OSError:
+        return found
+    if b"[store]" in text:
+        import tomllib
+
+        try:
+            path = tomllib.loads(text.decode()).get("store", {}).get("path")
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError):
+            path = None
+        if isinstance(path, str):
+            return found.with_store(found.config_folder / path)
+    return found
+
+
+def read_config(args: Namespace) -> Config:
+    """The configuration, or ConfigError with each problem on its line."""
+    from engine.config.load import load
+
+    return load(where(args).config)
+
+
+# --- engine ---------------------------------------------------------------------------------------------------------
+
+
+def engine(args: Namespace) -> int:
+    """``engine run|stop|status|reload``."""
+    match args.what:
+        case "run":
+            from engine.main import main
+
+            argv = ["--config", str(args.config)] if args.config else []
+            for flag in ("system", "demo", "standby", "read_only"):
+                if getattr(args, flag, False):
+                    argv.append("--" + flag.replace("_", "-"))
+            return main(argv)
+        case "stop":
+            return engine_stop(args)
+        case "reload":
+            return _simple(args, "reload", "the engine took the configuration")
+        case _:
+            return engine_status(args)
+
+
+def engine_status(args: Namespace) -> int:
+    from engine.ask import Ask, NoEngine
+
+    place = where(args)
+    try:
+        with Ask(place.socket) as ask:
+            status = ask("status")
+    except NoEngine as error:
+        return fail(f"{error} (store {place.store})", EXIT_NO_ENGINE)
+    if args.format == "json":
+        print_json("engine", status)
+        return EXIT_OK
+    print(f"engine {status['pid']} version {status['version']} · store {status['store']}")
+    print(f"configuration {status['config']} {str(status['config_hash'])[:12]}")
+    if status.get("config_error"):
+        print(f"the file was changed and is not taken: {status['config_error']}")
+    for name, health in sorted(status["sources"].items()):
+        print(f"  {name:<24} {health.replace('_', ' ')}")
+    return EXIT_OK
+
+
+def engine_stop(args: Namespace, patience_s: float = 10.0) -> int:
+    """Ask it to stop and wait until its lock is free."""
+    from engine.ask import Ask, NoEngine
+    from engine.leader import Leader
+
+    place = where(args)
+    try:
+        with Ask(place.socket) as ask:
+            pid = ask("stop")["pid"]
+    except NoEngine as error:
+        return fail(str(error), EXIT_NO_ENGINE)
+    except RequestError as error:
+        return fail(error.message, error.exit_code)
+    end = time.monotonic() + patience_s
+    while time.monotonic() < end:
+        leader = Leader(place.lock)
+        if leader.try_lock(0.0):
+            leader.close()
+            print(f"engine {pid} stopped; nobody watches now, no alert goes out")
+            return EXIT_OK
+        time.sleep(0.05)
+    return fail(f"engine {pid} was asked to stop and has not ended after {patience_s:.0f}s", EXIT_UNKNOWN)
+
+
+def _simple(args: Namespace, do: str, words: str, **body: Any) -> int:
+    from engine.ask import Ask, NoEngine
+
+    try:
+        with Ask(where(args).socket) as ask:
+            ask(do, **body)
+    except NoEngine as error:
+        return fail(str(error), EXIT_NO_ENGINE)
+    except RequestError as error:
+        return fail(f"{error.message}{'; ' + error.hint if error.hint else ''}", error.exit_code)
+    print(words)
+    return EXIT_OK
+
+
+# --- acting -----------------------------------------------------------------------------------------------------------
+
+
+def _asked(args: Namespace) -> dict[str, Any]:
+    params: dict[str, str] = {}
+    for pair in args.param or []:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise RequestError("bad_request", f"--param {pair!r}: expected NAME=VALUE", "")
+        params[name] = value
+    body: dict[str, Any] = {"verb": args.verb, "key": args.key, "params": params}
+    if args.date:
+        body["business_date"] = args.date
+    return body
+
+
+def plan(args: Namespace) -> int:
+    """Print what an action would do; nothing is sent."""
+    from engine.actions.render import plan_text
+    from engine.ask import Ask, NoEngine
+
+    try:
+        with Ask(where(args).socket) as ask:
+            reply = ask("plan", **_asked(args))
+    except NoEngine as error:
+        return fail(str(error), EXIT_NO_ENGINE)
+    except RequestError as error:
+        return fail(f"{error.message}{'; ' + error.hint if error.hint else ''}", error.exit_code)
+    if args.format == "json":
+        print_json("plan", reply)
+    else:
+        print(plan_text(reply, 100))
+    return EXIT_REFUSED if reply.get("blocked") else EXIT_OK
+
+
+def act(args: Namespace) -> int:
+    """Plan, confirm and do; wait for the proof. Exit 0 only when the world shows the effect."""
+    from engine.actions.render import plan_text
+    from engine.ask import Ask, NoEngine
+
+    try:
+        with Ask(where(args).socket) as ask:
+            if args.arm:
+                asked_plan = ask("plan", **_asked(args))
+                ask("arm", environment=asked_plan["environment"])
+            reply = ask("plan", **_asked(args))
+            if reply.get("blocked"):
+                print(plan_text(reply, 100))
+                return fail(f"refused: {reply['blocked']}", EXIT_REFUSED)
+            needs = reply["needs"]
+            if not _confirmed(args, reply, needs):
+                print(plan_text(reply, 100))
+                return fail(_how_to_confirm(args, reply, needs), EXIT_REFUSED)
+            done = ask(
+                "act", plan=reply["plan"], nonce=reply["nonce"], hash=reply["hash"], reason=args.reason or "", typed=args.confirm or ""
+            )
+    except NoEngine as error:
+        return fail(str(error), EXIT_NO_ENGINE)
+    except RequestError as error:
+        return fail(f"{error.message}{'; ' + error.hint if error.hint else ''}", error.exit_code)
+    return _follow(args, str(done["action"]))
+
+
+def _confirmed(args: Namespace, reply: dict[str, Any], needs: dict[str, Any]) -> bool:
+    if needs.get("typed"):
+        return args.confirm == needs["typed"] and bool(args.reason or not needs.get("reason"))
+    if needs.get("reason") and not args.reason:
+        return False
+    if args.yes or args.confirm == reply["name"]:
+        return True
+    if needs.get("key") == "enter":
+        return not sys.stdin.isatty() or _ask_enter()
+    if sys.stdin.isatty():
+        from engine.actions.render import plan_text
+
+        print(plan_text(reply, 100))
+        return input("Type y and Enter to do it: ").strip() == "y"
+    return False
+
+
+def _ask_enter() -> bool:
+    try:
+        return input("Enter to do it, Ctrl+C to leave it: ") == ""
+    except EOFError:
+        return False
+
+
+def _how_to_confirm(args: Namespace, reply: dict[str, Any], needs: dict[str, Any]) -> str:
+    parts: list[str] = []
+    if needs.get("reason"):
+        parts.append('--reason "why, ten characters or more"')
+    parts.append(f"--confirm {needs['typed']}" if needs.get("typed") else "--yes")
+    return f"nothing was done: to {reply['verb']} {reply['name']} add {' '.join(parts)}"
+
+
+def _follow(args: Namespace, action: str) -> int:
+    """Words of the action as they come, until it ends."""
+    from adapters.model import ActionState
+    from engine.store.reader import Reader
+
+    reader = Reader(where(args).store)
+    said = 0
+    try:
+        while True:
+            row = reader.action(action)
+            if row is None:
+                return fail("the action is not in the store", EXIT_UNKNOWN)
+            for _, state, words in row.events[said:]:
+                if args.format != "json":
+                    print(f"{state.name.lower().replace('_', ' ')}: {words}", flush=True)
+            said = len(row.events)
+            if not row.state.in_flight or (row.state is ActionState.UNKNOWN and row.ended is not None):
+                break
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        return fail("the engine goes on with it; see: watchfloor show actions", EXIT_UNKNOWN)
+    finally:
+        reader.close()
+    if args.format == "json":
+        data = {"id": row.id, "state": row.state.name, "words": row.words, "verb": row.verb, "key": row.key, "result": row.result_key}
+        print_json("action", data)
+    if row.state in (ActionState.DONE, ActionState.RECONCILED_DONE):
+        return EXIT_OK
+    if row.state in (ActionState.REFUSED, ActionState.FAILED_NOT_EXECUTED, ActionState.RECONCILED_NOT_DONE):
+        return EXIT_REFUSED if row.state is ActionState.REFUSED else EXIT_UNREACHABLE
+    return EXIT_UNKNOWN
+
+
+# --- people's words ---------------------------------------------------------------------------------------------------
+
+
+def ack(args: Namespace) -> int:
+    return _simple(args, "ack", f"acknowledged {args.alert}", alert=args.alert, note=args.note or "", **_until(args))
+
+
+def silence(args: Namespace) -> int:
+    return _simple(args, "silence", f"silenced {args.match}", match=args.match, reason=args.reason or "", **_until(args))
+
+
+def note(args: Namespace) -> int:
+    return _simple(args, "note", "noted", key=args.key, text=" ".join(args.text))
+
+
+def _until(args: Namespace) -> dict[str, Any]:
+    if not args.until:
+        return {}
+    from engine.config.fields import duration_ms
+
+    return {"until": int(time.time() * 1000) + duration_ms(args.until)}
+
+
+def alerts(args: Namespace) -> int:
+    from engine.store.reader import Reader
+
+    reader = Reader(where(args).store)
+    try:
+        rows = reader.alerts(open_only=not args.all)
+    finally:
+        reader.close()
+    if args.format == "json":
+        print_json("alerts", [row_dict(row) for row in rows])
+        return EXIT_OK
+    if not rows:
+        print("no open alert")
+    for row in rows:
+        held = f" ({row.held_back})" if row.held_back else ""
+        print(f"{row.id[-4:]}  {row.severity.name.lower():<8} {row.state.name.lower():<8} {row.title}{held}")
+    return EXIT_NOT_WELL if args.fail and rows else EXIT_OK
+
+
+def notify(args: Namespace) -> int:
+    """Send a test through the whole path and say what each recipient's service answered."""
+    from engine.notify.test import send_test
+
+    return send_test(read_config(args), where(args), args.to)
+
+
+def audit(args: Namespace) -> int:
+    from engine.actions.audit import export, verify_file
+
+    place = where(args)
+    if args.what == "export":
+        return export(place.store, args.format, sys.stdout)
+    broken = verify_file(place.store)
+    if broken:
+        return fail(f"the chain breaks at {broken}", EXIT_NOT_WELL)
+    print("every record is where it was and as it was")
+    return EXIT_OK
+
+
+def logs(args: Namespace) -> int:
+    """A step's log as bytes on stdout, control characters made harmless on a terminal."""
+    from engine.store.reader import Reader
+
+    reader = Reader(where(args).store)
+    try:
+        return _logs(args, reader)
+    except KeyboardInterrupt:
+        return EXIT_OK
+    finally:
+        reader.close()
+
+
+def _logs(args: Namespace, reader: Any) -> int:
+    from adapters.model import parse_key
+
+    try:
+        key = parse_key(args.key)
+    except ValueError as error:
+        return fail(str(error))
+    detail = reader.run(key.run_key) if key.run_key else None
+    if detail is None:
+        return fail(f"no run {args.key!r} is known; expected source:pipeline/run or source:pipeline/run#step")
+    found = [row for row in detail.logs if key.step is None or (row.step == key.step and row.map_index == key.map_index)]
+    if not found:
+        return fail(f"no log of {args.key} has been fetched; open it once in the terminal, or wait for the engine", EXIT_UNREACHABLE)
+    row = found[-1]
+    tty = sys.stdout.isatty()
+    position = 0
+    while True:
+        with Path(row.path).open("rb") as file:
+            file.seek(position)
+            while chunk := file.read(1 << 16):
+                position += len(chunk)
+                sys.stdout.buffer.write(harmless(chunk) if tty else chunk)
+        sys.stdout.flush()
+        if not args.follow:
+            return EXIT_OK
+        detail = reader.run(key.run_key)
+        now = [r for r in detail.logs if r.step_key == row.step_key and r.attempt == row.attempt] if detail else []
+        if now and now[0].complete and Path(row.path).stat().st_size <= position:
+            return EXIT_OK
+        time.sleep(0.5)
+
+
+def harmless(data: bytes) -> bytes:
+    """Without control characters but newline and tab: escape codes of a log must not reach a terminal."""
+    return bytes(b for b in data if b >= 32 or b in (9, 10)).replace(b"\x7f", b"")
+
+
+# --- set-up -------------------------------------------------------------------------------------------------------------
+
+
+def init(args: Namespace) -> int:
+    from engine.config.starter import discover, starter
+
+    place = where(args)
+    if place.config.exists():
+        return fail(f"{place.config} exists already and is left as it is; edit it, then: watchfloor check")
+    found = discover()
+    text = starter(found)
+    place.config.parent.mkdir(parents=True, exist_ok=True)
+    place.config.write_text(text)
+    for item in found:
+        print(f"found: {item.words}")
+    print(f"wrote {place.config}; next: watchfloor check, then watchfloor")
+    return EXIT_OK
+
+
+def check(args: Namespace) -> int:
+    from engine.config.load import load
+
+    config = load(where(args).config, secrets=True)
+    for warning in config.warnings:
+        print(f"warning: {warning}")
+    print(f"{config.path}: {len(config.sources)} sources, {len(config.jobs)} jobs, {len(config.contacts)} contacts: fine")
+    return EXIT_OK
+
+
+def doctor(args: Namespace) -> int:
+    import asyncio
+
+    from adapters.base import Probe
+    from adapters.errors import AdapterError
+    from engine.adapters_in import NoAdapter, make_adapter
+    from engine.config.doctor import doctor_report
+
+    config, place = read_config(args), where(args)
+    place.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    async def ask() -> dict[str, Probe | str]:
+        answers: dict[str, Probe | str] = {}
+        for source in config.sources:
+            try:
+                adapter = make_adapter(source, config, place)
+            except (NoAdapter, ValueError, OSError) as error:
+                answers[source.name] = str(error)
+                continue
+            try:
+                answers[source.name] = await asyncio.wait_for(adapter.probe(), 30)
+            except TimeoutError:
+                answers[source.name] = "no answer within 30 seconds"
+            except AdapterError as error:
+                answers[source.name] = f"{error.what}{'; ' + error.hint if error.hint else ''}"
+            finally:
+                await adapter.close()
+        return answers
+
+    probes = asyncio.run(ask())
+    lines = doctor_report(config, place, probes)
+    if args.format == "json":
+        print_json("doctor", [row_dict(line) for line in lines])
+    else:
+        for line in lines:
+            print(line)
+    return EXIT_UNREACHABLE if any(isinstance(p, str) for p in probes.values()) else EXIT_OK
+
+
+def schema(args: Namespace) -> int:
+    from engine.config.schema import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+    return EXIT_OK
+
+
+def locate(args: Namespace) -> int:
+    place = where(args)
+    found = {
+        "configuration": place.config, "store": place.store, "socket": place.socket, "lock": place.lock, "state": place.state,
+        "runs": place.runs, "logs": place.logs, "audit": place.audit,
+    }  # fmt: skip
+    if args.format == "json":
+        print_json("places", {k: str(v) for k, v in found.items()})
+    else:
+        for name, path in found.items():
+            print(f"{name:<14} {path}{'' if Path(path).exists() else '  (not there yet)'}")
+    return EXIT_OK
+
+
+# --- words out ------------------------------------------------------------------------------------------------------------
+
+
+def row_dict(row: Any) -> dict[str, Any]:
+    """A row as JSON: enums by name, sets sorted."""
+    from dataclasses import fields, is_dataclass
+    from enum import Enum
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Enum):
+            return value.name.lower()
+        if is_dataclass(value) and not isinstance(value, type):
+            return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+        if isinstance(value, (list, tuple)):
+            return [plain(v) for v in value]
+        if isinstance(value, (set, frozenset)):
+            return sorted(plain(v) for v in value)
+        if isinstance(value, dict):
+            return {str(k): plain(v) for k, v in value.items()}
+        return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+    return plain(row)
+
+
+def print_json(name: str, data: Any) -> None:
+    """``{schema, generated_at, data}``: the one shape of every JSON answer."""
+    print(json.dumps({"schema": f"watchfloor/{name}/1", "generated_at": int(time.time() * 1000), "data": data}, ensure_ascii=False))
+
+
+def refuse_foreign_packages() -> str | None:
+    """Generic package names can be taken by others; one sentence if ``adapters`` or ``engine`` are not ours."""
+    import importlib.util
+
+    here = Path(__file__).resolve().parent.parent
+    for name in ("adapters", "engine"):
+        spec = importlib.util.find_spec(name)
+        origin = Path(spec.origin).resolve() if spec and spec.origin else None
+        if origin is None or here not in origin.parents:
+            return (
+                f"the Python package {name!r} here belongs to something else ({origin}); "
+                "install watchfloor into an environment of its own (venv, pipx or uv tool)"
+            )
+    return None
+
+
+def umask(args: Namespace) -> None:
+    os.umask(0o027 if args.system else 0o077)

@@ -1,0 +1,413 @@
+"""The engine: one process, the only writer. Wires the rooms and keeps them alive.
+
+Started by ``python -P -m engine.main`` (a terminal, a service manager, a person); no Textual in here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import Any, TextIO
+
+from engine.actions import Actions
+from engine.adapters_in import NoAdapter, make_adapter
+from engine.alerts import Alerts
+from engine.clock import Clock
+from engine.config.load import ConfigError, load
+from engine.config.model import Config, Source
+from engine.config.paths import Places, places
+from engine.context import Context
+from engine.leader import Leader
+from engine.notify import Notifier
+from engine.peer import Peer
+from engine.poll.source import Poller
+from engine.request import DO, EXIT_BAD_INPUT, EXIT_NO_ENGINE, EXIT_OK, PROTOCOL, SCHEMA, RequestError
+from engine.samples import Sampler
+from engine.server import Client, Server
+from engine.store import retention
+from engine.store import sources as store_sources
+from engine.store.writer import Store, StoreError
+from engine.version import VERSION
+
+WATCH_LIFE_S = 5.0
+IDLE_LIFE_S = 600.0
+DEMO_LIFE_S = 60.0
+HOUSEKEEPING_EVERY_S = 600
+
+
+class Engine:
+    """``await run()`` until asked to stop. ``asked`` says why it ended."""
+
+    def __init__(
+        self, where: Places, config: Config, *, clock: Clock | None = None, demo: bool = False, read_only: bool = False,
+        stay: bool = True, out: TextIO | None = None, system: bool = False,
+    ) -> None:  # fmt: skip
+        self.places = where
+        self.clock = clock or Clock()
+        self.demo = demo
+        self.stay = stay
+        self.system = system
+        self._out = out or sys.stderr
+        self.store = Store.open(where.store, self.clock)
+        self.ctx = Context(
+            clock=self.clock, store=self.store, config=config, places=where, adapters={}, source_ids={},
+            poll_soon=self.poll_soon, log=self.log, read_only=read_only, demo=demo,
+        )  # fmt: skip
+        self.alerts = Alerts(self.ctx)
+        self.notifier = Notifier(self.ctx)
+        self.actions = Actions(self.ctx)
+        self.pollers: dict[str, Poller] = {}
+        self.server = Server(where.socket, self.handle, mode=0o660 if system else 0o600, log=self.log)
+        self.sampler = Sampler(self.ctx, lambda: any("processes" in w for w in self.watches()))
+        self.asked = ""
+        self._stopping = asyncio.Event()
+        self._config_error: str | None = None
+        self._config_stamp = stamp(config)
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    def log(self, line: str) -> None:
+        """One line to the engine's own log, without control characters."""
+        clean = "".join(c if c.isprintable() else " " for c in line)[:2000]
+        print(f"{self.clock.now() // 1000} {clean}", file=self._out, flush=True)
+
+    async def run(self) -> None:
+        ctx, config = self.ctx, self.ctx.config
+        with self.store.transaction() as tx:
+            store_sources.engine_started(
+                tx, pid=os.getpid(), host=socket.gethostname(), version=VERSION, protocol=PROTOCOL,
+                config_path=str(config.path), config_hash=config.hash, demo=self.demo, timezone=config.timezone,
+            )  # fmt: skip
+        self._wire(config)
+        await self.server.start()
+        await self.actions.resume()
+        for poller in self.pollers.values():
+            poller.start()
+        tasks = [
+            asyncio.create_task(self.notifier.run(), name="notify"),
+            asyncio.create_task(self._beat(), name="beat"),
+            asyncio.create_task(self._tick_local(), name="local"),
+            asyncio.create_task(self._housekeeping(), name="housekeeping"),
+        ]
+        stop = asyncio.create_task(self._stopping.wait(), name="stop")
+        try:
+            done, _ = await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                if task is not stop and (error := task.exception()) is not None:
+                    self.asked = f"{task.get_name()} died: {type(error).__name__}: {error}"
+                    self.log("".join(traceback.format_exception(error)))
+        finally:
+            await self._shut(tasks)
+        ctx.log(f"engine {os.getpid()} ends: {self.asked or 'asked to stop'}")
+
+    async def _shut(self, tasks: list[asyncio.Task[None]]) -> None:
+        """In order: no more questions, no more ticks, jobs of a demo end, the row says so, the socket goes, the store closes."""
+        await self.server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.actions.close()
+        for name, poller in self.pollers.items():
+            stop_all = getattr(poller.adapter, "stop_all", None)
+            if self.demo and callable(stop_all):
+                try:
+                    await stop_all()  # pyright: ignore[reportGeneralTypeIssues]
+                except Exception as error:
+                    self.log(f"{name}: stopping its jobs: {error}")
+            await poller.close()
+        with self.store.transaction() as tx:
+            store_sources.engine_stopped(tx, self.asked or "asked to stop")
+        self.store.close()
+
+    def stop(self, why: str) -> None:
+        self.asked = self.asked or why
+        self._stopping.set()
+
+    def _wire(self, config: Config) -> None:
+        """Sources of the configuration: rows, adapters, pollers. A source whose adapter is missing stands there, and says so."""
+        records = [record(config, source, order) for order, source in enumerate(config.sources)]
+        with self.store.transaction() as tx:
+            self.ctx.source_ids = store_sources.sync_sources(tx, records)
+        for source in config.sources:
+            if source.name in self.pollers:
+                continue
+            try:
+                adapter = make_adapter(source, config, self.places)
+            except (NoAdapter, ValueError, OSError) as error:
+                self._cannot(source, str(error))
+                continue
+            self.ctx.adapters[source.name] = adapter
+            self.pollers[source.name] = Poller(
+                self.ctx, source, adapter, self.ctx.source_ids[source.name], self.alerts, self.notifier.wake, self.watches
+            )
+
+    def _cannot(self, source: Source, why: str) -> None:
+        now = self.clock.now()
+        with self.store.transaction() as tx:
+            store_sources.put_health(
+                tx, self.ctx.source_ids[source.name], health=6, since=now, last_try=now, failures=1, detail=why, hint="",
+                poll_ms=source.poll_ms,
+            )  # fmt: skip
+
+    # --- heartbeats -----------------------------------------------------------------------------------------------
+
+    async def _beat(self) -> None:
+        """Once a second, one after the other: heartbeat and freshness, this host, alerts' timers, changed configuration, lifetime."""
+        turn = 0
+        while True:
+            began = self.clock.monotonic()
+            with self.store.transaction() as tx:
+                store_sources.engine_beat(tx)
+                for poller in self.pollers.values():
+                    store_sources.put_health(tx, poller.source_id, **poller.health_fields())
+                self.alerts.tick(tx)
+            self.notifier.wake()
+            self.sampler.tick()
+            if turn % 2 == 1 and stamp(self.ctx.config) != self._config_stamp:
+                await self.reload()
+            self._maybe_leave()
+            turn += 1
+            await self.clock.sleep(max(0.05, 1.0 - (self.clock.monotonic() - began)))
+
+    async def _tick_local(self) -> None:
+        """Local jobs become due here."""
+        while True:
+            for name, adapter in list(self.ctx.adapters.items()):
+                try:
+                    await adapter.tick(self.clock.now())
+                except Exception as error:
+                    self.log(f"{name}: tick: {type(error).__name__}: {error}")
+            await self.clock.sleep(1.0)
+
+    async def _housekeeping(self) -> None:
+        while True:
+            await self.clock.sleep(60)
+            with self.store.transaction() as tx:
+                retention.sweep(tx, self.ctx.config.store.retain_runs_ms)
+            await self.clock.sleep(HOUSEKEEPING_EVERY_S)
+
+    def _maybe_leave(self) -> None:
+        if self.stay or self.server.clients:
+            return
+        alone = asyncio.get_running_loop().time() - self.server.last_client
+        if self.demo:
+            if alone > DEMO_LIFE_S:
+                self.stop("the demo's last terminal closed")
+            return
+        if alone > IDLE_LIFE_S and not self._needed():
+            self.stop("nobody came for 10 minutes and nothing is owed")
+
+    def _needed(self) -> bool:
+        config = self.ctx.config
+        return bool(
+            any(job.schedule for job in config.jobs) or config.routes or self.actions.busy or self.alerts.open_count or self.notifier.busy
+        )
+
+    # --- requests -------------------------------------------------------------------------------------------------
+
+    def watches(self) -> list[dict[str, Any]]:
+        now = self.clock.monotonic()
+        return [client.watch for client in self.server.clients if client.watch and client.watch_until > now]
+
+    def poll_soon(self, name: str) -> None:
+        poller = self.pollers.get(name)
+        if poller is not None:
+            poller.poke()
+
+    async def handle(self, message: dict[str, Any], peer: Peer, client: Client) -> dict[str, Any]:
+        """One request. Who asks is ``peer``, from the kernel; the message may only claim an SSH origin."""
+        do = message.get("do")
+        if do not in DO:
+            raise RequestError("bad_request", f"{do!r} is not a request this engine knows", "is the other side newer?")
+        match do:
+            case "hello":
+                client.peer = peer.claiming(str(message.get("origin") or "") or None)
+                return {
+                    "protocol": PROTOCOL, "schema": SCHEMA, "version": VERSION, "pid": os.getpid(), "store": str(self.places.store),
+                    "config": str(self.ctx.config.path), "config_hash": self.ctx.config.hash, "demo": self.demo,
+                    "read_only": self.ctx.read_only,
+                }  # fmt: skip
+            case "watch":
+                client.watch = {k: message[k] for k in ("run", "log", "attempt", "processes") if message.get(k) is not None}
+                client.watch_until = self.clock.monotonic() + WATCH_LIFE_S
+                return {}
+            case "poll":
+                return self._poll_request(message)
+            case "status":
+                return self.status()
+            case "plan":
+                return await self.actions.plan(message, client.peer)
+            case "act":
+                return await self.actions.act(message, client.peer)
+            case "cancel":
+                return await self.actions.cancel(message, client.peer)
+            case "arm":
+                return await self.actions.arm(message, client.peer)
+            case "disarm":
+                return await self.actions.disarm(message, client.peer)
+            case "ack":
+                return await self.alerts.ack(message, client.peer)
+            case "silence":
+                return await self.alerts.silence(message, client.peer)
+            case "note":
+                return self._note(message, client.peer)
+            case "reload":
+                self._allow_own(client.peer, "reload the configuration")
+                await self.reload()
+                if self._config_error:
+                    raise RequestError("bad_config", self._config_error, "the old configuration keeps running")
+                return {"config_hash": self.ctx.config.hash}
+            case "stop":
+                self._allow_own(client.peer, "stop the engine")
+                self.stop(f"stopped by {client.peer.login}")
+                return {"pid": os.getpid()}
+            case _:
+                raise RequestError("bad_request", f"{do!r} comes with a later version", "")
+
+    def _allow_own(self, peer: Peer, what: str) -> None:
+        if peer.uid not in (0, os.getuid()):
+            raise RequestError("refused", f"only the engine's own user may {what}", "")
+
+    def _poll_request(self, message: dict[str, Any]) -> dict[str, Any]:
+        name = message.get("source")
+        if name is not None and name not in self.pollers:
+            raise RequestError("not_found", f"no source {name!r}", "known: " + ", ".join(sorted(self.pollers)))
+        for known, poller in self.pollers.items():
+            if name in (None, known):
+                poller.poke()
+        return {}
+
+    def _note(self, message: dict[str, Any], peer: Peer) -> dict[str, Any]:
+        text, key = str(message.get("text") or "").strip(), str(message.get("key") or "")
+        if not text or not key:
+            raise RequestError("bad_request", "a note needs a key and a text", "")
+        with self.store.transaction() as tx:
+            store_sources.put_note(tx, key, peer.login, text)
+        return {}
+
+    def status(self) -> dict[str, Any]:
+        return {
+            "pid": os.getpid(), "version": VERSION, "store": str(self.places.store), "config": str(self.ctx.config.path),
+            "config_hash": self.ctx.config.hash, "config_error": self._config_error, "clients": len(self.server.clients),
+            "sources": {name: p.standing.health.name.lower() for name, p in self.pollers.items()},
+            "wal_bytes": self.store.wal_bytes(), "busy": self.actions.busy or self.notifier.busy, "demo": self.demo,
+        }  # fmt: skip
+
+    # --- configuration ----------------------------------------------------------------------------------------------
+
+    async def reload(self) -> None:
+        """Take the new configuration whole, or keep the old one and show why."""
+        old = self.ctx.config
+        self._config_stamp = stamp(old)
+        try:
+            new = load(old.path)
+        except ConfigError as error:
+            self._config_error = str(error).splitlines()[0]
+            self.log(f"configuration not taken: {error}")
+        else:
+            self._config_error = None
+            if new.hash != old.hash:
+                await self._take(old, new)
+            self._config_stamp = stamp(new)
+        with self.store.transaction() as tx:
+            store_sources.engine_config(tx, self.ctx.config.hash, self._config_error)
+
+    async def _take(self, old: Config, new: Config) -> None:
+        before = {s.name: s for s in old.sources}
+        after = {s.name: s for s in new.sources}
+        for name in list(self.pollers):
+            same = after.get(name) == before.get(name) and (name != "local" or old.jobs == new.jobs)
+            if not same:
+                await self.pollers.pop(name).close()
+                self.ctx.adapters.pop(name, None)
+        kept = set(self.pollers)
+        self.ctx.config = new
+        self._wire(new)
+        for name, poller in self.pollers.items():
+            if name not in kept:
+                poller.start()
+            else:
+                poller.poke()
+        self.log(f"configuration {new.hash[:12]} taken")
+
+
+def stamp(config: Config) -> tuple[tuple[str, int, int], ...]:
+    """What changes when a configuration file changes: its path, time and size, and those of watchfloor.d."""
+    files = [config.path, *sorted((config.folder / "watchfloor.d").glob("*.toml"))]
+    found: list[tuple[str, int, int]] = []
+    for file in files:
+        try:
+            info = file.stat()
+        except OSError:
+            found.append((str(file), 0, 0))
+        else:
+            found.append((str(file), info.st_mtime_ns, info.st_size))
+    return tuple(found)
+
+
+def record(config: Config, source: Source, order: int) -> store_sources.SourceRecord:
+    color = next((e.color for e in config.environments if e.name == source.environment), "")
+    return store_sources.SourceRecord(
+        name=source.name, kind=source.kind, url=source.url, environment=source.environment, color=color or "",
+        protected=source.protected, insecure=not source.tls_verify, timezone=source.timezone, ord=order,
+    )  # fmt: skip
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry of the engine process; returns an exit code, with one sentence on stderr where it is not 0."""
+    parser = argparse.ArgumentParser(prog="watchfloor engine run")
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--system", action="store_true")
+    parser.add_argument("--demo", action="store_true")
+    parser.add_argument("--auto", action="store_true", help="started by a terminal: leaves when nobody needs it")
+    parser.add_argument("--standby", action="store_true", help="wait for the running engine to end instead of leaving at once")
+    parser.add_argument("--read-only", action="store_true")
+    args = parser.parse_args(argv)
+    where = places(args.config, system=args.system, demo=args.demo)
+    os.umask(0o027 if args.system else 0o077)
+    try:
+        config = load(where.config)
+        if config.store.path is not None:
+            where = where.with_store(config.folder / config.store.path)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return EXIT_BAD_INPUT
+    leader = Leader(where.lock)
+    while not leader.try_lock():
+        if not args.standby:
+            print(f"another engine (pid {leader.holder()}) watches {where.store}; see: watchfloor engine status", file=sys.stderr)
+            return EXIT_NO_ENGINE
+    try:
+        return asyncio.run(_run(where, config, args))
+    except StoreError as error:
+        print(error, file=sys.stderr)
+        return EXIT_BAD_INPUT
+    finally:
+        leader.close()
+
+
+async def _run(where: Places, config: Config, args: argparse.Namespace) -> int:
+    engine = Engine(where, config, demo=args.demo, read_only=args.read_only, stay=not args.auto and not args.demo, system=args.system)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, engine.stop, signal.Signals(number).name)
+    tasks: set[asyncio.Task[None]] = set()
+
+    def hangup() -> None:
+        task = loop.create_task(engine.reload())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, hangup)
+    await engine.run()
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,400 @@
+"""One source, polled: probe, listing, changes, steps of what failed, and a close look at what somebody watches.
+
+A failed poll changes no state. Every answer belongs to the question it was asked for: one question of a source is under
+way at a time, and a poller that was replaced by a reload writes nothing any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from adapters.base import Adapter, Page
+from adapters.errors import AdapterError, NotFound, RateLimited, Unsupported
+from adapters.model import Health, Run, State, StepRun, parse_key
+from engine.alerts import Alerts
+from engine.config.model import Source
+from engine.context import Context
+from engine.poll import logs
+from engine.poll.pace import Budget, Pace
+from engine.poll.words import judge
+from engine.store import actions as store_actions
+from engine.store import runs as store_runs
+from engine.store import sources as store_sources
+from engine.store import steps as store_steps
+from engine.store.runs import RunChange
+
+PAGES_PER_POLL = 200
+FAILED_LOOKS_PER_POLL = 5
+WATCH_EVERY_S = 1.0
+
+
+@dataclass(slots=True)
+class Standing:
+    """What is known of a source, in memory; written once a second by the engine's beat."""
+
+    health: Health = Health.NEVER
+    since: int = 0
+    last_ok: int | None = None
+    last_try: int | None = None
+    next_try: int | None = None
+    failures: int = 0
+    detail: str | None = None
+    hint: str | None = None
+    until: int | None = None
+    version: str | None = None
+    identity: str | None = None
+    skew_ms: int | None = None
+    latency_ms: int | None = None
+    cursor: str | None = None
+
+
+class Poller:
+    """``start`` it, ``poke`` it for a poll now, ``close`` it."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        source: Source,
+        adapter: Adapter,
+        source_id: int,
+        alerts: Alerts,
+        told: Callable[[], None],
+        watches: Callable[[], Sequence[dict[str, Any]]],
+    ) -> None:
+        self.ctx = ctx
+        self.source = source
+        self.adapter = adapter
+        self.source_id = source_id
+        self.standing = Standing(since=ctx.clock.now())
+        self.pace = Pace(max(source.poll_ms / 1000, adapter.min_poll_s))
+        self.budget = Budget(source.requests_per_min)
+        self._alerts = alerts
+        self._told = told
+        self._watches = watches
+        self._poked = asyncio.Event()
+        self._listing_due = 0.0
+        self._probed = False
+        self._busy = False
+        self._look: list[str] = []
+        self._history: list[str] | None = None
+        self._lock = asyncio.Lock()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._tasks = [
+            asyncio.create_task(self._run(), name=f"poll {self.source.name}"),
+            asyncio.create_task(self._watch_loop(), name=f"watch {self.source.name}"),
+        ]
+
+    def poke(self, *, listing: bool = True) -> None:
+        """Ask now, also the listing (after an action, on F5)."""
+        if listing:
+            self._listing_due = 0.0
+        self._poked.set()
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.adapter.close()
+
+    async def _run(self) -> None:
+        clock = self.ctx.clock
+        while True:
+            retry_after = await self.poll_once()
+            wait = self.pace.next_s(busy=self._busy or self._watched(), retry_after=retry_after)
+            wait = max(wait, self.budget.wait_s(clock.monotonic()))
+            self.standing.next_try = clock.now() + int(wait * 1000)
+            self._poked.clear()
+            try:
+                await asyncio.wait_for(self._poked.wait(), wait)
+            except TimeoutError:
+                pass
+
+    def _watched(self) -> bool:
+        return any(True for _ in self._watch_keys())
+
+    def _watch_keys(self) -> Sequence[dict[str, Any]]:
+        prefix = self.source.name + ":"
+        return [w for w in self._watches() if str(w.get("run") or w.get("log") or "").startswith(prefix)]
+
+    # --- one poll -------------------------------------------------------------------------------------------------
+
+    async def poll_once(self) -> float | None:
+        """One round. Returns the server's Retry-After in seconds, if it named one. Never raises for the world's faults."""
+        clock, standing = self.ctx.clock, self.standing
+        standing.last_try = clock.now()
+        started = clock.monotonic()
+        try:
+            async with self._lock:
+                await self._ask()
+        except AdapterError as error:
+            await self._failed(error)
+            return error.retry_after if isinstance(error, RateLimited) else None
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # an adapter that breaks its contract is a bad answer, never a dead engine
+            self.ctx.log(f"{self.source.name}: adapter raised {type(error).__name__}: {error}")
+            await self._failed(
+                AdapterError(f"the {self.source.kind} adapter stumbled: {type(error).__name__}", "a bug of ours; engine.log has more")
+            )
+            return None
+        finally:
+            self.budget.note(clock.monotonic(), self.adapter.spent)
+        standing.latency_ms = int((clock.monotonic() - started) * 1000)
+        self._good()
+        await self._follow_up()
+        return None
+
+    async def _ask(self) -> None:
+        clock = self.ctx.clock
+        if not self._probed or self.pace.open:
+            probe = await self.adapter.probe()
+            self._probed = True
+            self.standing.version, self.standing.identity = probe.version, probe.identity
+            self._skew(probe.server_time)
+            self._warnings = probe.warnings
+            self._write_caps()
+        if clock.monotonic() >= self._listing_due:
+            listing = await self.adapter.pipelines()
+            self._skew(listing.server_time)
+            with self.ctx.store.transaction() as tx:
+                store_runs.apply_pipelines(tx, self.source_id, listing, self.ctx.config.pipelines)
+            if self._history is None:
+                self._history = [p.key for p in listing.items]
+            self._listing_due = clock.monotonic() + (2.0 if self.source.kind == "local" else max(30.0, 6 * self.pace.poll_s))
+        cursor = self.standing.cursor
+        busy = False
+        for _ in range(PAGES_PER_POLL):
+            page = await self.adapter.runs(cursor)
+            self._skew(page.server_time)
+            busy = any(run.state.active for run in page.runs) or busy
+            self._apply(page)
+            cursor = page.cursor
+            if page.complete:
+                break
+            await asyncio.sleep(0)
+        self.standing.cursor = cursor
+        self._busy = busy
+
+    def _apply(self, page: Page) -> None:
+        if not page.runs:
+            return
+        self.take(page.runs)
+
+    def take(self, runs: Sequence[Run]) -> list[RunChange]:
+        """Store observations, judge them, and queue what is to be told: one transaction."""
+        ctx = self.ctx
+        full = any(run.state.bad and not run.backfilled for run in runs)
+        with ctx.store.transaction(full=full) as tx:
+            seen = [self._ours(tx, run) for run in runs]
+            changes = store_runs.apply_runs(tx, self.source_id, seen, ctx.clock.now())
+            self._alerts.on_runs(tx, changes)
+        for change in changes:
+            if change.after in (State.FAILED, State.WARNING, State.TIMED_OUT) and not change.backfilled:
+                self._look.append(change.key)
+        if changes:
+            self._told()
+        return changes
+
+    def _ours(self, tx: Any, run: Run) -> Run:
+        """Our own stop is not a failure: the run is STOPPED, by whom."""
+        if run.state not in (State.FAILED, State.TIMED_OUT) or run.backfilled:
+            return run
+        who = store_actions.stopped_by(tx, run.key, run.attempt)
+        return replace(run, state=State.STOPPED, stopped_by=who, sub=f"by {who}") if who else run
+
+    # --- what a poll leads to -------------------------------------------------------------------------------------
+
+    async def _follow_up(self) -> None:
+        """Steps and first error of what just failed; a page of history for prediction while the budget has room."""
+        caps = self.adapter.caps
+        look, self._look = self._look[:FAILED_LOOKS_PER_POLL], self._look[FAILED_LOOKS_PER_POLL:]
+        for key in look:
+            if not caps.can("steps"):
+                break
+            try:
+                async with self._lock:
+                    await self.look_closely(key, error_too=True)
+            except NotFound:
+                continue
+            except AdapterError as error:
+                self.ctx.log(f"{self.source.name}: steps of {key}: {error.what}")
+                break
+        if self._history and caps.can("history"):
+            await self._fetch_history()
+
+    async def _fetch_history(self) -> None:
+        assert self._history is not None
+        for _ in range(10 if self.source.kind == "local" else 2):
+            if not self._history or self.budget.room(self.ctx.clock.monotonic()) < self.budget.per_min // 3:
+                return
+            key = self._history.pop(0)
+            try:
+                async with self._lock:
+                    past = await self.adapter.history(key)
+            except NotFound:
+                continue
+            except AdapterError:
+                self._history.append(key)
+                return
+            if past:
+                with self.ctx.store.transaction() as tx:
+                    store_runs.apply_runs(tx, self.source_id, past, self.ctx.clock.now())
+            await asyncio.sleep(0)
+
+    async def look_closely(self, run: str, *, error_too: bool = False) -> Sequence[StepRun]:
+        """Read a run's steps; with ``error_too`` also the log of the step that failed, for its first error line."""
+        steps = await self.adapter.steps(run)
+        with self.ctx.store.transaction() as tx:
+            store_steps.apply_steps(tx, run, steps)
+        if error_too:
+            failed = [s for s in steps if s.state in (State.FAILED, State.TIMED_OUT)]
+            if failed:
+                step = min(failed, key=lambda s: (s.started or s.queued or 0, -s.attempt))
+                last = max((s for s in failed if (s.step, s.map_index) == (step.step, step.map_index)), key=lambda s: s.attempt)
+                await self.fetch_log(last)
+                await self._say_error(run, last)
+        return steps
+
+    async def _say_error(self, run: str, step: StepRun) -> None:
+        text = step.error
+        if not text:
+            path = logs.log_path(self.ctx.places.logs, step)
+            text = await asyncio.to_thread(logs.first_error, path)
+        seen = await self.adapter.read(run)
+        if isinstance(seen, Run) and not seen.error:
+            words = f"{step.step}: {text}" if text else f"{step.step} {step.native}"
+            self.take([replace(seen, error=words)])
+
+    async def fetch_log(self, step: StepRun) -> None:
+        """Bring one log up to date: from its stored cursor on, until nothing more comes now."""
+        with self.ctx.store.transaction() as tx:
+            known = store_steps.log_cursor(tx, step.run, step.step, step.map_index, step.attempt)
+        cursor, complete = (known.cursor, known.complete) if known else (None, False)
+        if complete:
+            return
+        fresh = known is None
+        path = logs.log_path(self.ctx.places.logs, step)
+        size = known.size if known else 0
+        for _ in range(50):
+            chunk = await self.adapter.log(step.key, step.attempt, cursor)
+            where = path
+            if chunk.path is not None:
+                where = type(path)(chunk.path)
+                size = where.stat().st_size if where.exists() else 0
+            else:
+                size = await asyncio.to_thread(logs.append, path, chunk, fresh)
+            fresh = False
+            with self.ctx.store.transaction() as tx:
+                store_steps.put_log(
+                    tx, step.run, step.step, step.map_index, step.attempt, str(where), size, chunk.end, chunk.cursor, chunk.note
+                )
+            moved = chunk.cursor != cursor
+            cursor = chunk.cursor
+            if chunk.end or not chunk.data or not moved or chunk.path is not None:
+                return
+
+    async def _watch_loop(self) -> None:
+        """What somebody looks at, once a second: the run's own state, its steps, the log that is open."""
+        while True:
+            await self.ctx.clock.sleep(WATCH_EVERY_S)
+            if self.standing.health is not Health.FRESH:
+                continue
+            for watch in self._watch_keys():
+                try:
+                    async with self._lock:
+                        await self._watch_one(watch)
+                except (NotFound, Unsupported):
+                    continue
+                except AdapterError as error:
+                    self.ctx.log(f"{self.source.name}: watching: {error.what}")
+                    break
+                except ValueError:
+                    continue
+                finally:
+                    self.budget.note(self.ctx.clock.monotonic(), self.adapter.spent)
+
+    async def _watch_one(self, watch: dict[str, Any]) -> None:
+        room = self.budget.room(self.ctx.clock.monotonic())
+        if room < self.budget.per_min // 10:
+            return
+        run = watch.get("run")
+        log = watch.get("log")
+        if log:
+            key = parse_key(str(log))
+            run = run or key.run_key
+        if not run:
+            return
+        seen = await self.adapter.read(str(run))
+        if isinstance(seen, Run):
+            self.take([seen])
+        steps = await self.look_closely(str(run)) if self.adapter.caps.can("steps") else ()
+        if log and self.adapter.caps.can("log"):
+            attempt = watch.get("attempt")
+            mine = [s for s in steps if s.key == log and (attempt is None or s.attempt == attempt)]
+            if mine:
+                await self.fetch_log(max(mine, key=lambda s: s.attempt))
+
+    # --- health ---------------------------------------------------------------------------------------------------
+
+    def _skew(self, server_time: int | None) -> None:
+        if server_time is not None:
+            self.standing.skew_ms = server_time - self.ctx.clock.now()
+
+    def _write_caps(self) -> None:
+        with self.ctx.store.transaction() as tx:
+            store_sources.put_caps(tx, self.source_id, self.adapter.caps)
+
+    def _good(self) -> None:
+        s = self.standing
+        before, now = s.health, self.ctx.clock.now()
+        self.pace.good()
+        s.last_ok, s.failures, s.until = now, 0, None
+        detail = self._warnings[0] if self._warnings else None
+        if before is not Health.FRESH or s.detail != detail:
+            if before is not Health.FRESH:
+                s.health, s.since = Health.FRESH, now
+            s.detail, s.hint = detail, None
+            self.write_health()
+        with self.ctx.store.transaction(full=before is not Health.FRESH) as tx:
+            self._alerts.on_health(tx, self.source.name, before, Health.FRESH, s.since, s.detail or "", "")
+        if before is not Health.FRESH:
+            self._told()
+
+    _warnings: tuple[str, ...] = ()
+
+    async def _failed(self, error: AdapterError) -> None:
+        s = self.standing
+        before, now = s.health, self.ctx.clock.now()
+        self.pace.bad()
+        health, what, hint = judge(error)
+        s.failures = self.pace.failures
+        if health is not before:
+            s.health, s.since = health, now
+        s.detail, s.hint = what, hint
+        after = error.retry_after if isinstance(error, RateLimited) else None
+        s.until = now + int(after * 1000) if after else None
+        with self.ctx.store.transaction(full=True) as tx:
+            store_sources.put_health(tx, self.source_id, **self.health_fields())
+            self._alerts.on_health(tx, self.source.name, before, health, s.since, what, hint)
+        self._told()
+
+    def health_fields(self) -> dict[str, Any]:
+        s = self.standing
+        return {
+            "health": int(s.health), "since": s.since, "last_ok": s.last_ok, "last_try": s.last_try, "next_try": s.next_try,
+            "failures": s.failures, "detail": s.detail, "hint": s.hint, "until": s.until, "version": s.version,
+            "identity": s.identity, "skew_ms": s.skew_ms, "latency_ms": s.latency_ms, "requests_min": self.budget.requests,
+            "bytes_min": self.budget.bytes, "budget_min": self.budget.per_min, "poll_ms": int(self.pace.poll_s * 1000),
+            "cursor": s.cursor,
+        }  # fmt: skip
+
+    def write_health(self) -> None:
+        with self.ctx.store.transaction() as tx:
+            store_sources.put_health(tx, self.source_id, **self.health_fields())

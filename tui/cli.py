@@ -1,0 +1,330 @@
+"""The command line: one parser, everything heavy imported by the verb that needs it.
+
+``engine.commands`` is the one module of the engine that is named here; behind it stands whatever reads configuration,
+touches the network or writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from engine import commands
+from engine.request import EXIT_BAD_INPUT, EXIT_BUG, EXIT_NOT_WELL, EXIT_OK
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with one sentence instead of a usage block."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"watchfloor: {message}; see {self.prog} --help", file=sys.stderr)
+        raise SystemExit(EXIT_BAD_INPUT)
+
+
+def _verb(subs: Any, name: str, words: str, examples: str = "", formats: tuple[str, ...] = ()) -> argparse.ArgumentParser:
+    sub = subs.add_parser(
+        name, help=words, description=words[0].upper() + words[1:] + ".",
+        epilog=f"examples:\n{examples}" if examples else None, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    _common(sub)
+    if formats:
+        sub.add_argument("--format", choices=formats, default=formats[0], help=f"default {formats[0]}")
+    return sub
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration file; its store and engine go with it")
+    parser.add_argument("--system", action="store_true", help="the host's own: /etc/watchfloor and /var/lib/watchfloor")
+
+
+def _terminal(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--theme", help="dark, light, ansi, or a theme file of yours")
+    parser.add_argument("--ascii", action="store_true", help="plain characters for fonts without the glyphs")
+    parser.add_argument("--slow-link", action="store_true", help="repaint at most every 5 seconds")
+    parser.add_argument("--read-only", action="store_true", help="look only: no key acts")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line; its ``--help`` is the reference."""
+    top = Parser(
+        prog="watchfloor",
+        description="What is owed, by when, and will it make it: every pipeline on one floor, in a terminal.",
+        epilog="examples:\n  watchfloor demo          real pipelines on this machine, no network, nothing to configure\n"
+        "  watchfloor init          write a first configuration with what this host has\n"
+        "  watchfloor               open the floor\n"
+        "  watchfloor show floor --format json",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    top.add_argument("--version", action="store_true", help="print the version and leave")
+    _common(top)
+    _terminal(top)
+    subs = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+
+    demo = _verb(subs, "demo", "open a floor of real local jobs; no configuration, no network", "  watchfloor demo\n  watchfloor demo --reset")
+    _terminal(demo)
+    demo.add_argument("--reset", action="store_true", help="stop the demo's engine, remove its data, start afresh")
+    wall = _verb(subs, "wall", "the floor in large for a monitor that nobody touches", "  watchfloor wall\n  watchfloor wall --demo")
+    _terminal(wall)
+    wall.add_argument("--demo", action="store_true", help="of the demo's workspace")
+
+    engine = _verb(
+        subs, "engine", "run, stop, ask or reload the engine",
+        "  watchfloor engine run\n  watchfloor engine status --format json", ("text", "json"),
+    )  # fmt: skip
+    engine.add_argument("what", choices=("run", "stop", "status", "reload"), nargs="?", default="status")
+    engine.add_argument("--standby", action="store_true", help="with run: wait until the running engine ends")
+    engine.add_argument("--read-only", action="store_true", help="with run: refuse every action")
+    engine.add_argument("--demo", action="store_true", help="of the demo's workspace")
+
+    show = _verb(
+        subs, "show", "print a screen as text, JSON or CSV",
+        "  watchfloor show floor\n  watchfloor show runs --filter state:failed --limit 20 --format csv\n"
+        "  watchfloor show run local:nightly/20261120T040000Z --format json\n  watchfloor show floor --fail-on failed || page-me",
+        ("text", "json", "csv"),
+    )  # fmt: skip
+    show.add_argument("screen", help="floor runs run log sources help wall")
+    show.add_argument("key", nargs="?", help="for run and log: the run's or step's key")
+    show.add_argument("--filter", default="", metavar="F", help="as typed after / on the screen")
+    show.add_argument("--limit", type=int, metavar="N", help="at most N rows of csv or json")
+    show.add_argument("--width", type=int, default=0, help="cells; default the terminal's, else 120")
+    show.add_argument("--height", type=int, default=0, help="lines; default the terminal's, else 40")
+    show.add_argument("--fail-on", metavar="WORDS", help="exit 1 if a pipeline is in one of these states, e.g. failed,missed")
+    show.add_argument("--ascii", action="store_true")
+    show.add_argument("--demo", action="store_true", help="of the demo's workspace")
+
+    for name, words in (("plan", "print what an action would do, exactly; nothing is sent"), ("act", "plan, confirm, do, and wait for the proof")):
+        sub = _verb(
+            subs, name, words,
+            f"  watchfloor {name} start local:nightly --date 2026-11-20\n"
+            f'  watchfloor {name} stop local:nightly --reason "wrong input file" --yes\n'
+            f"  watchfloor {name} rerun-from local:nightly/RUN#load --reason \"table repaired\" --confirm local/nightly",
+            ("text", "json"),
+        )  # fmt: skip
+        sub.add_argument("verb", help="start pause resume hold release stop rerun rerun-failed rerun-from")
+        sub.add_argument("key", help="source:pipeline, source:pipeline/run or source:pipeline/run#step")
+        sub.add_argument("--param", action="append", metavar="NAME=VALUE")
+        sub.add_argument("--date", metavar="YYYY-MM-DD", help="business date")
+        sub.add_argument("--demo", action="store_true", help="of the demo's workspace")
+        if name == "act":
+            sub.add_argument("--reason", help="why; ten characters or more")
+            sub.add_argument("--confirm", metavar="ENV/NAME", help="the name that the dialog asks you to type")
+            sub.add_argument("--yes", action="store_true", help="instead of the y of the dialog (not for protected targets)")
+            sub.add_argument("--arm", action="store_true", help="arm the environment for this act first")
+
+    ack = _verb(subs, "ack", "say that you have an alert", '  watchfloor ack 7K2F --until 30m --note "on it"')
+    ack.add_argument("alert")
+    ack.add_argument("--note")
+    ack.add_argument("--until", metavar="DURATION")
+    silence = _verb(subs, "silence", "hold back alerts of a key for a time", '  watchfloor silence "local:fx_*" --until 2h --reason "known, node resize"')
+    silence.add_argument("match")
+    silence.add_argument("--until", metavar="DURATION", required=True)
+    silence.add_argument("--reason", required=True)
+    note = _verb(subs, "note", "leave words on a pipeline or run", '  watchfloor note local:nightly "file promised for 06:20"')
+    note.add_argument("key")
+    note.add_argument("text", nargs="+")
+    alerts = _verb(subs, "alerts", "list open alerts", "  watchfloor alerts --format json", ("text", "json"))
+    alerts.add_argument("--all", action="store_true", help="closed ones too")
+    alerts.add_argument("--fail", action="store_true", help="exit 1 if there is one")
+    notify = _verb(subs, "notify", "send a test message through the whole path", "  watchfloor notify test ana")
+    notify.add_argument("what", choices=("test",))
+    notify.add_argument("to", nargs="?", help="a contact's name; default: all")
+    audit = _verb(subs, "audit", "verify or export the record of what people did", "  watchfloor audit verify\n  watchfloor audit export --format csv", ("jsonl", "csv", "md"))
+    audit.add_argument("what", choices=("verify", "export"))
+    logs = _verb(subs, "logs", "print a run's log", "  watchfloor logs local:nightly/RUN#load --follow")
+    logs.add_argument("key")
+    logs.add_argument("--follow", "-f", action="store_true")
+    for sub in (ack, silence, note, alerts, notify, audit, logs):
+        sub.add_argument("--demo", action="store_true", help="of the demo's workspace")
+
+    _verb(subs, "init", "write a first configuration with what this host has")
+    _verb(subs, "check", "read the configuration and every secret it refers to")
+    _verb(subs, "doctor", "ask every source what works, what the credential may do, what is missing", formats=("text", "json"))
+    _verb(subs, "schema", "print the JSON schema of the configuration")
+    locate = _verb(subs, "locate", "print where everything lies", formats=("text", "json"))
+    locate.add_argument("--demo", action="store_true")
+    _verb(subs, "keys", "print every key and what it does", formats=("text", "json"))
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of ``watchfloor``; returns the exit code."""
+    if sys.platform != "linux":
+        print("watchfloor runs on Linux only: it reads /proc and keeps jobs by Linux means", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    if foreign := commands.refuse_foreign_packages():
+        print(foreign, file=sys.stderr)
+        return EXIT_BAD_INPUT
+    args = parser().parse_args(argv)
+    try:
+        return _run(args)
+    except BrokenPipeError:
+        # the reader of our output has gone (| head): nothing to say, and nobody to say it to
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EXIT_OK
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        return _explain(error)
+
+
+def _explain(error: Exception) -> int:
+    """Known refusals are one sentence; anything else is our bug, said so, with the trace in a file."""
+    from engine.config.load import ConfigError
+    from engine.store.reader import ReaderError
+
+    if isinstance(error, (ConfigError, ReaderError)):
+        print(error, file=sys.stderr)
+        return EXIT_BAD_INPUT
+    if isinstance(error, PermissionError):
+        print(f"{error.filename}: not permitted for you; use --config or --system for another place", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="watchfloor-", suffix=".txt", delete=False) as file:
+        traceback.print_exception(error, file=file)
+    print(f"this is a bug of ours ({type(error).__name__}); the details are in {file.name}", file=sys.stderr)
+    return EXIT_BUG
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.version:
+        from engine.version import VERSION
+
+        print(f"watchfloor {VERSION}")
+        return EXIT_OK
+    commands.umask(args)
+    match args.command:
+        case None:
+            args.demo = False
+            return terminal(args, "floor")
+        case "demo":
+            return demo(args)
+        case "wall":
+            return terminal(args, "wall")
+        case "show":
+            return show(args)
+        case "keys":
+            return keys(args)
+        case _:
+            return getattr(commands, args.command)(args)
+
+
+def demo(args: argparse.Namespace) -> int:
+    """Prepare the demo's workspace once, then open it; without a terminal run it and print its floor."""
+    from engine import demo as workspace
+
+    args.demo = True
+    if args.config or args.system:
+        print("the demo has a place of its own; --config and --system do not go with it", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    if args.reset:
+        workspace.reset(args)
+    workspace.prepare(commands.where(args))
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        return terminal(args, "floor")
+    from tui.start import start_engine
+
+    place = commands.where(args)
+    started = start_engine(place, demo=True)
+    code = workspace.wait_until_run(place, 30.0)
+    args.screen, args.key, args.filter, args.limit = "floor", None, "", None
+    args.width, args.height, args.format, args.fail_on = 120, 40, "text", None
+    show(args)
+    if started:
+        commands.engine_stop(args)
+    return code
+
+
+def terminal(args: argparse.Namespace, screen: str) -> int:
+    """The full-screen program. Checks the terminal before anything of Textual is imported."""
+    for stream, name in ((sys.stdin, "stdin"), (sys.stderr, "stderr")):
+        if stream is None or stream.closed or not stream.isatty():
+            print(
+                f"{name} is not a terminal; for scripts use: watchfloor show floor --format text|json",
+                file=sys.stderr if sys.stderr and not sys.stderr.closed else None,
+            )
+            return EXIT_BAD_INPUT
+    from tui.app import run
+
+    return run(args, commands.where(args), screen)
+
+
+def show(args: argparse.Namespace) -> int:
+    """One screen without a terminal: the rows that the terminal would paint, or its data."""
+    import shutil
+    import time
+
+    from engine.store.reader import Reader
+    from tui import registry
+    from tui.view import Context
+
+    if args.screen not in registry.SHOWN:
+        print(f"no screen {args.screen!r}; known: {' '.join(registry.SHOWN)}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    place = commands.where(args)
+    reader = Reader(place.store)
+    size = shutil.get_terminal_size((120, 40))
+    context = Context(
+        reader=reader, now=lambda: time.time_ns() // 1_000_000, ascii=args.ascii, read_only=True,
+        timezone=_zone(reader), engine_alive=reader.lock_held(),
+    )  # fmt: skip
+    try:
+        view = registry.make(args.screen, context, args.key)
+        if args.filter:
+            view.act("list.filter")
+            view.type(args.filter)
+            view.act("edit.enter")
+        view.load()
+        return _print_view(args, view, args.width or size.columns, args.height or max(size.lines, 40))
+    finally:
+        reader.close()
+
+
+def _zone(reader: Any) -> str:
+    row = reader.engine()
+    return row.timezone if row is not None else "UTC"
+
+
+def _print_view(args: argparse.Namespace, view: Any, width: int, height: int) -> int:
+    if args.format == "json":
+        data = view.data()
+        if args.limit and isinstance(data, list):
+            data = data[: args.limit]
+        commands.print_json(args.screen, data)
+    elif args.format == "csv":
+        import csv
+
+        rows = view.rows()[: args.limit or None]
+        if rows:
+            writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        for line in view.paint(width, height):
+            print("".join(text for text, _ in line).rstrip())
+    if args.fail_on:
+        words = {w.strip() for w in args.fail_on.split(",")}
+        if any(str(row.get("state")) in words for row in view.rows()):
+            return EXIT_NOT_WELL
+    return EXIT_OK
+
+
+def keys(args: argparse.Namespace) -> int:
+    from tui import keymap
+
+    if args.format == "json":
+        commands.print_json(
+            "keys", [{"id": a.id, "keys": list(a.keys), "contexts": list(a.contexts), "label": a.label, "help": a.help} for a in keymap.ACTIONS]
+        )
+        return EXIT_OK
+    for action in keymap.ACTIONS:
+        print(f"{' '.join(action.keys):<18} {'/'.join(action.contexts):<24} {action.help or action.label}")
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

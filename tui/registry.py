@@ -1,0 +1,27 @@
+"""Which view stands behind which name; imported when first opened, so that the first frame loads one screen only."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from tui.view import Context, View
+
+VIEWS: dict[str, str] = {
+    "floor": "tui.screens.floor:FloorView",
+    "runs": "tui.screens.runs:RunsView",
+    "run": "tui.screens.run:RunView",
+    "log": "tui.screens.log:LogView",
+    "sources": "tui.screens.sources:SourcesView",
+    "help": "tui.screens.help:HelpView",
+    "plan": "tui.screens.plan:PlanView",
+    "wall": "tui.screens.wall:WallView",
+}
+SHOWN = ("floor", "runs", "run", "log", "sources", "help", "wall")
+"""What ``watchfloor show`` prints."""
+
+
+def make(name: str, context: Context, arg: str | None = None) -> View:
+    """A fresh view; ``arg`` is what the screen is about (a run key, a log's step key …)."""
+    module, _, cls = VIEWS[name].partition(":")
+    view = getattr(import_module(module), cls)
+    return view(context, arg) if arg is not None else view(context)
