@@ -8,7 +8,7 @@ import os
 import pwd
 import socket
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _SO_PEERGROUPS = 59  # asm-generic/socket.h; the socket module has no name for it
 _NO_LOGIN = 2**32 - 1
@@ -34,6 +34,11 @@ class Peer:
         if self.login_uid is None or self.login_uid == self.uid:
             return self.login
         return f"{user_name(self.login_uid)} as {self.login}"
+
+    def claiming(self, origin: str | None) -> Peer:
+        """The same identity with what the client says about where it comes from: one printable line, at most 200 characters."""
+        clean = "".join(c if c.isprintable() else " " for c in origin or "").strip()[:200]
+        return replace(self, origin=clean or None)
 
 
 def user_name(uid: int) -> str:
