@@ -36,24 +36,10 @@ def fail(message: str, code: int = EXIT_BAD_INPUT) -> int:
 
 
 def where(args: Namespace) -> Places:
-    """Places of this invocation, with ``[store] path`` followed where the configuration can be read."""
+    """Places of this invocation (``[store] path`` is followed)."""
     from engine.config.paths import places
 
-    found = places(args.config, system=args.system, demo=getattr(args, "demo", False))
-    try:
-        text = found.config.read_bytes()
-    except OSError:
-        return found
-    if b"[store]" in text:
-        import tomllib
-
-        try:
-            path = tomllib.loads(text.decode()).get("store", {}).get("path")
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError):
-            path = None
-        if isinstance(path, str):
-            return found.with_store(found.config_folder / path)
-    return found
+    return places(args.config, system=args.system, demo=getattr(args, "demo", False))
 
 
 def read_config(args: Namespace) -> Config:

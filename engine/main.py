@@ -23,6 +23,7 @@ from engine.config.load import ConfigError, load
 from engine.config.model import Config, Source
 from engine.config.paths import Places, places
 from engine.context import Context
+from engine.demo import first_round
 from engine.leader import Leader
 from engine.notify import Notifier
 from engine.peer import Peer
@@ -87,6 +88,8 @@ class Engine:
         self._wire(config)
         await self.server.start()
         await self.actions.resume()
+        if self.demo and not self.store_has_runs():
+            await first_round(self.ctx.adapters["local"])
         for poller in self.pollers.values():
             poller.start()
         tasks = [
@@ -124,6 +127,11 @@ class Engine:
         with self.store.transaction() as tx:
             store_sources.engine_stopped(tx, self.asked or "asked to stop")
         self.store.close()
+
+    def store_has_runs(self) -> bool:
+        """Whether any run was ever seen: a demo that was opened before goes on where it was."""
+        with self.store.transaction() as tx:
+            return store_sources.any_run(tx)
 
     def stop(self, why: str) -> None:
         self.asked = self.asked or why
@@ -373,10 +381,12 @@ def main(argv: list[str] | None = None) -> int:
     os.umask(0o027 if args.system else 0o077)
     try:
         config = load(where.config)
-        if config.store.path is not None:
-            where = where.with_store(config.folder / config.store.path)
+        where.prepare()
     except ConfigError as error:
         print(error, file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except OSError as error:
+        print(f"{error.filename or where.state}: {error.strerror}; the engine needs to write there", file=sys.stderr)
         return EXIT_BAD_INPUT
     leader = Leader(where.lock)
     while not leader.try_lock():

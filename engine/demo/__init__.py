@@ -1,0 +1,146 @@
+"""The demo's workspace: a configuration, its jobs' program and 60 days of generated history, in a place of its own.
+
+The jobs are real: they run on this host and move rows between SQLite files. Only the history is made up, and marked so.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import sys
+import time
+from argparse import Namespace
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.config.paths import Places
+
+HISTORY_DAYS = 60
+RUNS_A_DAY = 4
+
+USUAL_S: dict[str, float] = {
+    "mart_to_ldz": 2.0, "ldz_to_rdv": 1.5, "ldz_to_rdv_contracts": 1.2, "customer_360": 1.0, "campaign_360": 0.8,
+    "flowchart_360": 61.0, "ml_write_back": 1.2, "partner_drop": 11.0, "partner_crm": 12.5,
+}  # fmt: skip
+
+
+def prepare(place: Places, *, python: str = sys.executable, now: float | None = None) -> bool:
+    """Write the workspace where it is missing. True if it was made now; what a person changed in it stays."""
+    if place.config.exists():
+        return False
+    folder = place.config.parent
+    (folder / "work").mkdir(parents=True, exist_ok=True)
+    place.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    here = files("engine.demo")
+    (folder / "work" / "flow.py").write_text(here.joinpath("work/flow.py").read_text())
+    history = place.state / "local"
+    history.mkdir(parents=True, exist_ok=True)
+    with (history / "generated.jsonl").open("w") as file:
+        for row in generate(now or time.time()):
+            file.write(json.dumps(row) + "\n")
+    text = here.joinpath("watchfloor.toml").read_text()
+    text = text.replace('"@PYTHON@"', json.dumps(python)).replace("@TIMEZONE@", local_zone())
+    temporary = place.config.with_suffix(".part")
+    temporary.write_text(text)
+    temporary.rename(place.config)  # last: a half-made workspace is made again
+    return True
+
+
+def generate(now: float, seed: int = 86) -> list[dict[str, Any]]:
+    """60 days of made-up runs, four a day, the same for the same seed: mostly fine, now and then slow, failed or a warning."""
+    rng = random.Random(seed)
+    end = datetime.fromtimestamp(now, UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
+    rows: list[dict[str, Any]] = []
+    for job, usual in USUAL_S.items():
+        for number in range(HISTORY_DAYS * RUNS_A_DAY):
+            start = end - timedelta(hours=24 / RUNS_A_DAY * (HISTORY_DAYS * RUNS_A_DAY - number), seconds=rng.randrange(600))
+            seconds = usual * rng.lognormvariate(0, 0.18) * (2.4 if rng.random() < 0.02 else 1.0)
+            state, error = "success", None
+            dice = rng.random()
+            if job == "campaign_360" and dice < 0.12:
+                state, error = "warning", "rows rejected: spend below 2"
+            elif job == "ldz_to_rdv_contracts" and dice < 0.08:
+                state, error, seconds = "failed", "load_fact: duplicate key: UNIQUE constraint failed", seconds * 0.7
+            elif dice < 0.012:
+                state, error, seconds = "failed", "no space left on device (generated)", seconds * 0.5
+            began = int(start.timestamp() * 1000)
+            rows.append(
+                {
+                    "job": job, "run": start.strftime("gen-%Y%m%dT%H%M%SZ"), "started": began, "ended": began + int(seconds * 1000),
+                    "state": state, "business_date": (start - timedelta(days=1)).date().isoformat(), "error": error,
+                }
+            )  # fmt: skip
+    return rows
+
+
+def local_zone() -> str:
+    """IANA name of this host's zone; UTC where it cannot be told."""
+    try:
+        target = str(Path("/etc/localtime").resolve())
+    except OSError:
+        return "UTC"
+    _, found, name = target.partition("/zoneinfo/")
+    return name.removeprefix("posix/").removeprefix("right/") if found else "UTC"
+
+
+def reset(args: Namespace) -> None:
+    """Stop the demo's engine (its jobs with it) and remove the workspace and its state."""
+    from engine import commands
+    from engine.ask import Ask, NoEngine
+    from engine.leader import Leader
+
+    place = commands.where(args)
+    try:
+        with Ask(place.socket) as ask:
+            ask("stop")
+    except NoEngine:
+        pass
+    end = time.monotonic() + 15
+    while time.monotonic() < end:
+        leader = Leader(place.lock)
+        if leader.try_lock(0.0):
+            leader.close()
+            break
+        time.sleep(0.05)
+    for folder in {place.state, place.config.parent}:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_until_run(place: Places, patience_s: float) -> int:
+    """Until each scheduled or chained demo pipeline has one real terminal run, or patience ends. Always exit code 0."""
+    from engine.store.reader import Reader, ReaderError
+
+    end = time.monotonic() + patience_s
+    wanted = {name for name in USUAL_S if name != "flowchart_360"}
+    while time.monotonic() < end:
+        try:
+            reader = Reader(place.store)
+        except ReaderError:
+            time.sleep(0.2)
+            continue
+        try:
+            rows = reader.runs(limit=200)
+        except ReaderError:
+            rows = []
+        finally:
+            reader.close()
+        if wanted <= {row.name for row in rows if row.state.terminal and not row.generated}:
+            return 0
+        time.sleep(0.3)
+    return 0
+
+
+async def first_round(adapter: Any) -> None:
+    """Start what is scheduled once, so that a new demo shows life at once and not at the next full minute."""
+    from adapters.base import Action
+    from adapters.model import Trigger, Verb
+    from engine.ids import Ids
+
+    for pipeline in (await adapter.pipelines()).items:
+        if pipeline.trigger in (Trigger.CRON, Trigger.INTERVAL):
+            prepared = await adapter.prepare(Action(verb=Verb.START, key=pipeline.key, client_id=Ids().ulid(int(time.time() * 1000)), who="demo"))
+            await adapter.send(prepared)
