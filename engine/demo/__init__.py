@@ -23,8 +23,8 @@ HISTORY_DAYS = 60
 RUNS_A_DAY = 4
 
 USUAL_S: dict[str, float] = {
-    "mart_to_ldz": 2.0, "ldz_to_rdv": 1.5, "ldz_to_rdv_contracts": 1.2, "customer_360": 1.0, "campaign_360": 0.8,
-    "flowchart_360": 61.0, "ml_write_back": 1.2, "partner_drop": 11.0, "partner_crm": 12.5,
+    "mart_to_ldz": 1.0, "ldz_to_rdv": 0.6, "ldz_to_rdv_contracts": 0.6, "customer_360": 0.4, "campaign_360": 0.4,
+    "flowchart_360": 62.0, "ml_write_back": 0.6, "partner_drop": 11.5, "partner_crm": 12.0,
 }  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def generate(now: float, seed: int = 86) -> list[dict[str, Any]]:
             state, error = "success", None
             dice = rng.random()
             if job == "campaign_360" and dice < 0.12:
-                state, error = "warning", "rows rejected: spend below 2"
+                state, error = "warning", "rows rejected: spend below 3"
             elif job == "ldz_to_rdv_contracts" and dice < 0.08:
                 state, error, seconds = "failed", "load_fact: duplicate key: UNIQUE constraint failed", seconds * 0.7
             elif dice < 0.012:

@@ -219,10 +219,10 @@ def campaign_360(date: str) -> int:
     cdm.execute("CREATE TABLE IF NOT EXISTS campaign_360(hk TEXT, bd TEXT, campaign TEXT, PRIMARY KEY(hk, bd)) WITHOUT ROWID")
     rows(cdm, "DELETE FROM campaign_360 WHERE bd = ? OR bd < date(?, '-2 days')", date, date)
     total = cdm.execute("SELECT count(*) FROM customer_360 WHERE bd = ?", (date,)).fetchone()[0]
-    placed = rows(cdm, "INSERT INTO campaign_360 SELECT hk, bd, segment || '-2026' FROM customer_360 WHERE bd = ? AND spend > 2", date)
+    placed = rows(cdm, "INSERT INTO campaign_360 SELECT hk, bd, segment || '-2026' FROM customer_360 WHERE bd = ? AND NOT (spend > 0 AND spend <= 3)", date)
     say("INFO", f"campaign_360: {placed:,} of {total:,} customers placed")
     if placed < total:
-        say("WARN", f"{total - placed:,} of {total:,} rows rejected: spend below 2")
+        say("WARN", f"{total - placed:,} of {total:,} rows rejected: spend below 3")
         return 3
     return 0
 
