@@ -1,0 +1,495 @@
+"""What every screen has around its panes: band, verdict, counts, hosts, footer; and the rows that say that nobody
+watches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from adapters.model import Health, State
+from tui import keymap
+from tui.present import bars, words
+from tui.present.cut import clean, cut, first_line
+from tui.present.glyphs import LOOKS, NO_VIEW, PAUSED, Look
+from tui.present.lines import cells, ends, finish, fit, merge, recolour
+
+if TYPE_CHECKING:
+    from engine.store.rows import ArmedRow, Counts, EngineRow, GaugeRow, SourceRow
+    from tui.view import Context, Line, Span
+
+NARROW: Final = 110
+WIDE: Final = 180
+SILENT_MS: Final = 60_000
+"""How long a silence is only a bold age, unless the engine said goodbye."""
+
+_BANDS: Final = {
+    "prod": ("red", "violet", "purple", "magenta", "prod", "production", "live"),
+    "uat": ("blue", "cyan", "teal", "amber", "yellow", "orange", "uat", "test", "staging", "preprod", "int", "qa"),
+    "dev": ("green", "dev", "development", "sandbox"),
+    "local": ("grey", "gray", "white", "black", "local", "demo", ""),
+}
+
+
+def is_narrow(width: int) -> bool:
+    return width < NARROW
+
+
+def is_wide(width: int) -> bool:
+    return width >= WIDE
+
+
+def band(environment: str, color: str, protected: bool) -> str:
+    """Palette name of an environment's band (``prod uat dev local``): its configured colour, else its name, else
+    its protection.
+    """
+    for word in (color.lower(), environment.lower()):
+        for name, known in _BANDS.items():
+            if word and word in known:
+                return name
+    return "prod" if protected else "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    name: str
+    band: str
+    sources: int
+    protected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the rows above the panes say; read once a load, the same numbers on every screen."""
+
+    engine: EngineRow | None
+    sources: Sequence[SourceRow]
+    counts: Counts
+    gauges: Sequence[GaugeRow]
+    armed: Sequence[ArmedRow]
+
+    @classmethod
+    def read(cls, ctx: Context) -> Head:
+        """Five small queries, whatever the number of pipelines."""
+        reader = ctx.reader
+        return cls(reader.engine(), reader.sources(), reader.counts(), reader.gauges(), reader.armed())
+
+    @property
+    def environments(self) -> list[Environment]:
+        """Protected ones first, in the order of the configuration."""
+        found: dict[str, Environment] = {}
+        for s in self.sources:
+            name = s.environment or ("local" if s.kind == "local" else "unnamed")
+            old = found.get(name)
+            found[name] = Environment(
+                name,
+                old.band if old and old.protected else band(name, s.color, s.protected),
+                (old.sources if old else 0) + 1,
+                s.protected or bool(old and old.protected),
+            )
+        return sorted(found.values(), key=lambda e: not e.protected)
+
+    def source(self, name: str) -> SourceRow | None:
+        return next((s for s in self.sources if s.name == name), None)
+
+    def armed_now(self, now: int) -> ArmedRow | None:
+        return next((a for a in self.armed if a.until > now), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer of line 1, reckoned by the screen that knows the rows."""
+
+    broken: int = 0
+    since: int | None = None
+    long: int = 0
+    warnings: int = 0
+    unknown: int = 0
+    total: int = 0
+    next_name: str | None = None
+    next_at: int | None = None
+    oldest: int | None = None
+    """Age in ms of the oldest truth on the screen."""
+
+
+def silent(ctx: Context, engine: EngineRow | None) -> bool:
+    """Whether the banner is due: no engine holds the store, and it said goodbye or a minute has passed."""
+    if ctx.engine_alive:
+        return False
+    since = silent_since(ctx, engine)
+    return since is None or (engine is not None and engine.stopped is not None) or ctx.now() - since >= SILENT_MS
+
+
+def silent_since(ctx: Context, engine: EngineRow | None) -> int | None:
+    if ctx.engine_silent_since is not None:
+        return ctx.engine_silent_since
+    return None if engine is None else engine.stopped or engine.heartbeat
+
+
+def blind(sources: Sequence[SourceRow], now: int) -> list[SourceRow]:
+    """Sources whose word cannot be trusted now. One that was never polled is not blind yet, only unknown."""
+    return [s for s in sources if s.stale(now) and s.health != Health.NEVER]
+
+
+def source_age(source: SourceRow | None, now: int) -> int | None:
+    """How old at most what this source said is, in ms. While it answers in its rhythm that is one rhythm, so
+    nothing ticks.
+    """
+    if source is None or source.last_ok is None:
+        return None
+    return max(now - source.last_ok, source.poll_ms * 5 // 4)
+
+
+# --- rows -----------------------------------------------------------------------------------------------------------
+
+
+def band_row(ctx: Context, head: Head, title: str, width: int, *, about: Sequence[Span] = ()) -> list[Span]:
+    """Row 0: screen, environments (or ``about``, on screens of one object), what may be done, the clock."""
+    now, narrow = ctx.now(), is_narrow(width)
+    armed = head.armed_now(now)
+    clock: list[Span] = [(words.hhmm(now, ctx.timezone), "text")]
+    if not narrow:
+        clock = [
+            (f"{words.weekday(now, ctx.timezone)}  ", "text"),
+            *clock,
+            (f" {words.zone_word(ctx.timezone)}", "text"),
+        ]
+    if armed and ctx.engine_alive:
+        left_s = max(0, (armed.until - now + 999) // 1000)
+        if ctx.extra.get("slow_link"):
+            left_s = -(-left_s // 5) * 5
+        said = f" ARMED {left_s // 60}:{left_s % 60:02d}  for {clean(armed.environment)} · every action still asks   "
+        left: list[Span] = [(said, "b"), (keymap.key_of("action.arm"), "b"), (" disarm", "")]
+        line = ends(left, clock, width)
+        return merge((t, f"armed-fg {'b ' if 'b' in s.split() else ''}on:armed-bg") for t, s in line)
+    left = [(f" {title} ", "text b")]
+    if about:
+        left += about
+    elif not head.environments:
+        left.append((" no environment yet", "dim"))
+    else:
+        for e in head.environments:
+            paper = f"band-{e.band}-fg on:band-{e.band}-bg"
+            left.append((f" {clean(e.name).upper()} ", f"{paper} b"))
+            more = "" if narrow else words.many(e.sources, "source")
+            if e.protected:
+                more += "protected" if narrow else " · protected"
+            if more:
+                left.append((f"{more} ", paper))
+    right: list[Span] = []
+    if not ctx.engine_alive:
+        right.append(("actions off", "run-late b"))
+    elif ctx.read_only:
+        right.append(("read-only", "text"))
+    elif any(e.protected for e in head.environments):
+        right.append(("read-only", "text"))
+        if not narrow:
+            right += [("  ", ""), (keymap.key_of("action.arm"), "key b"), (" arm", "dim")]
+    elif head.sources:
+        right.append(("every action asks", "dim"))
+    right += [("  " if narrow else "    ", ""), *clock]
+    line = ends(left, right, width)
+    return merge((t, s if "on:" in s else f"{s} on:surface".strip()) for t, s in line)
+
+
+def chip(text: str, token: str) -> Span:
+    """An inverse word: the only thing on a screen that calls."""
+    return (f" {text} ", f"{token} rev b")
+
+
+def alerts_spans(counts: Counts) -> list[Span]:
+    if not counts.alerts:
+        return [("no alerts", "dim")]
+    out: list[Span] = [(words.many(counts.alerts, "alert"), "text")]
+    if counts.unacked:
+        out += [(" · ", "dim"), (f"{counts.unacked} not acked", "run-late b")]
+    return out
+
+
+def verdict_row(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[Span]:
+    """Row 1: how many are broken, since when, who is blind; or that all is fine."""
+    now, tz, narrow = ctx.now(), ctx.timezone, is_narrow(width)
+    left: list[Span] = [(" ", "")]
+
+    def add(*spans: Span) -> None:
+        if len(left) > 1:
+            left.append(("   " if not narrow else "  ", ""))
+        left.extend(spans)
+
+    if verdict.broken:
+        since = (
+            [] if verdict.since is None else [("  since ", "text b"), (words.clock(verdict.since, tz, now), "text b")]
+        )
+        add(chip(f"{verdict.broken} broken", "run-failed"), *since)
+    if verdict.long:
+        add(chip(f"{verdict.long} longer than usual", "run-late"))
+    dark = blind(head.sources, now)
+    if dark:
+        add(chip(f"{len(dark)} blind" if narrow else f"{words.many(len(dark), 'source')} blind", "run-stale"))
+    if not verdict.total:
+        add(("No pipeline seen yet", "text b"), ("   nothing here says that all is well", "dim"))
+    elif len(left) == 1 and not verdict.unknown:
+        if verdict.warnings:
+            add(("Nothing broken", "text b"), (f"   {words.many(verdict.warnings, 'warning')}", "run-warning"))
+        else:
+            add((f"All {verdict.total} fine", "run-ok b"))
+    elif verdict.unknown and not dark:
+        add((f"{verdict.unknown} of {verdict.total} unknown", "run-stale b"))
+    if not verdict.broken and verdict.next_name and verdict.next_at is not None:
+        add(
+            ("next run ", "dim"),
+            (clean(verdict.next_name), "text"),
+            (f" {words.clock(verdict.next_at, tz, now)}", "text"),
+        )
+    right = alerts_spans(head.counts)[:1] if narrow else [] if head.counts.alerts else alerts_spans(head.counts)
+    return ends(left, right, width)
+
+
+_COUNTED: Final[tuple[tuple[State, str], ...]] = (
+    (State.FAILED, "failed"), (State.TIMED_OUT, "timeout"), (State.MISSED, "missed"), (State.LOST, "lost"),
+    (State.WARNING, "warning"), (State.RETRYING, "retrying"), (State.STOPPING, "stopping"), (State.RUNNING, "running"),
+    (State.QUEUED, "queued"), (State.HELD, "held"),
+)  # fmt: skip
+_SHORT: Final = {"warning": "warn", "running": "run", "queued": "queue", "retrying": "retry", "stopping": "stop"}
+_QUIET: Final[tuple[tuple[State, str], ...]] = (
+    (State.SUCCESS, "ok"),
+    (State.STOPPED, "stopped"),
+    (State.SKIPPED, "skipped"),
+)
+
+
+def counts_row(head: Head, width: int) -> list[Span]:
+    """Row 2: pipelines by state, those that need someone first; alerts at the right."""
+    counts, narrow = head.counts, is_narrow(width)
+    shown: list[tuple[Look, int, str]] = [
+        (LOOKS[s], counts.by_state.get(s, 0), word) for s, word in _COUNTED if counts.by_state.get(s, 0)
+    ]
+    if counts.paused:
+        shown.append((PAUSED, counts.paused, "paused"))
+    shown += [(LOOKS[s], counts.by_state.get(s, 0), word) for s, word in _QUIET if counts.by_state.get(s, 0)]
+    if counts.stale:
+        shown.append((NO_VIEW, counts.stale, "unknown"))
+    left: list[Span] = [(" ", "")]
+    for i, (look, n, word) in enumerate(shown):
+        if i:
+            left.append(("  ", ""))
+        if narrow:
+            left += [(look.glyph, look.style), (f"{n} ", "text"), (_SHORT.get(word, word), "dim")]
+        else:
+            left += [(look.glyph, look.style), (f" {n} ", "text b"), (word, "dim")]
+    if not shown:
+        left.append(("no runs seen yet", "dim"))
+    right = [] if narrow or not counts.alerts else alerts_spans(counts)
+    return ends(left, right, width)
+
+
+def _gauge(gauges: Sequence[GaugeRow], *names: str) -> GaugeRow | None:
+    for name in names:
+        for g in gauges:
+            if g.series == name:
+                return g
+    return None
+
+
+def _share(g: GaugeRow | None) -> float | None:
+    if g is None or g.value is None:
+        return None
+    top = g.max or (100.0 if g.unit in ("%", "percent") else 1.0)
+    return g.value / top
+
+
+def _disk(gauges: Sequence[GaugeRow]) -> GaugeRow | None:
+    """The fullest disk: the one that will stop work first."""
+    disks = [g for g in gauges if g.series.startswith("host.disk") and g.max and g.value is not None]
+    return max(disks, key=lambda g: _share(g) or 0.0, default=None)
+
+
+def hosts_row(ctx: Context, head: Head, width: int) -> list[Span]:
+    """Row 3: this host's gauges, and how old the truth is."""
+    narrow = is_narrow(width)
+    gauges = head.gauges
+    host = clean(head.engine.host) if head.engine else "this host"
+    cpu = _gauge(gauges, "host.cpu", "host.cpu.total")
+    memory = _gauge(gauges, "host.memory", "host.mem", "host.mem.used")
+    disk = _disk(gauges)
+    io = _gauge(gauges, "host.psi.io", "host.io", "host.psi.io.some")
+    n = 6 if narrow else 10
+    left: list[Span] = [(f" {cut(host, 16)}", "text"), ("  cpu ", "dim")]
+    if cpu is None or cpu.value is None:
+        left.append(("n/a", "dim"))
+    else:
+        left += [*bars.sparkline(cpu.past, 8, cpu.max or 100.0), (f" {words.percent(_share(cpu))}", "text")]
+    left.append(("   mem ", "dim"))
+    left += [
+        *bars.gauge(_share(memory), n),
+        (f" {words.percent(_share(memory))}" if memory and memory.value is not None else "", "text"),
+    ]
+    mount = clean(disk.label or disk.series.rpartition(":")[2] or "disk") if disk else "disk"
+    left.append((f"   {cut(mount, 12)} ", "dim"))
+    share = _share(disk)
+    full = share is not None and share >= 0.9
+    left += [*bars.gauge(share, n, "run-late" if full else "gauge")]
+    if share is not None:
+        left.append((f" {words.percent(share)}", "run-late b" if full else "text"))
+    if not narrow:
+        left += [
+            ("   io ", "dim"),
+            (words.percent(_share(io)) if io and io.value is not None else "n/a", "text" if io else "dim"),
+        ]
+    if is_wide(width):
+        load = _gauge(gauges, "host.load1", "host.load")
+        if load and load.value is not None:
+            left += [("   load ", "dim"), (f"{load.value:.1f}", "text")]
+    return ends(left, [] if narrow else truth(ctx, head), width)
+
+
+def truth(ctx: Context, head: Head) -> list[Span]:
+    """``truth ≤ 15s · dataiku 21m``: the oldest of those that answer, then the blind."""
+    now = ctx.now()
+    dark = blind(head.sources, now)
+    ages = [source_age(s, now) for s in head.sources if s not in dark and s.last_ok is not None]
+    known = [a for a in ages if a is not None]
+    out: list[Span] = []
+    if known:
+        style = "text" if ctx.engine_alive else "text b"
+        out = [("truth ", "dim"), (f"≤ {words.age(max(known))}", style)]
+    elif head.sources:
+        out = [("truth ", "dim"), ("?", "run-stale b")]
+    for s in sorted(dark, key=lambda s: s.last_ok or 0)[:1]:
+        out += [(" · ", "dim"), (f"{cut(s.name, 16)} {words.age(source_age(s, now))}", "run-stale b")]
+    if len(dark) > 1:
+        out.append((f" +{len(dark) - 1}", "run-stale b"))
+    return out
+
+
+def silent_rows(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[Line]:
+    """Rows 1 to 4 when no engine runs: the banner in red, the verdict that was, the engine's last words."""
+    now, tz, narrow = ctx.now(), ctx.timezone, is_narrow(width)
+    engine = head.engine
+    since = silent_since(ctx, engine)
+    if engine is None or since is None:
+        said, at = "no engine has ever run here", ""
+    else:
+        verb = "stopped at" if engine.stopped is not None and ctx.engine_silent_since is None else "silent since"
+        at = words.clock(since, tz, now)
+        said = f"engine {verb} {at}, {words.age(max(now - since, 0))}"
+    key = keymap.key_of("app.refresh")
+    more = "" if narrow else "  ·  no poll, no alert, no action is happening"
+    below = f" All below is what was true at {at}.   " if at else " Nothing is known yet.   "
+    banner: list[list[Span]] = [
+        [(" NOBODY IS WATCHING  ", "b"), (said, "b"), (more, "")],
+        [
+            (below, ""),
+            (key, "b"),
+            (" start the engine here", ""),
+            ("   ", ""),
+            (keymap.key_of("screen.sources"), "b"),
+            (" why", ""),
+        ],
+    ]
+    if not narrow:
+        banner[1].append((": last words of the engine", ""))
+    red = [merge((t, f"banner-fg {s} on:banner-bg".replace("  ", " ")) for t, s in fit(line, width)) for line in banner]
+    parts = [f"{verdict.broken} broken"] if verdict.broken else []
+    parts += [f"{verdict.long} longer than usual"] if verdict.long else []
+    rest = verdict.total - verdict.broken - verdict.long
+    parts.append(f"{rest} {'others' if parts else 'pipelines'}")
+    oldest: list[Span] = (
+        [] if verdict.oldest is None else [(f"oldest truth {words.age(verdict.oldest)}", "run-stale b")]
+    )
+    then = ends([(f" then  {' · '.join(parts)}", "run-stale")], oldest, width)
+    cause: list[Span] = [(" engine  ", "dim")]
+    if engine is None:
+        cause.append(("none has run with this configuration", "text"))
+    else:
+        gone = "stopped" if engine.stopped is not None else "gone"
+        cause.append((f"pid {engine.pid} on {clean(engine.host)} {gone}", "text"))
+        last = first_line(engine.last_words or engine.note or "")
+        if last:
+            cause += [("  last words: ", "dim"), (last, "run-failed")]
+    return [*red, then, fit(cause, width)]
+
+
+def head_rows(
+    ctx: Context, head: Head, verdict: Verdict, title: str, width: int, *, about: Sequence[Span] = ()
+) -> list[Line]:
+    """All rows above the first pane: four, five from 110 columns on (a blank), one more when nobody watches."""
+    rows: list[Line] = [band_row(ctx, head, title, width, about=about)]
+    if silent(ctx, head.engine):
+        rows += silent_rows(ctx, head, verdict, width)
+    else:
+        rows += [verdict_row(ctx, head, verdict, width), counts_row(head, width), hosts_row(ctx, head, width)]
+    if not is_narrow(width):
+        rows.append([(" " * width, "")])
+    return rows
+
+
+def footer_row(entries: Sequence[tuple[str, str]], width: int, *, left: Sequence[Span] = ()) -> list[Span]:
+    """The last row: keys and their words, ``? help`` at the right. ``left`` (a field being typed, a notice)
+    replaces the keys.
+    """
+    spans: list[Span] = [(" ", "")]
+    if left:
+        spans += left
+    for i, (key, word) in enumerate(() if left else entries):
+        spans += [("   " if i else "", ""), (key, "key b"), (f" {word}", "dim")]
+    right: list[Span] = [(keymap.key_of("app.help"), "key b"), (" help", "dim")]
+    line = ends(spans, right if cells(right) + 4 < width else [], width)
+    return merge((t, f"{s} on:surface".strip()) for t, s in line)
+
+
+def page(ctx: Context, top: Sequence[Line], body: Sequence[Line], foot: Line, width: int, height: int) -> list[Line]:
+    """The whole screen: exactly ``height`` lines of ``width`` cells, footer last, ascii where asked."""
+    room = max(height - len(top) - 1, 0)
+    kept = [*body[:room]]
+    while len(kept) < room:
+        kept.append([(" " * width, "")])
+    return finish([*top[: height - 1], *kept, foot], width, height, ascii=ctx.ascii)
+
+
+def tiny(
+    ctx: Context, head: Head, verdict: Verdict, names: Sequence[Sequence[Span]], width: int, height: int
+) -> list[Line]:
+    """Under 60×16: verdict, counts and problem names; under 20×5 one line. Never a wall of "too small"."""
+    now = ctx.now()
+    when = "" if verdict.since is None else " " + words.clock_short(verdict.since, ctx.timezone, now)
+    if silent(ctx, head.engine):
+        one: list[Span] = [("no engine", "banner-fg b on:banner-bg")]
+    elif verdict.broken:
+        one = [(f"{verdict.broken} broken{when}", "run-failed b")]
+    elif verdict.unknown or not verdict.total:
+        one = [(f"{verdict.unknown or '?'} unknown", "run-stale b")]
+    else:
+        one = [(f"all {verdict.total} fine", "run-ok")]
+    if width < 20 or height < 5:
+        return finish([one], width, height, ascii=ctx.ascii)
+    rows: list[Line] = [[(" ", ""), *one], fit(counts_row(head, width), width), *names]
+    rows = rows[: height - 1] + [[(" " * width, "")]] * max(0, height - 1 - len(rows))
+    return finish([*rows, footer_row([], width)], width, height, ascii=ctx.ascii)
+
+
+def is_tiny(width: int, height: int) -> bool:
+    return width < 60 or height < 16
+
+
+def as_stale(line: Sequence[Span]) -> list[Span]:
+    """A row that nobody can vouch for: one warm grey, no other colour; the bold age stays bold."""
+    return recolour(line, "run-stale")
+
+
+def head_data(head: Head, now: int) -> dict[str, Any]:
+    """The same facts for ``--format json``."""
+    return {
+        "engine": None
+        if head.engine is None
+        else {"pid": head.engine.pid, "host": head.engine.host, "stopped": head.engine.stopped},
+        "sources": len(head.sources),
+        "blind": [s.name for s in blind(head.sources, now)],
+        "counts": {state.name.lower(): n for state, n in head.counts.by_state.items()},
+        "paused": head.counts.paused,
+        "stale": head.counts.stale,
+        "total": head.counts.total,
+        "alerts": head.counts.alerts,
+        "unacked": head.counts.unacked,
+    }
