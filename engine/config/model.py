@@ -1,0 +1,241 @@
+"""One typed tree of everything that is configured. Durations are integer milliseconds, times of day minutes since midnight.
+
+Read by the whole engine, built only by ``engine.config.load``. Holds references to secrets, never a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from adapters.model import JobSpec, Severity
+from engine.config.units import Moment, SeverityTest
+
+LOCAL = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRef:
+    """Where a secret is found: ``kind`` env, file, cmd or cred; ``value`` a name, a path, or an argv. ``str()`` is safe to show."""
+
+    kind: str
+    value: str | tuple[str, ...]
+
+    def __str__(self) -> str:
+        words = (
+            self.value if isinstance(self.value, str) else self.value[0]
+        )  # the arguments of a command may tell too much
+        return f"{self.kind}:{words}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreConfig:
+    """``path`` None: the state folder. ``retain_runs_ms``: how long runs are kept."""
+
+    path: Path | None = None
+    retain_runs_ms: int = 400 * 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """``color`` is a word of the theme or ``#rrggbb``; "" where none was given."""
+
+    name: str
+    color: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One ``[[source]]``. Without ``protected`` it is protected: read-only until armed."""
+
+    name: str
+    kind: str
+    url: str = ""
+    environment: str = ""
+    protected: bool = True
+    poll_ms: int = 10_000
+    requests_per_min: int = 60
+    include: tuple[str, ...] = ()
+    timezone: str = "UTC"
+    auth: Mapping[str, str | SecretRef] = field(default_factory=dict[str, "str | SecretRef"])
+    tls_verify: bool = True
+    tls_ca: Path | None = None
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineRule:
+    """What the orchestrator does not know. Later rules win per field; None (or empty) leaves the field alone."""
+
+    match: str
+    application: str | None = None
+    layer: str | None = None
+    criticality: Severity | None = None
+    owner: str | None = None
+    business_date: str | None = None
+    consumers: tuple[str, ...] = ()
+    runbook: str | None = None
+    done_when: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A person or a desk. ``url`` is a reference to an Apprise URL, which is a secret."""
+
+    name: str
+    url: SecretRef
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Who is told. The first route that matches wins; ``severity`` unpacks as (op, Severity)."""
+
+    match: str
+    severity: SeverityTest
+    to: tuple[str, ...]
+    fallback: str | None = None
+
+    def takes(self, facts: Facts, severity: Severity) -> bool:
+        return matches(self.match, facts) and self.severity.takes(severity)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What is owed. Which of ``due``, ``due_after_schedule_ms``, ``limit_ms``, ``max_age_ms``, ``by`` is set depends on ``type``."""
+
+    id: str
+    on: str
+    type: str
+    severity: Severity = Severity.HIGH
+    due: int | None = None
+    due_after_schedule_ms: int | None = None
+    by: int | None = None
+    limit_ms: int | None = None
+    max_age_ms: int | None = None
+    start_grace_ms: int = 600_000
+    alert_if_late_by_ms: int = 0
+    days: frozenset[int] = frozenset(range(7))
+    timezone: str = "UTC"
+    runbook: str | None = None
+    consumers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Maintenance, intervention or freeze. From ``start`` to ``end``, wall time in ``timezone``, or for ``duration_ms``."""
+
+    name: str
+    on: str
+    kind: str
+    start: Moment
+    end: Moment | None = None
+    duration_ms: int | None = None
+    timezone: str = "UTC"
+    actions: str = "allow"
+    notify: str = "keep"
+    expect: str = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """``allow`` entries: ``user:NAME``, ``group:NAME``, ``uid:N`` or ``*``. Role: viewer, operator, lead."""
+
+    allow: tuple[str, ...]
+    role: str
+    on: str = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A number worth keeping, asked of a source. ``normal``: lowest and highest value that need nobody."""
+
+    name: str
+    source: str
+    query: str
+    unit: str = ""
+    normal: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A whole configuration. ``path`` is the main file, ``folder`` its folder: base of relative paths, cwd of local jobs."""
+
+    path: Path
+    folder: Path
+    hash: str
+    timezone: str = "UTC"
+    ui: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])
+    store: StoreConfig = StoreConfig()
+    runbooks: Path | None = None
+    environments: tuple[Environment, ...] = ()
+    sources: tuple[Source, ...] = ()
+    pipelines: tuple[PipelineRule, ...] = ()
+    jobs: tuple[JobSpec, ...] = ()
+    contacts: tuple[Contact, ...] = ()
+    routes: tuple[Route, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
+    windows: tuple[Window, ...] = ()
+    access: tuple[Access, ...] = ()
+    series: tuple[Series, ...] = ()
+    warnings: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+    """Every file that was read, the main one first: what a reload watches (with ``watchfloor.d`` itself)."""
+
+    def source(self, name: str) -> Source | None:
+        return next((s for s in self.sources if s.name == name), None)
+
+    def contact(self, name: str) -> Contact | None:
+        return next((c for c in self.contacts if c.name == name), None)
+
+    def environment(self, name: str) -> Environment:
+        return next((e for e in self.environments if e.name == name), Environment(name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a selector can ask of a thing. ``key`` may be of a source (its name), a pipeline, a run or a step."""
+
+    key: str
+    source: str = ""
+    environment: str = ""
+    application: str | None = None
+    layer: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+def matches(pattern: str, facts: Facts) -> bool:
+    """Whether a selector means this thing: ``*``, ``app: layer: tag: env: src:`` (with ``*`` and ``?``), or a key glob.
+
+    A pipeline's pattern also means its runs and steps; ``source:*`` also means the source itself.
+    """
+    if pattern == "*":
+        return True
+    head, colon, rest = pattern.partition(":")
+    if colon:
+        match head:
+            case "app":
+                return facts.application is not None and fnmatchcase(facts.application, rest)
+            case "layer":
+                return facts.layer is not None and fnmatchcase(facts.layer, rest)
+            case "tag":
+                return any(fnmatchcase(tag, rest) for tag in facts.tags)
+            case "env":
+                return bool(facts.environment) and fnmatchcase(facts.environment, rest)
+            case "src":
+                return fnmatchcase(facts.source or facts.key.partition(":")[0], rest)
+            case _:
+                pass
+    key = facts.key
+    if ":" not in key:
+        return (rest == "*" and fnmatchcase(key, head)) if colon else fnmatchcase(key, pattern)
+    return pattern == key or fnmatchcase(key, pattern) or ("/" in key and matches_pipeline(pattern, key))
+
+
+def matches_pipeline(pattern: str, key: str) -> bool:
+    pipeline = key.partition("/")[0]
+    return pattern == pipeline or fnmatchcase(pipeline, pattern)

@@ -1,0 +1,113 @@
+"""Where things lie. Light on purpose: the command line asks here before anything heavy is imported."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+FILE = "watchfloor.toml"
+MORE = "watchfloor.d"
+GROUP = "watchfloor"
+"""The group that may read the store and open the socket in system mode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """All absolute. ``store``, ``socket`` and ``lock`` lie together; ``runs logs audit engine_log`` in the state folder."""
+
+    config: Path
+    config_folder: Path
+    state: Path
+    store: Path
+    socket: Path
+    lock: Path
+    runs: Path
+    logs: Path
+    audit: Path
+    engine_log: Path
+    system: bool = False
+    demo: bool = False
+
+    def with_store(self, store: Path) -> Places:
+        """The same with the store moved; lock and socket go with it (one store, one engine)."""
+        store = Path(os.path.abspath(store))
+        return replace(self, store=store, socket=store.parent / "engine.sock", lock=store.parent / "engine.lock")
+
+    def prepare(self) -> None:
+        """Make the state folders: 0700, in system mode 2750 with the group ``watchfloor``. PermissionError if they cannot be."""
+        for folder in dict.fromkeys((self.state, self.store.parent, self.runs, self.logs)):
+            if folder.is_dir():
+                continue
+            folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+            if self.system:
+                self._share(folder)
+
+    def _share(self, folder: Path) -> None:
+        import grp
+
+        try:
+            os.chown(folder, -1, grp.getgrnam(GROUP).gr_gid)
+        except (KeyError, PermissionError):
+            return  # no such group here: only the engine's own user can read, which doctor says
+        os.chmod(folder, 0o2750)
+
+
+def places(
+    config: Path | None = None, system: bool = False, demo: bool = False, env: Mapping[str, str] = os.environ
+) -> Places:
+    """Of this user (XDG), of the system, or of the demo. Nothing is made, a configuration need not exist.
+
+    ``[store] path`` is read here too, so that a client finds the socket of a moved store; a file that cannot be read
+    moves nothing (``load`` says what is wrong with it).
+    """
+    if system:
+        folder, state = Path("/etc/watchfloor"), Path("/var/lib/watchfloor")
+    else:
+        folder = _xdg(env, "XDG_CONFIG_HOME", ".config") / "watchfloor"
+        state = _xdg(env, "XDG_STATE_HOME", ".local/state") / ("watchfloor-demo" if demo else "watchfloor")
+        if demo:
+            folder = state
+    file = Path(os.path.abspath(config)) if config is not None else folder / FILE
+    found = Places(
+        config=file,
+        config_folder=file.parent,
+        state=state,
+        store=state / "floor.db",
+        socket=state / "engine.sock",
+        lock=state / "engine.lock",
+        runs=state / "runs",
+        logs=state / "logs",
+        audit=state / "audit.jsonl",
+        engine_log=state / "engine.log",
+        system=system,
+        demo=demo,
+    )
+    moved = _store_of(file)
+    return found if moved is None else found.with_store(moved)
+
+
+def relative(folder: Path, text: str) -> Path:
+    """A path as it is written in a file of ``folder``: ``~`` is the home folder, relative ones start at the file."""
+    return Path(os.path.abspath(folder / Path(text).expanduser()))
+
+
+def _xdg(env: Mapping[str, str], name: str, default: str) -> Path:
+    given = env.get(name, "")
+    if given and os.path.isabs(given):  # the XDG specification: a relative one is to be ignored
+        return Path(given)
+    home = env.get("HOME") or os.path.expanduser("~")
+    return Path(home) / default
+
+
+def _store_of(file: Path) -> Path | None:
+    try:
+        data: dict[str, Any] = tomllib.loads(file.read_bytes().decode())
+    except (OSError, ValueError, RecursionError):
+        return None
+    table = data.get("store")
+    path = cast("dict[str, Any]", table).get("path") if isinstance(table, dict) else None
+    return relative(file.parent, path) if isinstance(path, str) and path else None
