@@ -1,0 +1,127 @@
+"""From a command line to a running screen: what is read before the first frame, and nothing more.
+
+Before it stand textual, sqlite3 and our own light modules; whatever is slow to import or to ask waits behind it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+import tomllib
+from argparse import Namespace
+from contextlib import suppress
+from typing import Any
+
+from engine.store.reader import Reader
+
+from engine.request import EXIT_BAD_INPUT
+from tui import keymap, registry, terminal, themes
+from tui.app import WatchfloorApp
+from tui.start import Place, lock_held, start_engine
+from tui.view import Context
+
+FIRST_STORE = 10.0
+"""Seconds that a first engine may take to make the store."""
+
+
+def own_tables(place: Place) -> tuple[dict[str, Any], dict[str, Any]]:
+    """``[ui]`` and ``[keys]`` of the configuration; empty where it cannot be read (``check`` says what is wrong with it)."""
+    try:
+        data = tomllib.loads(place.config.read_bytes().decode())
+    except (OSError, ValueError):
+        return {}, {}
+    ui, keys = data.get("ui"), data.get("keys")
+    return (ui if isinstance(ui, dict) else {}), (keys if isinstance(keys, dict) else {})
+
+
+def run(args: Namespace, place: Place, screen: str, arg: str | None = None) -> int:
+    """Open ``screen`` on this terminal; returns the exit code. ReaderError where the store cannot be read."""
+    sentence = terminal.refusal()
+    if sentence is not None:
+        with suppress(OSError, ValueError):
+            print(f"watchfloor: {sentence}", file=sys.stderr or sys.stdout)
+        return EXIT_BAD_INPUT
+    _log_to(place)
+    if not _store_exists(place, args):
+        print(
+            f"watchfloor: the engine made no store at {place.store}; its last words are in {place.engine_log}",
+            file=sys.stderr,
+        )
+        return EXIT_BAD_INPUT
+    ui, keys = own_tables(place)
+    problem: str | None = None
+    try:
+        keymap.load_overrides(keys)
+    except keymap.KeymapError as error:
+        problem = f"[keys]: {error}"
+    reader = Reader(place.store)
+    engine = reader.engine()
+    context = Context(
+        reader=reader,
+        now=lambda: time.time_ns() // 1_000_000,
+        timezone=engine.timezone if engine is not None else "UTC",
+        ascii=bool(getattr(args, "ascii", False) or ui.get("ascii") or themes.needs_ascii(os.environ)),
+        read_only=bool(getattr(args, "read_only", False)),
+        engine_alive=lock_held(place.lock),
+    )
+    theme = themes.choose(getattr(args, "theme", None) or ui.get("theme"), os.environ, place.config.parent)
+    kind = WatchfloorApp
+    if screen == "wall":
+        from tui.wall import WallApp
+
+        kind = WallApp
+    app = kind(
+        context,
+        registry.make,
+        screen,
+        arg,
+        theme=theme,
+        place=place,
+        starts_engine=True,
+        slow_link=bool(getattr(args, "slow_link", False)),
+        title="watchfloor" if ui.get("title") else None,
+        bell=bool(ui.get("bell")),
+    )
+    if problem:
+        app.say(problem, "bad")
+    try:
+        code = terminal.run(app)
+    finally:
+        reader.close()
+    if code == 0 and lock_held(place.lock):
+        row = app.last_engine
+        print(f"engine {row.pid if row else ''} keeps watching".replace("  ", " "), file=sys.stderr)
+    return code
+
+
+def _store_exists(place: Place, args: Namespace) -> bool:
+    """The engine makes the store; on the very first start there is a moment to wait for it."""
+    if place.store.exists():
+        return True
+    with suppress(OSError):
+        start_engine(place)
+    end = time.monotonic() + FIRST_STORE
+    while time.monotonic() < end:
+        if place.store.exists() and lock_held(place.lock):
+            return True
+        time.sleep(0.02)
+    return place.store.exists()
+
+
+def _log_to(place: Place) -> None:
+    """Warnings and bugs of the screen go to ``tui.log`` beside the engine's log; never to the terminal that is drawn on."""
+    logger = logging.getLogger("watchfloor.tui")
+    logger.propagate = False
+    if logger.handlers:
+        return
+    try:
+        handler: logging.Handler = logging.FileHandler(
+            place.state / "tui.log", encoding="utf-8", errors="backslashreplace", delay=True
+        )
+    except OSError:
+        handler = logging.NullHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(message)s"))
+    logging.raiseExceptions = False  # a full disk must not write a traceback over the screen
+    logger.addHandler(handler)
