@@ -189,7 +189,11 @@ CONTACT = Table(
 ROUTE = Table(
     {
         "match": Field(selector, "which things", required=True),
-        "severity": Field(Text(units.SEVERITY_TEST, parse=units.severity_test), "which severities; none: all", default=units.SeverityTest(">=", Severity.INFO)),
+        "severity": Field(
+            Text(units.SEVERITY_TEST, parse=units.severity_test),
+            "which severities; none: all",
+            default=units.SeverityTest(">=", Severity.INFO),
+        ),
         "to": Field(ListOf(words, least=1, unique=True, what="names of contacts"), "who is told", required=True),
         "fallback": Field(words, "who is told when that fails"),
     },
