@@ -310,3 +310,12 @@ class Counts:
     total: int
     alerts: int
     unacked: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoteRow:
+    """Somebody's words on a key."""
+
+    at: int
+    who: str
+    text: str

@@ -55,7 +55,11 @@ CREATE TABLE run (
 CREATE UNIQUE INDEX run_native ON run(pipeline_id, run);
 CREATE INDEX run_at ON run(at);
 CREATE INDEX run_pipeline_at ON run(pipeline_id, at);
-CREATE INDEX run_active ON run(state) WHERE state < 6;
+-- all but SUCCESS (6), which most are: what is active, and what ended badly, each by time
+CREATE INDEX run_state_at ON run(state, at) WHERE state <> 6;
+
+-- tally: counts that take too long to count. Owner: store.
+CREATE TABLE tally (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
 -- run_extra: only where there is something to say.
 CREATE TABLE run_extra (

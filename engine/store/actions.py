@@ -1,0 +1,362 @@
+"""SQL of acting: what a key means, intents and what became of them, who is armed, the audit chain's rows."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from adapters.model import ActionState, State
+from engine.store.errors import StoreError
+from engine.store.writer import Tx
+
+RECORD_ERRORS: Final = (StoreError, sqlite3.Error)
+"""What a transaction raises when something could not be written (disk full, locked for 5 s, damaged)."""
+
+_IN_FLIGHT: Final = "(2, 3, 8)"
+_TOOK_HOLD: Final = frozenset(
+    {
+        ActionState.EXECUTING, ActionState.VERIFYING, ActionState.DONE, ActionState.VERIFY_TIMEOUT, ActionState.UNKNOWN,
+        ActionState.RECONCILED_DONE,
+    }
+)  # fmt: skip
+"""A call that left this host, or may have."""
+_PROVED: Final = frozenset({ActionState.DONE, ActionState.RECONCILED_DONE})
+LATE_MS: Final = 15 * 60_000
+"""How long after an unproved stop ended a run's failure is still put down to that stop."""
+
+
+# --- what a key means ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineFacts:
+    """What the store knows of a pipeline that a plan shows or selectors ask."""
+
+    id: int
+    key: str
+    name: str
+    application: str | None
+    layer: str | None
+    tags: tuple[str, ...]
+    consumers: tuple[str, ...]
+    next_run: int | None
+
+
+def pipeline_facts(tx: Tx, key: str) -> PipelineFacts | None:
+    row = tx.db.execute(
+        "SELECT id, key, name, application, layer, tags, consumers, next_run FROM pipeline WHERE key = ?", (key,)
+    ).fetchone()
+    if row is None:
+        return None
+    return PipelineFacts(row[0], row[1], row[2], row[3], row[4], _listed(row[5]), _listed(row[6]), row[7])
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """Tags and consumers stand in one column, as JSON or separated by commas or new lines."""
+    if text.startswith("["):
+        try:
+            return tuple(str(item) for item in json.loads(text))
+        except ValueError:
+            pass
+    return tuple(part.strip() for part in text.replace("\n", ",").split(",") if part.strip())
+
+
+def active_runs(tx: Tx, pipeline_key: str) -> list[tuple[str, State]]:
+    """Keys and states of the runs that are in the world now, newest first."""
+    rows = tx.db.execute(
+        "SELECT p.key || '/' || r.run, r.state FROM pipeline p JOIN run r ON r.pipeline_id = p.id"
+        " WHERE p.key = ? AND r.state BETWEEN 1 AND 5 ORDER BY r.at DESC, r.id DESC",
+        (pipeline_key,),
+    ).fetchall()
+    return [(row[0], State(row[1])) for row in rows]
+
+
+def latest_terminal(tx: Tx, pipeline_key: str) -> str | None:
+    """Key of the last run that really ran and ended; skipped and missed ones cannot be run again."""
+    row = tx.db.execute(
+        "SELECT p.key || '/' || r.run FROM pipeline p JOIN run r ON r.pipeline_id = p.id"
+        " WHERE p.key = ? AND r.state BETWEEN 6 AND 12 AND r.state <> 11 ORDER BY r.at DESC, r.id DESC LIMIT 1",
+        (pipeline_key,),
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def pipeline_keys(tx: Tx, source: str) -> list[str]:
+    rows = tx.db.execute("SELECT p.key FROM pipeline p JOIN source s ON s.id = p.source_id WHERE s.name = ?", (source,))
+    return [row[0] for row in rows.fetchall()]
+
+
+def recent_runs(tx: Tx, pipeline_key: str) -> list[str]:
+    rows = tx.db.execute(
+        "SELECT p.key || '/' || r.run FROM pipeline p JOIN run r ON r.pipeline_id = p.id"
+        " WHERE p.key = ? ORDER BY r.at DESC LIMIT 200",
+        (pipeline_key,),
+    )
+    return [row[0] for row in rows.fetchall()]
+
+
+def steps_now(tx: Tx, run_key: str) -> list[tuple[str, State]]:
+    """Steps of a run as last seen, one entry a step and map index, its latest try, in order."""
+    pipeline, _, run = run_key.partition("/")
+    rows = tx.db.execute(
+        "SELECT s.step, s.map_index, s.state, max(s.attempt) FROM pipeline p JOIN run r ON r.pipeline_id = p.id AND r.run = ?"
+        " JOIN step_run s ON s.run_id = r.id WHERE p.key = ? GROUP BY s.step, s.map_index ORDER BY min(s.ord), s.step, s.map_index",
+        (run, pipeline),
+    ).fetchall()
+    return [(row[0] if row[1] < 0 else f"{row[0]}.{row[1]}", State(row[2])) for row in rows]
+
+
+def seen_attempt(tx: Tx, run_key: str) -> tuple[int, State] | None:
+    """Attempt as the store counts it (a source may number none) and state, as last stored."""
+    pipeline, _, run = run_key.partition("/")
+    row = tx.db.execute(
+        "SELECT r.attempt, r.state FROM pipeline p JOIN run r ON r.pipeline_id = p.id AND r.run = ? WHERE p.key = ?",
+        (run, pipeline),
+    ).fetchone()
+    return None if row is None else (int(row[0]), State(row[1]))
+
+
+# --- actions -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionRecord:
+    """One row of ``action``. ``plan``, ``prepared``, ``before`` and ``after`` are JSON, masked."""
+
+    id: str
+    nonce: str
+    verb: str
+    key: str
+    pipeline_key: str
+    scope: str
+    environment: str
+    state: ActionState
+    words: str
+    client_id: str
+    plan_hash: str
+    plan: str
+    prepared: str
+    reason: str | None
+    who: str
+    uid: int
+    created: int
+    changed: int
+    ended: int | None = None
+    result_key: str | None = None
+    before: str | None = None
+    after: str | None = None
+    attempt: int = 0
+    seen_attempt: int = 0
+    sent: int | None = None
+
+
+_COLUMNS: Final = ActionRecord.__dataclass_fields__.keys()
+_SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM action"
+
+
+def _record(row: Sequence[Any] | None) -> ActionRecord | None:
+    if row is None:
+        return None
+    fields = dict(zip(_COLUMNS, row, strict=True))
+    fields["state"] = ActionState(fields["state"])
+    return ActionRecord(**fields)
+
+
+def insert(tx: Tx, record: ActionRecord) -> None:
+    """The intent. IntegrityError where its nonce was used or its scope has one in flight."""
+    values = [getattr(record, name) for name in _COLUMNS]
+    tx.db.execute(f"INSERT INTO action ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608
+    event(tx, record.id, record.state, record.words)
+
+
+def event(tx: Tx, action_id: str, state: ActionState, words: str) -> None:
+    tx.db.execute(
+        "INSERT INTO action_event (action_id, at, state, words) VALUES (?, ?, ?, ?)",
+        (action_id, tx.now, int(state), words),
+    )
+    tx.bump("action")
+
+
+def move(
+    tx: Tx,
+    action_id: str,
+    state: ActionState,
+    words: str,
+    *,
+    result_key: str | None = None,
+    after: str | None = None,
+    ended: bool = False,
+    sent: bool = False,
+) -> bool:
+    """A step of an action's life, with its event. False where the action had ended already: an end is never taken back."""
+    row = tx.db.execute("SELECT state, words FROM action WHERE id = ?", (action_id,)).fetchone()
+    if row is None or not (ActionState(row[0]).in_flight):
+        return False
+    tx.db.execute(
+        "UPDATE action SET state = ?, words = ?, changed = ?, ended = CASE WHEN ? THEN ? ELSE ended END,"
+        " result_key = coalesce(?, result_key), after = coalesce(?, after), sent = CASE WHEN ? THEN ? ELSE sent END WHERE id = ?",
+        (int(state), words, tx.now, ended, tx.now, result_key, after, sent, tx.now, action_id),
+    )
+    if (row[0], row[1]) != (int(state), words):
+        event(tx, action_id, state, words)
+    return True
+
+
+def set_after(tx: Tx, action_id: str, after: str) -> None:
+    tx.db.execute("UPDATE action SET after = ? WHERE id = ?", (after, action_id))
+    tx.bump("action")
+
+
+def get(tx: Tx, action_id: str) -> ActionRecord | None:
+    return _record(tx.db.execute(f"{_SELECT} WHERE id = ?", (action_id,)).fetchone())
+
+
+def by_nonce(tx: Tx, nonce: str) -> ActionRecord | None:
+    return _record(tx.db.execute(f"{_SELECT} WHERE nonce = ?", (nonce,)).fetchone())
+
+
+def in_flight(tx: Tx, scope: str) -> ActionRecord | None:
+    return _record(tx.db.execute(f"{_SELECT} WHERE scope = ? AND state IN {_IN_FLIGHT}", (scope,)).fetchone())
+
+
+def latest_on(tx: Tx, scope: str) -> ActionRecord | None:
+    """The last action on a scope that was not refused before it began."""
+    return _record(
+        tx.db.execute(
+            f"{_SELECT} WHERE scope = ? AND state <> 1 ORDER BY created DESC, id DESC LIMIT 1", (scope,)
+        ).fetchone()
+    )
+
+
+def open_actions(tx: Tx) -> list[ActionRecord]:
+    """Those in flight, oldest first: what an engine that starts takes over."""
+    rows = tx.db.execute(f"{_SELECT} WHERE state IN {_IN_FLIGHT} ORDER BY created, id").fetchall()
+    return [record for row in rows if (record := _record(row)) is not None]
+
+
+def stopped_by(tx: Tx, run_key: str, attempt: int) -> str | None:
+    """Who stopped this attempt of this run through us; None where its end is not our doing.
+
+    Asked before a run that the source calls failed is stored. Ours is a stop that left (or may have left) this host,
+    for the same attempt, with nothing of ours that set the run going again after it. One that was proved counts for
+    good; one that was not, only for a while: a run that fails hours after a stop without effect failed by itself.
+    """
+    pipeline, _, run = run_key.partition("/")
+    known = tx.db.execute(
+        "SELECT r.attempt, r.state, x.stopped_by FROM pipeline p JOIN run r ON r.pipeline_id = p.id AND r.run = ?"
+        " LEFT JOIN run_extra x ON x.run_id = r.id WHERE p.key = ?",
+        (run, pipeline),
+    ).fetchone()
+    rows = tx.db.execute(
+        "SELECT verb, state, who, changed, attempt, seen_attempt FROM action WHERE scope = ? ORDER BY created DESC, id DESC",
+        (run_key,),
+    ).fetchall()
+    for verb, number, who, changed, had, seen in rows:
+        state = ActionState(number)
+        if state not in _TOOK_HOLD:
+            continue
+        if verb in ("hold", "release", "mark"):
+            continue
+        if verb != "stop":
+            return None  # set going again after any earlier stop
+        if had != attempt or (known is not None and int(known[0]) > max(seen, had)):
+            return None
+        if known is not None and known[2] and known[1] == State.STOPPED:
+            return str(who)  # it was judged once; reading it again later changes nothing
+        if state in _PROVED or tx.now - int(changed) <= LATE_MS:
+            return str(who)
+        return None
+    return None
+
+
+# --- armed ---------------------------------------------------------------------------------------------------------
+
+
+def put_armed(tx: Tx, environment: str, uid: int, who: str, until: int) -> None:
+    tx.db.execute(
+        "INSERT INTO armed (environment, who, uid, until) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (environment, uid) DO UPDATE SET who = excluded.who, until = excluded.until",
+        (environment, who, uid, until),
+    )
+    tx.bump("arm")
+
+
+def drop_armed(tx: Tx, environment: str | None = None, uid: int | None = None) -> int:
+    """Take away what is armed (of one environment, of one person, or all); how many rows went."""
+    gone = tx.db.execute(
+        "DELETE FROM armed WHERE (? IS NULL OR environment = ?) AND (? IS NULL OR uid = ?)",
+        (environment, environment, uid, uid),
+    ).rowcount
+    if gone:
+        tx.bump("arm")
+    return gone
+
+
+# --- audit ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One link of the chain; ``body`` is canonical JSON, ``hash`` covers all other fields and ``prev``."""
+
+    seq: int
+    id: str
+    at: int
+    action_id: str | None
+    event: str
+    uid: int
+    login: str
+    origin: str | None
+    verb: str | None
+    key: str | None
+    body: str
+    prev: str
+    hash: str
+
+
+_AUDIT: Final = ", ".join(AuditRow.__dataclass_fields__)
+
+
+def audit_tail(tx: Tx) -> tuple[int, str] | None:
+    """Sequence number and hash of the last record."""
+    row = tx.db.execute("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
+    return None if row is None else (int(row[0]), str(row[1]))
+
+
+def audit_insert(tx: Tx, row: AuditRow) -> None:
+    values = [getattr(row, name) for name in AuditRow.__dataclass_fields__]
+    tx.db.execute(f"INSERT INTO audit ({_AUDIT}) VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608
+
+
+def audit_page(db: sqlite3.Connection, after: int, limit: int = 1000) -> list[AuditRow]:
+    """Records behind ``after`` in order; a page, so that a long chain is never in memory whole."""
+    rows = db.execute(f"SELECT {_AUDIT} FROM audit WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit))  # noqa: S608
+    return [AuditRow(*row) for row in rows.fetchall()]
+
+
+def audit_hash(db: sqlite3.Connection, seq: int) -> str | None:
+    row = db.execute("SELECT hash FROM audit WHERE seq = ?", (seq,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def open_readonly(path: Path) -> sqlite3.Connection:
+    """For commands beside the engine: ``mode=ro``; a store that was closed cleanly and is not ours to write, ``immutable``."""
+    if not path.is_file():
+        raise StoreError(f"there is no store at {path}")
+    quoted = str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    try:
+        db = sqlite3.connect(f"file:{quoted}?mode=ro", uri=True, timeout=5.0)
+        db.execute("SELECT 1 FROM audit LIMIT 1").fetchall()
+    except sqlite3.Error as error:
+        if Path(f"{path}-wal").exists():
+            raise StoreError(f"{path} cannot be read: {error}") from None
+        try:
+            db = sqlite3.connect(f"file:{quoted}?immutable=1", uri=True)
+            db.execute("SELECT 1 FROM audit LIMIT 1").fetchall()
+        except sqlite3.Error as second:
+            raise StoreError(f"{path} cannot be read: {second}") from None
+    return db

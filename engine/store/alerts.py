@@ -1,0 +1,322 @@
+"""SQL of alerts, their history, silences, and of what a rule asks about pipelines, runs and sources."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from adapters.model import AlertState, Health, Mode, Severity, State
+from engine.store.writer import Tx
+
+_COLUMNS: Final = (
+    "id, dedup, rule, key, occurrence, severity, state, title, body, opened, since, changed, resolved, resolved_by, acked_by, "
+    "acked_at, ack_until, ack_note, reopened, held_back, told, run_key, good, bad"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A row of ``alert``. ``good`` and ``bad`` count evaluations in a row, for rules that hold before they fire or resolve."""
+
+    id: str
+    dedup: str
+    rule: str
+    key: str
+    occurrence: str
+    severity: Severity
+    state: AlertState
+    title: str
+    body: str
+    opened: int
+    since: int
+    changed: int
+    resolved: int | None
+    resolved_by: str | None
+    acked_by: str | None
+    acked_at: int | None
+    ack_until: int | None
+    ack_note: str | None
+    reopened: int
+    held_back: str | None
+    told: int
+    run_key: str
+    good: int
+    bad: int
+
+    @property
+    def open(self) -> bool:
+        return self.state < AlertState.RESOLVED
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """People's words: alerts that match are held back until then."""
+
+    id: str
+    match: str
+    until: int
+    reason: str
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineFacts:
+    """What a rule says about a pipeline."""
+
+    id: int
+    key: str
+    name: str
+    criticality: Severity
+    application: str | None
+    layer: str | None
+    tags: tuple[str, ...]
+    owner: str | None
+    runbook: str | None
+    consumers: tuple[str, ...]
+    source: str
+    environment: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """What a rule says about a source: how many pipelines nobody can see, the worst of them, and the important ones' names."""
+
+    id: int
+    name: str
+    environment: str
+    health: Health
+    last_ok: int | None
+    pipelines: int
+    worst: Severity
+    important: tuple[str, ...]
+
+
+def _alert(row: Sequence[Any]) -> Alert:
+    return Alert(*row[:5], Severity(row[5]), AlertState(row[6]), *row[7:])
+
+
+def _select(tx: Tx, where: str, values: Sequence[Any]) -> list[Alert]:
+    return [_alert(row) for row in tx.db.execute(f"SELECT {_COLUMNS} FROM alert WHERE {where}", values).fetchall()]  # noqa: S608
+
+
+# --- alerts -----------------------------------------------------------------------------------------------------------
+
+
+def open_by_dedup(tx: Tx, dedup: str) -> Alert | None:
+    return next(iter(_select(tx, "dedup = ? AND state < 4", (dedup,))), None)
+
+
+def last_resolved(tx: Tx, dedup: str, not_before: int) -> Alert | None:
+    """The one that may be opened again: RESOLVED at ``not_before`` or later."""
+    return next(
+        iter(
+            _select(tx, "dedup = ? AND state = 4 AND resolved >= ? ORDER BY opened DESC LIMIT 1", (dedup, not_before))
+        ),
+        None,
+    )
+
+
+def open_alerts(tx: Tx, rule: str | None = None, key: str | None = None) -> list[Alert]:
+    where, values = "state < 4", []
+    for column, value in (("rule", rule), ("key", key)):
+        if value is not None:
+            where += f" AND {column} = ?"
+            values.append(value)
+    return _select(tx, where + " ORDER BY opened", values)
+
+
+def held_back(tx: Tx) -> list[Alert]:
+    """Firing, and nobody was told."""
+    return _select(tx, "state = 1 AND held_back IS NOT NULL ORDER BY opened", ())
+
+
+def ack_expired(tx: Tx) -> list[Alert]:
+    return _select(tx, "state = 2 AND ack_until IS NOT NULL AND ack_until <= ?", (tx.now,))
+
+
+def get(tx: Tx, id: str) -> Alert | None:
+    return next(iter(_select(tx, "id = ?", (id,))), None)
+
+
+def find(tx: Tx, text: str) -> list[Alert]:
+    """By a whole id or by its end, open ones first and alone where there are any."""
+    clean = "".join(c for c in text if c.isalnum())
+    found = _select(
+        tx, "id = ? OR substr(id, -?) = ? ORDER BY opened DESC LIMIT 50", (clean, max(len(clean), 1), clean)
+    )
+    return [alert for alert in found if alert.open] or found
+
+
+def insert(tx: Tx, alert: Alert) -> None:
+    marks = ", ".join("?" * len(_COLUMNS.split(",")))
+    values = [getattr(alert, name.strip()) for name in _COLUMNS.split(",")]
+    tx.db.execute(
+        f"INSERT INTO alert ({_COLUMNS}) VALUES ({marks})", [int(v) if isinstance(v, int) else v for v in values]
+    )  # noqa: S608
+    tx.bump("alert")
+
+
+def update(tx: Tx, id: str, **fields: Any) -> None:
+    """Set columns of one alert, and ``changed``."""
+    sets = ", ".join(f"{name} = ?" for name in fields)
+    values = [int(v) if isinstance(v, int) else v for v in fields.values()]
+    tx.db.execute(f"UPDATE alert SET {sets}, changed = ? WHERE id = ?", (*values, tx.now, id))  # noqa: S608
+    tx.bump("alert")
+
+
+def event(tx: Tx, alert_id: str, what: str, who: str | None = None, detail: str | None = None) -> None:
+    """One line of an alert's history."""
+    tx.db.execute(
+        "INSERT INTO alert_event (alert_id, at, what, who, detail) VALUES (?, ?, ?, ?, ?)",
+        (alert_id, tx.now, what, who, detail),
+    )
+    tx.bump("alert")
+
+
+def close_old(tx: Tx, resolved_before: int) -> int:
+    """RESOLVED long enough becomes CLOSED: it is not opened again."""
+    moved = tx.db.execute(
+        "UPDATE alert SET state = 5, changed = ? WHERE state = 4 AND resolved < ?", (tx.now, resolved_before)
+    ).rowcount
+    if moved:
+        tx.bump("alert")
+    return moved
+
+
+def count_open(tx: Tx) -> int:
+    return int(tx.db.execute("SELECT count(*) FROM alert WHERE state < 4").fetchone()[0])
+
+
+# --- silences -----------------------------------------------------------------------------------------------------------
+
+
+def put_silence(tx: Tx, silence: Silence, uid: int) -> None:
+    tx.db.execute(
+        "INSERT INTO silence (id, match, until, reason, who, uid, created) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (silence.id, silence.match, silence.until, silence.reason, silence.who, uid, tx.now),
+    )
+    tx.bump("alert")
+
+
+def silences(tx: Tx) -> list[Silence]:
+    """Those in force now, the longest first."""
+    rows = tx.db.execute(
+        "SELECT id, match, until, reason, who FROM silence WHERE until > ? ORDER BY until DESC", (tx.now,)
+    ).fetchall()
+    return [Silence(*row) for row in rows]
+
+
+# --- what rules ask -----------------------------------------------------------------------------------------------------
+
+
+def first_seen(tx: Tx, source_id: int, started: int) -> int:
+    """Since when this source is known here. Asked first after ``started`` (the engine's start), that is the answer for ever."""
+    row = tx.db.execute("SELECT first_seen FROM alert_source WHERE source_id = ?", (source_id,)).fetchone()
+    if row is not None:
+        return int(row[0])
+    tx.db.execute("INSERT INTO alert_source (source_id, first_seen) VALUES (?, ?)", (source_id, started))
+    return started
+
+
+def skew(tx: Tx, source_id: int) -> int:
+    """How far this source's clock is ahead of ours, milliseconds; 0 where it is not known."""
+    row = tx.db.execute("SELECT skew_ms FROM source_health WHERE source_id = ?", (source_id,)).fetchone()
+    return int(row[0] or 0) if row else 0
+
+
+_PIPELINE: Final = """
+SELECT p.id, p.key, p.name, p.criticality, p.application, p.layer, p.tags, p.owner, p.runbook, p.consumers, s.name, s.environment
+FROM pipeline p JOIN source s ON s.id = p.source_id WHERE """
+
+
+def pipeline(tx: Tx, id: int | None = None, key: str | None = None) -> PipelineFacts | None:
+    """By id or by key."""
+    where, value = ("p.id = ?", id) if id is not None else ("p.key = ?", key)
+    row = tx.db.execute(_PIPELINE + where, (value,)).fetchone()
+    if row is None:
+        return None
+    return PipelineFacts(
+        row[0],
+        row[1],
+        row[2],
+        Severity(row[3]),
+        row[4],
+        row[5],
+        words(row[6]),
+        row[7],
+        row[8],
+        words(row[9]),
+        row[10],
+        row[11],
+    )
+
+
+def words(text: str | None) -> tuple[str, ...]:
+    """A list as the store keeps it in one column: a JSON array, or items separated by commas or line ends."""
+    text = (text or "").strip()
+    if text.startswith("["):
+        try:
+            return tuple(str(item) for item in json.loads(text))
+        except ValueError:
+            pass
+    return tuple(item.strip() for item in text.replace("\n", ",").split(",") if item.strip())
+
+
+def source(tx: Tx, name: str) -> SourceFacts | None:
+    row = tx.db.execute(
+        "SELECT s.id, s.environment, coalesce(h.health, 0), h.last_ok FROM source s LEFT JOIN source_health h ON h.source_id = s.id "
+        "WHERE s.name = ?",
+        (name,),
+    ).fetchone()
+    if row is None:
+        return None
+    rows = tx.db.execute(
+        "SELECT name, criticality FROM pipeline WHERE source_id = ? AND mode <> ? ORDER BY criticality, name",
+        (row[0], int(Mode.GONE)),
+    ).fetchall()
+    worst = Severity(rows[0][1]) if rows else Severity.MEDIUM
+    important = tuple(str(r[0]) for r in rows if r[1] <= Severity.HIGH)
+    return SourceFacts(int(row[0]), name, row[1], Health(row[2]), row[3], len(rows), worst, important)
+
+
+def gone_sources(tx: Tx) -> frozenset[str]:
+    """Names that are no longer configured."""
+    return frozenset(row[0] for row in tx.db.execute("SELECT name FROM source WHERE gone = 1").fetchall())
+
+
+def later_success(tx: Tx, pipeline_id: int, bdate: int | None, after: int) -> str | None:
+    """Native id of a run that ended well at or after ``after``, for that business date (None: for any)."""
+    sql = "SELECT run FROM run WHERE pipeline_id = ? AND state = ? AND coalesce(ended, updated) >= ?"
+    values: list[Any] = [pipeline_id, int(State.SUCCESS), after]
+    if bdate is not None:
+        sql += " AND bdate = ?"
+        values.append(bdate)
+    row = tx.db.execute(sql + " ORDER BY at DESC LIMIT 1", values).fetchone()
+    return None if row is None else str(row[0])
+
+
+def bad_end(tx: Tx, pipeline_id: int, native_run: str) -> int | None:
+    """When that run ended badly; None where it is not (or no longer) a bad one or has no end."""
+    row = tx.db.execute(
+        "SELECT state, ended FROM run WHERE pipeline_id = ? AND run = ?", (pipeline_id, native_run)
+    ).fetchone()
+    return None if row is None or not State(row[0]).bad else row[1]
+
+
+def failed_step(tx: Tx, run_id: int) -> tuple[str, str | None] | None:
+    """Name and error of the step that failed first in the run's last attempt, if its steps were read already."""
+    row = tx.db.execute(
+        "SELECT step, error FROM step_run WHERE run_id = ? AND state IN (?, ?, ?) ORDER BY attempt DESC, coalesce(started, queued, 0) LIMIT 1",
+        (run_id, int(State.FAILED), int(State.TIMED_OUT), int(State.LOST)),
+    ).fetchone()
+    return None if row is None else (str(row[0]), row[1])
+
+
+def usual_ms(tx: Tx, pipeline_id: int) -> int | None:
+    """Its usual duration, once that is known."""
+    row = tx.db.execute(
+        "SELECT usual_ms FROM pipe_now WHERE pipeline_id = ? AND usual_n >= 8", (pipeline_id,)
+    ).fetchone()
+    return None if row is None else row[0]

@@ -1,0 +1,329 @@
+"""SQL of runs: observations in, changed rows out. The hot path of the writer.
+
+What orders observations is the source's own time of change where it gives one, else the time we saw it; an older one
+never overwrites a newer one. A run that had ended and goes on again is a new attempt, and the old one is kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from adapters.model import Run, State, unquote_id
+from engine.store.current import Moved, keep_current
+from engine.store.packed import BACKFILLED, GENERATED, NATIVE, OBSERVED_LATE, REOPENED, STATES, bdate_number, pack_url
+from engine.store.pipelines import apply_pipelines
+from engine.store.writer import Tx
+
+__all__ = ["RunChange", "apply_pipelines", "apply_runs", "run_id_of"]
+
+ERROR_LIMIT: Final = 2000
+"""Characters kept of an error; the log has the rest."""
+WORD_LIMIT: Final = 200
+_INFERRED: Final = frozenset({State.LOST, State.MISSED, State.EXPECTED})
+"""States that we concluded: the source's word replaces them, and that is no new attempt."""
+_BACK: Final = BACKFILLED | GENERATED
+
+
+@dataclass(frozen=True, slots=True)
+class RunChange:
+    """One run whose stored row changed. ``before`` is None when it was not known; ``before == after`` when something
+    else than its state moved (its error, an end time). ``backfilled``: history, no alert comes from it.
+    """
+
+    run_id: int
+    pipeline_id: int
+    source_id: int
+    key: str
+    before: State | None
+    after: State
+    run: Run
+    new_attempt: bool
+    backfilled: bool
+
+
+Spot = tuple[int, str]
+"""Pipeline id and native run id as it stands in the key."""
+Extra = tuple[Any, ...]
+"""native, sub, shape, params, url, error, rerun_of, client_id, flags, exit_code, stopped_by."""
+_NOTHING: Final[Extra] = (None, None, None, None, None, None, None, None, 0, None, None)
+
+_FIND: Final = """
+SELECT r.pipeline_id, r.run, r.id, r.state, r.kind, r.attempt, r.bdate, r.at, r.queued, r.started, r.ended, r.updated,
+  x.native, x.sub, x.shape, x.params, x.url, x.error, x.rerun_of, x.client_id, x.flags, x.exit_code, x.stopped_by
+FROM json_each(?) j
+CROSS JOIN run r ON r.pipeline_id = j.value ->> 0 AND r.run = j.value ->> 1
+LEFT JOIN run_extra x ON x.run_id = r.id"""
+_INSERT: Final = (
+    "INSERT INTO run (id, pipeline_id, run, state, kind, attempt, bdate, at, queued, started, ended, updated)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+# a column in SET makes SQLite write its indexes anew, so a run that did not move in time has a statement of its own
+_UPDATE: Final = "UPDATE run SET state = ?, kind = ?, attempt = ?, bdate = ?, queued = ?, started = ?, ended = ?, updated = ? WHERE id = ?"
+_MOVE: Final = (
+    "UPDATE run SET at = ?, state = ?, kind = ?, attempt = ?, bdate = ?, queued = ?, started = ?, ended = ?, updated = ?"
+    " WHERE id = ?"
+)
+_EXTRA: Final = (
+    "INSERT INTO run_extra (run_id, native, sub, shape, params, url, error, rerun_of, client_id, flags, exit_code, stopped_by)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO UPDATE SET native = excluded.native,"
+    " sub = excluded.sub, shape = excluded.shape, params = excluded.params, url = excluded.url, error = excluded.error,"
+    " rerun_of = excluded.rerun_of, client_id = excluded.client_id, flags = excluded.flags,"
+    " exit_code = excluded.exit_code, stopped_by = excluded.stopped_by"
+)
+_ATTEMPT: Final = (
+    "INSERT OR REPLACE INTO attempt (run_id, attempt, state, started, ended, sub) VALUES (?, ?, ?, ?, ?, ?)"
+)
+
+
+def run_id_of(tx: Tx, key: str) -> int | None:
+    """Id of a stored run by its key."""
+    pipeline, slash, run = key.partition("/")
+    if not slash:
+        return None
+    row = tx.db.execute(
+        "SELECT r.id FROM pipeline p JOIN run r ON r.pipeline_id = p.id WHERE p.key = ? AND r.run = ?", (pipeline, run)
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def apply_runs(tx: Tx, source_id: int, runs: Sequence[Run], observed: int) -> list[RunChange]:
+    """Store observations made at ``observed`` (ms UTC); returns the runs that changed.
+
+    Keeps pipe_now, run_day and attempt in the same transaction. Observations that say nothing new write nothing and
+    move no topic. A run of a pipeline that no listing named yet makes that pipeline. ValueError: not a run's key.
+    """
+    if not runs:
+        return []
+    poll = _Poll(tx, source_id, observed)
+    asked = poll.ask(runs)
+    known = poll.find(asked)
+    for spot, run in asked.items():
+        old = known.get(spot)
+        if old is None:
+            poll.insert(spot, run)
+        else:
+            poll.compare(spot, run, old)
+    poll.write()
+    return poll.changes
+
+
+class _Poll:
+    """One poll's observations and what they lead to, gathered so that each statement runs once over many rows."""
+
+    def __init__(self, tx: Tx, source_id: int, observed: int) -> None:
+        self.tx = tx
+        self.source_id = source_id
+        self.observed = observed
+        self.changes: list[RunChange] = []
+        self._next = int(tx.db.execute("SELECT coalesce(max(id), 0) FROM run").fetchone()[0])
+        self._ids: dict[str, int] = tx.memo.setdefault(f"pipelines:{source_id}", {})
+        self._urls: dict[int, str | None] = tx.memo.setdefault("pipeline_urls", {})
+        self._high: dict[int, int] = tx.memo.setdefault("run_high", {})
+        self._inserts: list[tuple[Any, ...]] = []
+        self._updates: list[tuple[Any, ...]] = []
+        self._moves: list[tuple[Any, ...]] = []
+        self._extras: list[tuple[Any, ...]] = []
+        self._attempts: list[tuple[Any, ...]] = []
+        self._moved: dict[int, list[Moved]] = {}
+        if len(self._high) > 50_000:
+            self._high.clear()
+
+    # --- what is known --------------------------------------------------------------------------------------------
+
+    def ask(self, runs: Sequence[Run]) -> dict[Spot, Run]:
+        """The observations by pipeline and run; of two of one run the newer one."""
+        ids = self._ids
+        asked: dict[Spot, Run] = {}
+        for run in runs:
+            pipeline, slash, name = run.key.partition("/")
+            if not slash or not name:
+                raise ValueError(f"{run.key!r} is not the key of a run")
+            pipeline_id = ids.get(pipeline)
+            if pipeline_id is None:
+                pipeline_id = ids[pipeline] = self._pipeline(pipeline)
+            spot = (pipeline_id, name)
+            other = asked.get(spot)
+            if other is None or _order(run) >= _order(other):
+                asked[spot] = run
+        return asked
+
+    def _pipeline(self, key: str) -> int:
+        tx = self.tx
+        row = tx.db.execute("SELECT id, url FROM pipeline WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            name = unquote_id(key.partition(":")[2])
+            made = tx.db.execute(
+                "INSERT INTO pipeline (source_id, key, name, seen) VALUES (?, ?, ?, ?)",
+                (self.source_id, key, name, tx.now),
+            )
+            row = (made.lastrowid, None)
+            tx.bump("pipeline")
+        self._urls[int(row[0])] = row[1]
+        return int(row[0])
+
+    def _url(self, url: str, spot: Spot) -> str:
+        pipeline_id, name = spot
+        if pipeline_id not in self._urls:
+            row = self.tx.db.execute("SELECT url FROM pipeline WHERE id = ?", (pipeline_id,)).fetchone()
+            self._urls[pipeline_id] = row[0] if row else None
+        return pack_url(url, self._urls[pipeline_id], name)
+
+    def find(self, asked: Mapping[Spot, Run]) -> dict[Spot, tuple[Any, ...]]:
+        rows = self.tx.db.execute(_FIND, (json.dumps(list(asked)),)).fetchall()
+        return {(row[0], row[1]): row[2:] for row in rows}
+
+    # --- judging --------------------------------------------------------------------------------------------------
+
+    def insert(self, spot: Spot, run: Run) -> None:
+        """A run that was not known."""
+        self._next += 1
+        run_id, (pipeline_id, name) = self._next, spot
+        state, queued, started, ended = run.state, run.queued, run.started, run.ended
+        at = started if started is not None else queued if queued is not None else self.observed
+        updated = run.source_updated if run.source_updated is not None else self.observed
+        bdate = None if run.business_date is None else bdate_number(run.business_date)
+        kind, attempt = int(run.kind), run.attempt
+        flags = (BACKFILLED if run.backfilled else 0) | (GENERATED if run.generated else 0)
+        if not flags and state >= State.SUCCESS:
+            flags = OBSERVED_LATE
+        extra = self._extra(run, spot, flags)
+        self._inserts.append(
+            (run_id, pipeline_id, name, int(state), kind, attempt, bdate, at, queued, started, ended, updated)
+        )
+        if extra != _NOTHING:
+            self._extras.append((run_id, *extra))
+        now = (int(state), kind, attempt, bdate, at, queued, started, ended)
+        self._note(pipeline_id, (run_id, name, None, now, extra))
+        self.changes.append(
+            RunChange(run_id, pipeline_id, self.source_id, run.key, None, state, run, False, bool(flags & _BACK))
+        )
+
+    def compare(self, spot: Spot, run: Run, old: tuple[Any, ...]) -> None:
+        """One observation against what is stored."""
+        run_id, had = old[0], (*old[1:9],)  # state, kind, attempt, bdate, at, queued, started, ended
+        had_extra: Extra = _NOTHING if old[18] is None else old[10:]
+        before, had_attempt, had_flags = had[0], had[2], had_extra[8]
+        stamp = run.source_updated if run.source_updated is not None else self.observed
+        if stamp < max(old[9], self._high.get(run_id, 0)):
+            return  # older than what is stored, or than what was seen since without a change
+        after = run.state
+        attempt, again, flags = max(run.attempt, had_attempt), False, had_flags
+        if run.attempt > had_attempt:
+            again = True
+        elif run.attempt < had_attempt and not had_flags & REOPENED:
+            return
+        elif before >= State.SUCCESS > after and before not in _INFERRED:
+            if stamp <= old[9]:
+                return  # of one moment: the end is the later word
+            again, attempt, flags = True, had_attempt + 1, had_flags | REOPENED
+        if again and not run.backfilled:
+            flags &= ~_BACK
+        now = _times(run, attempt, None if again else had, had[4])
+        extra = self._extra(run, spot, flags) if again else _learn(self._extra(run, spot, flags), had_extra, after)
+        if now == had and extra == had_extra:
+            if run.source_updated is not None and stamp > old[9]:
+                self._high[run_id] = stamp  # only remembered: a poll that says nothing new writes nothing
+            return
+        self._high.pop(run_id, None)
+        state, kind, _, bdate, at, queued, started, ended = now
+        if at != had[4]:
+            self._moves.append((at, state, kind, attempt, bdate, queued, started, ended, stamp, run_id))
+        else:
+            self._updates.append((state, kind, attempt, bdate, queued, started, ended, stamp, run_id))
+        if extra != had_extra:
+            self._extras.append((run_id, *extra))
+        if again:
+            self._attempts.append((run_id, had_attempt, before, had[6], had[7], had_extra[1]))
+        self._note(spot[0], (run_id, spot[1], had, now, extra))
+        self.changes.append(
+            RunChange(
+                run_id, spot[0], self.source_id, run.key, STATES[before], after, run, again,
+                bool(had_flags & _BACK) and (run.backfilled or run.generated),
+            )
+        )  # fmt: skip
+
+    def _extra(self, run: Run, spot: Spot, flags: int) -> Extra:
+        native = None if run.native == NATIVE[run.state] else clip(run.native, WORD_LIMIT)
+        return (
+            native,
+            clip(run.sub, WORD_LIMIT),
+            int(run.shape) or None,
+            json.dumps(dict(run.params), sort_keys=True, default=str) if run.params else None,
+            None if run.url is None else self._url(run.url, spot),
+            clip(run.error, ERROR_LIMIT),
+            run.rerun_of,
+            run.client_id,
+            flags,
+            run.exit_code,
+            clip(run.stopped_by, WORD_LIMIT),
+        )
+
+    def _note(self, pipeline_id: int, moved: Moved) -> None:
+        found = self._moved.get(pipeline_id)
+        if found is None:
+            self._moved[pipeline_id] = [moved]
+        else:
+            found.append(moved)
+
+    # --- writing --------------------------------------------------------------------------------------------------
+
+    def write(self) -> None:
+        """Everything that was gathered, and what is kept of it per pipeline and day."""
+        if not self.changes:
+            return
+        db = self.tx.db
+        db.executemany(_INSERT, self._inserts)
+        db.executemany(_UPDATE, self._updates)
+        db.executemany(_MOVE, self._moves)
+        db.executemany(_EXTRA, self._extras)
+        db.executemany(_ATTEMPT, self._attempts)
+        keep_current(self.tx, self._moved, len(self._inserts))
+        self.tx.bump("run")
+
+
+def _order(run: Run) -> tuple[int, int, bool]:
+    return (run.source_updated or 0, run.attempt, run.state.terminal)
+
+
+def _times(run: Run, attempt: int, had: tuple[Any, ...] | None, had_at: int) -> tuple[Any, ...]:
+    """What stands in ``run`` now. Within an attempt (``had``) what the source leaves out stays known."""
+    queued, started, ended = run.queued, run.started, run.ended
+    bdate = None if run.business_date is None else bdate_number(run.business_date)
+    if had is not None:
+        bdate = had[3] if bdate is None else bdate
+        queued = had[5] if queued is None else queued
+        started = had[6] if started is None else started
+        if run.state < State.SUCCESS:
+            ended = None
+        elif ended is None:
+            ended = had[7]
+    at = started if started is not None else queued if queued is not None else had_at
+    return (int(run.state), int(run.kind), attempt, bdate, at, queued, started, ended)
+
+
+def _learn(new: Extra, old: Extra, after: State) -> Extra:
+    """Within an attempt None is "not said", which does not unsay what was known (an error read from the log)."""
+    native, sub, shape, params, url, error, rerun_of, client_id, flags, exit_code, stopped_by = new
+    return (
+        native,
+        sub,
+        shape,
+        old[3] if params is None else params,
+        old[4] if url is None else url,
+        old[5] if error is None and after != State.SUCCESS else error,
+        old[6] if rerun_of is None else rerun_of,
+        old[7] if client_id is None else client_id,
+        flags,
+        old[9] if exit_code is None and after >= State.SUCCESS else exit_code,
+        old[10] if stopped_by is None and after == State.STOPPED else stopped_by,
+    )
+
+
+def clip(text: str | None, limit: int) -> str | None:
+    """Text from outside as SQLite can hold it: cut, and without halves of characters."""
+    if text is None or (len(text) <= limit and text.isascii()):
+        return text
+    return text[:limit].encode("utf-8", "replace").decode()

@@ -1,0 +1,322 @@
+"""The one writer of the store. The engine holds the lock beside it; nobody else opens it for writing.
+
+Nothing here or elsewhere in the engine opens or copies the store's file by itself: closing such a descriptor would
+drop SQLite's locks of this process, and a committed row can be lost.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from engine.clock import Clock
+from engine.store import migrate
+from engine.store.errors import StoreError
+
+__all__ = ["Store", "StoreError", "Tx"]
+
+WAL_LIMIT: Final = 32 << 20
+"""Bytes that the write-ahead log keeps on disk after a checkpoint."""
+CACHE_KB: Final = 16_000
+_REMOTE: Final = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "fuse.sshfs", "fuse.glusterfs", "beegfs", "lustre"}
+)
+
+
+class Tx:
+    """An open write transaction. ``now`` is the same all through it; ``memo`` outlives it (and is emptied by a rollback)."""
+
+    __slots__ = ("_topics", "db", "memo", "now")
+
+    def __init__(self, db: sqlite3.Connection, now: int, memo: dict[str, Any]) -> None:
+        self.db = db
+        self.now = now
+        self.memo = memo
+        self._topics: set[str] = set()
+
+    def bump(self, *topics: str) -> None:
+        """Say that what belongs to these topics changed; each moves at most once a transaction, with the commit."""
+        for topic in topics:
+            if topic not in migrate.TOPICS:
+                raise ValueError(f"{topic!r} is not a topic of the store")
+            self._topics.add(topic)
+
+    @property
+    def bumped(self) -> frozenset[str]:
+        return frozenset(self._topics)
+
+
+class Store:
+    """The store, open for writing. Make one with ``Store.open``."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path, clock: Clock) -> None:
+        self.path = path
+        self._db = db
+        self._clock = clock
+        self._memo: dict[str, Any] = {}
+        self._mutex = threading.Lock()
+        self._owner: int | None = None
+        self._full = False
+
+    # --- opening --------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        clock: Clock,
+        *,
+        system: bool | None = None,
+        migrations: Sequence[migrate.Migration] = migrate.MIGRATIONS,
+    ) -> Store:
+        """Open the store at ``path``, make it where there is none, migrate an older one. StoreError in one sentence.
+
+        The caller holds the engine's lock. The file is 0600; 0640 in system mode (None: a folder with the set-group-id
+        bit, as system mode makes it, says so).
+        """
+        path = Path(os.path.abspath(path))
+        _make_folder(path.parent)
+        kind = filesystem(path.parent)
+        if kind in _REMOTE:
+            raise StoreError(
+                f"{path} lies on {kind}, where SQLite's locks are not safe: put the store on a local disk ([store] path = …)"
+            )
+        fresh = _make_file(path, system)
+        try:
+            db = sqlite3.connect(
+                path, timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=256
+            )
+        except sqlite3.Error as error:
+            raise StoreError(f"{path} cannot be opened: {error}") from None
+        try:
+            _check_is_ours(db, path)
+            db.execute("PRAGMA foreign_keys = ON")
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+            db.execute(f"PRAGMA cache_size = {-CACHE_KB}")
+            db.execute("PRAGMA temp_store = MEMORY")
+            migrate.migrate(db, path, migrations)
+            _check_tables(db, path)
+        except sqlite3.Error as error:
+            db.close()
+            if fresh:
+                path.unlink(missing_ok=True)
+            raise StoreError(words(error, path)) from None
+        except StoreError:
+            db.close()
+            raise
+        return cls(db, path, clock)
+
+    def close(self) -> None:
+        """End. The last connection to close moves the write-ahead log into the store and removes it."""
+        with self._mutex:
+            try:
+                self._db.execute("PRAGMA optimize")
+            except sqlite3.Error:
+                pass
+            self._db.close()
+
+    # --- writing --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self, full: bool = False) -> Iterator[Tx]:
+        """``BEGIN IMMEDIATE`` … ``COMMIT``; an exception rolls everything back and goes on.
+
+        ``full`` waits for the disk (``synchronous=FULL``): for alerts and actions, whose commit must survive a power
+        cut. Not re-entrant, and no ``await`` inside. A disk that is full or gone raises StoreError.
+        """
+        me = threading.get_ident()
+        if self._owner == me:
+            raise RuntimeError("a transaction is open already: transactions of the store are not re-entrant")
+        with self._mutex:
+            self._owner = me
+            try:
+                yield from self._run(full)
+            finally:
+                self._owner = None
+
+    def _run(self, full: bool) -> Iterator[Tx]:
+        db = self._db
+        try:
+            if full != self._full:
+                db.execute("PRAGMA synchronous = FULL" if full else "PRAGMA synchronous = NORMAL")
+                self._full = full
+            db.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise StoreError(words(error, self.path)) from error
+        tx = Tx(db, self._clock.now(), self._memo)
+        try:
+            yield tx
+            if tx.bumped:
+                db.executemany(
+                    "UPDATE meta SET version = version + 1 WHERE topic = ?", [(t,) for t in sorted(tx.bumped)]
+                )
+            db.execute("COMMIT")
+        except BaseException as error:
+            self._memo.clear()
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):
+                raise StoreError(words(error, self.path)) from error
+            raise
+
+    def heartbeat(self) -> None:
+        """Say in the engine's row that it breathes. For display: the lock alone says who writes."""
+        with self.transaction() as tx:
+            tx.db.execute("UPDATE engine SET heartbeat = ? WHERE id = 1", (tx.now,))
+
+    # --- health ---------------------------------------------------------------------------------------------------
+
+    def wal_bytes(self) -> int:
+        """Size of the write-ahead log now; it grows only while somebody holds a read open."""
+        try:
+            return Path(f"{self.path}-wal").stat().st_size
+        except OSError:
+            return 0
+
+    def store_bytes(self) -> int:
+        """Size of the store by its page count (its file is not to be opened, only SQLite may)."""
+        with self._mutex:
+            pages, size = (
+                int(self._db.execute(f"PRAGMA {what}").fetchone()[0]) for what in ("page_count", "page_size")
+            )
+        return pages * size
+
+    def checkpoint(self, truncate: bool = False) -> bool:
+        """Move the write-ahead log into the store. False: a reader holds it, nothing is lost, ask again later."""
+        with self._mutex:
+            try:
+                busy, _, _ = self._db.execute(
+                    f"PRAGMA wal_checkpoint({'TRUNCATE' if truncate else 'PASSIVE'})"
+                ).fetchone()
+            except sqlite3.Error as error:
+                raise StoreError(words(error, self.path)) from error
+        return not busy
+
+    def check(self) -> str | None:
+        """A full look for damage (seconds on a large store), for ``doctor``; None when it is sound."""
+        with self._mutex:
+            try:
+                said = str(self._db.execute("PRAGMA quick_check(1)").fetchone()[0])
+            except sqlite3.Error as error:
+                return words(error, self.path)
+        return None if said == "ok" else f"{self.path} is damaged: {said}"
+
+    def backup(self, target: Path) -> None:
+        """A whole, consistent copy as a new file (``VACUUM INTO``), also while terminals read."""
+        if target.exists():
+            raise StoreError(f"{target} exists already")
+        with self._mutex:
+            try:
+                self._db.execute("VACUUM INTO ?", (str(target),))
+                os.chmod(target, 0o600)
+            except (sqlite3.Error, OSError) as error:
+                raise StoreError(f"cannot write the backup {target}: {error}") from error
+
+
+# --- looking before opening ---------------------------------------------------------------------------------------
+
+
+def words(error: sqlite3.Error, path: Path) -> str:
+    """What SQLite says, as a sentence that helps."""
+    name = getattr(error, "sqlite_errorname", "") or ""
+    text = str(error)
+    if name.startswith("SQLITE_FULL"):
+        return f"the disk under {path} is full: nothing is written and no action is taken until there is room"
+    if name.startswith("SQLITE_NOTADB"):
+        return f"{path} is not a Watchfloor store (it is no SQLite database): move it away, or use another --config"
+    if name.startswith("SQLITE_CORRUPT"):
+        return f"{path} is damaged ({text}): move it away and restore a backup (watchfloor restore), or start afresh"
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        return f"{path} cannot be written by this user ({text})"
+    if name.startswith("SQLITE_BUSY"):
+        return f"{path} is being written by another process"
+    return f"{path}: {text}"
+
+
+def filesystem(folder: Path, mountinfo: str | None = None) -> str:
+    """Type of the file system that holds ``folder`` (``ext4``, ``nfs4`` …); empty when it cannot be told."""
+    if mountinfo is None:
+        try:
+            mountinfo = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+    real = os.path.realpath(folder)
+    best, kind = -1, ""
+    for line in mountinfo.splitlines():
+        left, dash, right = line.partition(" - ")
+        fields = left.split(" ")
+        if not dash or len(fields) < 5:
+            continue
+        point = _unescape(fields[4])
+        inside = real == point or real.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= best:  # the last of equal ones lies on top
+            best, kind = len(point), right.split(" ", 1)[0]
+    return kind
+
+
+def _unescape(text: str) -> str:
+    for code, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        text = text.replace(code, char)
+    return text
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError(f"the folder {folder} cannot be made: {error.strerror}") from None
+
+
+def _make_file(path: Path, system: bool | None) -> bool:
+    """Make the empty file with its mode before SQLite does; ``-wal`` and ``-shm`` take its mode. True: it is new."""
+    try:
+        if system is None:
+            mode = path.parent.stat().st_mode
+            system = bool(mode & stat.S_ISGID and mode & stat.S_IRGRP)
+        # safe to open and close: the file does not exist, so that no lock of ours can be on it
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise StoreError(f"{path} cannot be made: {error.strerror}") from None
+    try:
+        os.fchmod(descriptor, 0o640 if system else 0o600)
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _check_is_ours(db: sqlite3.Connection, path: Path) -> None:
+    """Refuse somebody else's SQLite file, and one that is shorter than its header says."""
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    mark = int(db.execute("PRAGMA application_id").fetchone()[0])
+    tables = int(db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    if tables and mark != migrate.APPLICATION_ID and version != 0:
+        raise StoreError(f"{path} is an SQLite database of another program: use another --config")
+    if tables and version == 0:
+        raise StoreError(f"{path} is an SQLite database, but not a Watchfloor store: use another --config")
+    pages, size = (int(db.execute(f"PRAGMA {what}").fetchone()[0]) for what in ("page_count", "page_size"))
+    wal = Path(f"{path}-wal")
+    if path.stat().st_size < pages * size and not (wal.exists() and wal.stat().st_size):
+        raise StoreError(f"{path} is damaged (cut short): move it away and restore a backup (watchfloor restore)")
+
+
+def _check_tables(db: sqlite3.Connection, path: Path) -> None:
+    """One row of each table: finds a schema that is broken or lacks something, in microseconds."""
+    for (name,) in db.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    ).fetchall():
+        db.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchall()  # noqa: S608 - names of our own schema
+    known = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()}
+    if missing := {"meta", "source", "pipeline", "run", "pipe_now"} - known:
+        raise StoreError(
+            f"{path} is damaged (no table {', '.join(sorted(missing))}): restore a backup (watchfloor restore)"
+        )
