@@ -102,12 +102,19 @@ class View(ABC):
     topics: ClassVar[frozenset[str]]
     """Store topics that make ``load`` worth calling again."""
 
+    under: View | None = None
+    """The screen below, for those that are drawn over it; set by the app before ``begin``."""
+
     def __init__(self, context: Context) -> None:
         self.context = context
 
     @abstractmethod
     def load(self) -> None:
         """Query the store. Called at first, whenever a topic of ours moved, and once a second if ``ticks``."""
+
+    def begin(self) -> Sequence[Effect]:
+        """What to ask for when the screen is opened, after its first ``load``."""
+        return ()
 
     @abstractmethod
     def paint(self, width: int, height: int) -> list[Line]:

@@ -1,0 +1,450 @@
+"""Plan and confirm: what is now, what it will do, the exact call, the guards, then reason and name; then the proof.
+
+Drawn over the screen it came from. Esc is the only default; keys of the first half second are swallowed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from adapters.model import ActionState
+from engine.store.rows import ActionRow
+from tui import keymap
+from tui.present import frame, words
+from tui.present.about import paper_of
+from tui.present.cut import clean
+from tui.present.cut import width as cells_of
+from tui.present.glyphs import LOOKS, State
+from tui.present.lines import cells, ends, fit, merge
+from tui.view import Back, Context, Copy, Effect, Line, Request, Say, Span, View
+
+ARMING_MS = 500
+REASON = 10
+LABEL = 10
+VERBS = {
+    "start": "Start a run of", "pause": "Pause the schedule of", "resume": "Resume the schedule of", "hold": "Hold the run of",
+    "release": "Release the run of", "stop": "Stop the run of", "rerun": "Rerun the whole run of",
+    "rerun-failed": "Rerun what failed in", "rerun-from": "Rerun from a step of",
+}  # fmt: skip
+LEAVE = {"stop": "leave it running", "hold": "leave it running", "pause": "leave it scheduled"}
+ENDED = {
+    ActionState.DONE: ("done", "run-ok b"),
+    ActionState.RECONCILED_DONE: ("done, as asked afterwards", "run-ok b"),
+    ActionState.REFUSED: ("refused", "run-failed b"),
+    ActionState.FAILED_NOT_EXECUTED: ("did not happen", "run-failed b"),
+    ActionState.FAILED_EXECUTED: ("failed", "run-failed b"),
+    ActionState.VERIFY_TIMEOUT: ("sent, but the world does not show it", "run-late b"),
+    ActionState.UNKNOWN: ("outcome unknown", "run-late b"),
+    ActionState.RECONCILED_NOT_DONE: ("did not happen, as asked afterwards", "run-failed b"),
+}
+
+
+class PlanView(View):
+    name = "plan"
+    title = "Plan"
+    contexts = ("dialog", "global")
+    topics = frozenset({"action", "arm"})
+
+    def __init__(self, context: Context, arg: str | None = None) -> None:
+        super().__init__(context)
+        self.verb, _, self.key = (arg or "").partition(" ")
+        self.plan: dict[str, Any] | None = None
+        self.problem: dict[str, str] | None = None
+        self.action: str | None = None
+        self.row: ActionRow | None = None
+        self._opened = context.now()
+        self._asked = False
+        self._pick = 0
+        self._fields: list[str] = []
+        self._values: dict[str, str] = {"reason": "", "typed": "", "date": "", "yes": ""}
+        self._planned_date = ""
+        self._focus = 0
+        self._sent = False
+
+    # --- asking -----------------------------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        if self.action:
+            self.row = self.context.reader.action(self.action)
+
+    def begin(self) -> Sequence[Effect]:
+        self._opened = self.context.now()
+        return [self._ask()]
+
+    def _ask(self) -> Request:
+        self._asked = True
+        body: dict[str, Any] = {"verb": self.verb, "key": self.key}
+        self._planned_date = self._values["date"].strip()
+        if self._planned_date:
+            body["business_date"] = self._planned_date
+        return Request("plan", body, "plan")
+
+    def answer(self, tag: str, reply: dict[str, Any] | None, error: dict[str, str] | None) -> Sequence[Effect]:
+        if tag == "arm":
+            if error:
+                return [Say(_said(error), "bad")]
+            return [self._ask()]
+        if error:
+            self._sent = False
+            if tag == "act" and error.get("code") == "plan_void":
+                self.plan = None
+                return [Say(_said(error), "warn"), self._ask()]
+            self.problem = error
+            return ()
+        self.problem = None
+        if tag == "act" and reply:
+            self.action = str(reply["action"])
+            self.load()
+        elif tag == "plan" and reply:
+            self.plan = reply
+            self._fields = self._needed()
+            self._focus = min(self._focus, max(0, len(self._fields) - 1))
+        return ()
+
+    def _needed(self) -> list[str]:
+        assert self.plan is not None
+        if self.plan.get("blocked") or self.plan.get("candidates"):
+            return []
+        needs = self.plan["needs"]
+        out = ["date"] if self.verb == "start" else []
+        if needs.get("reason"):
+            out.append("reason")
+        if needs.get("typed"):
+            out.append("typed")
+        elif needs.get("key") == "y":
+            out.append("yes")
+        return out
+
+    # --- keys ---------------------------------------------------------------------------------------------------------
+
+    def act(self, action: str) -> Sequence[Effect]:
+        if action in ("dialog.cancel", "nav.back", "app.quit"):
+            return [Back()]
+        if self.context.now() - self._opened < ARMING_MS:
+            return ()
+        match action:
+            case "dialog.next" | "dialog.prev":
+                step = 1 if action == "dialog.next" else -1
+                if self._candidates():
+                    self._pick = (self._pick + step) % len(self._candidates())
+                elif self._fields:
+                    self._focus = (self._focus + step) % len(self._fields)
+            case "dialog.confirm":
+                return self._enter()
+            case "dialog.copy":
+                if self.plan and self.plan.get("copy"):
+                    return [Copy(str(self.plan["copy"]), "the call, secrets masked")]
+            case "action.arm":
+                if self.plan and not self.action:
+                    return [Request("arm", {"environment": self.plan["environment"]}, "arm")]
+            case _:
+                pass
+        return ()
+
+    def type(self, text: str) -> Sequence[Effect] | None:
+        if not self._fields or self._sent or self.action:
+            return None
+        if self.context.now() - self._opened < ARMING_MS:
+            return ()
+        name = self._fields[self._focus]
+        match text:
+            case "edit.enter":
+                return self._enter()
+            case "edit.escape":
+                return [Back()]
+            case "edit.tab":
+                self._focus = (self._focus + 1) % len(self._fields)
+            case "edit.backspace":
+                self._values[name] = self._values[name][:-1]
+            case _ if text.startswith("edit."):
+                pass
+            case _ if name == "yes":
+                if text == "y":
+                    self._values["yes"] = "y"
+                    return self._enter()
+            case _:
+                self._values[name] += clean(text)
+        return ()
+
+    def paste(self, text: str) -> Sequence[Effect]:
+        if self._fields and self._fields[self._focus] == "reason":
+            self._values["reason"] += clean(text)[:200]
+            return ()
+        return [Say("paste is refused here: the name is typed, letter by letter", "warn")]
+
+    def _enter(self) -> Sequence[Effect]:
+        if self.action or self._sent:
+            return [Back()] if self.row is not None and not self.row.state.in_flight else ()
+        if self.problem and not self.plan:
+            return [self._ask()]
+        if self.plan is None:
+            return ()
+        if self._candidates():
+            self.key = self._candidates()[self._pick]
+            self.plan = None
+            return [self._ask()]
+        if self.plan.get("blocked"):
+            return ()
+        if self._values["date"].strip() != self._planned_date:
+            return [self._ask(), Say("planned again for that business date; read it, then Enter")]
+        missing = [i for i, name in enumerate(self._fields) if not self._given(name)]
+        if missing:
+            self._focus = missing[0] if missing[0] != self._focus or len(missing) == 1 else missing[0]
+            return ()
+        self._sent = True
+        body = {
+            "plan": self.plan["plan"], "nonce": self.plan["nonce"], "hash": self.plan["hash"],
+            "reason": self._values["reason"].strip(), "typed": self._values["typed"],
+        }  # fmt: skip
+        return [Request("act", body, "act")]
+
+    def _given(self, name: str) -> bool:
+        assert self.plan is not None
+        value = self._values[name]
+        if name == "reason":
+            return len(value.strip()) >= REASON
+        if name == "typed":
+            return value == self.plan["needs"]["typed"]
+        if name == "yes":
+            return value == "y"
+        return True
+
+    def _candidates(self) -> list[str]:
+        return list((self.plan or {}).get("candidates") or ())
+
+    # --- painting -----------------------------------------------------------------------------------------------------
+
+    def paint(self, width: int, height: int) -> list[Line]:
+        below = self.under.paint(width, height) if self.under is not None else [[(" " * width, "")]] * height
+        inner = min(96, width - 6) if width > 60 else width - 2
+        body = self._body(inner - 4)
+        room = max(3, height - 4)
+        if len(body) > room:  # the fields at the end are what a person needs; what scrolls away is the middle
+            keep = max(0, room - 9)
+            body = [*body[:keep], [("…", "dim")], *body[len(body) - (room - keep - 1) :]]
+        lines = self._frame(body, inner)
+        top = max(1, (height - len(lines)) // 2)
+        left = max(0, (width - inner) // 2)
+        out = list(below)
+        for i, line in enumerate(lines):
+            y = top + i
+            if y < height - 1:
+                out[y] = _over(out[y], line, left, inner, width)
+        out[height - 1] = self._footer(width)
+        return out
+
+    def _frame(self, body: Sequence[Line], inner: int) -> list[Line]:
+        plan = self.plan or {}
+        environment = str(plan.get("environment") or "")
+        paper = paper_of(environment, str(plan.get("color") or ""), bool(plan.get("protected", True)))
+        title: list[Span] = [(f" {clean(environment or 'plan').upper()} ", "b"), (clean(str(plan.get("source", self.key.partition(":")[0]))), "")]
+        if plan.get("protected"):
+            title.append((" · protected", ""))
+        if self.action is None and plan.get("blocked"):
+            title.append((" · blocked", "b"))
+        head = ends(title, [(str(plan.get("class", "")), "b")], inner)
+        out: list[Line] = [merge((t, f"{paper} {'b' if 'b' in s.split() else ''}".strip()) for t, s in head)]
+        for line in [[("", "")], *body, [("", "")]]:
+            middle = [(t, f"{s} on:panel".strip() if "on:" not in s else s) for t, s in fit([("  ", ""), *line], inner - 2)]
+            out.append([(" ", paper), *middle, (" ", paper)])
+        out.append([(" " * inner, paper)])
+        return out
+
+    def _body(self, room: int) -> list[Line]:
+        if self.plan is None:
+            return self._waiting(room)
+        plan = self.plan
+        name = str(plan.get("target") or plan.get("name") or self.key)
+        out: list[Line] = [[(f"{VERBS.get(self.verb, self.verb)} ", "text"), (clean(name), "text b"), (f"  {clean(str(plan.get('run') or ''))}", "dim")]]
+        out.append([])
+        if self._candidates():
+            return out + self._choose(room)
+        out += self._pairs(room)
+        out.append([])
+        if self.action or self._sent:
+            return out + self._progress(room)
+        out += self._guards(room)
+        if self.problem:
+            out += [[], *_wrapped("refused", [(_said(self.problem), "run-failed b")], room)]
+        if plan.get("blocked"):
+            return [*out, [], *_wrapped("blocked", [(clean(str(plan["blocked"])), "run-failed b")], room), [], [(keymap.key_of("dialog.cancel"), "key b"), (" close", "text")]]
+        return [*out, [], *self._form(room)]
+
+    def _waiting(self, room: int) -> list[Line]:
+        out: list[Line] = [[(f"{VERBS.get(self.verb, self.verb)} ", "text"), (clean(self.key), "text b")], []]
+        if self.problem:
+            out += _wrapped("cannot", [(_said(self.problem), "run-failed b")], room)
+            out += [[], [("Enter", "key b"), (" ask again    ", "dim"), ("Esc", "key b"), (" close", "dim")]]
+        else:
+            out.append([("asking the engine: it reads the state now and prepares the exact call …", "dim")])
+        return out
+
+    def _pairs(self, room: int) -> list[Line]:
+        plan = self.plan or {}
+        now = plan.get("now") or {}
+        look = LOOKS.get(State(int(now["state"]))) if isinstance(now.get("state"), int) else None
+        read = now.get("read_at")
+        said = clean(str(now.get("words") or now.get("word") or "?"))
+        state: list[Span] = [(f"{look.glyph} ", look.style)] if look else []
+        state.append((said, look.token if look else "text"))
+        if isinstance(read, int):
+            state.append((f" · read {words.age(max(0, self.context.now() - read))} ago", "dim"))
+        out = _wrapped("now", state, room)
+        for label, key, style in (("it will", "effect", "text"), ("so", "so", "run-late"), ("note", "note", "text")):
+            if plan.get(key):
+                out += _wrapped(label, [(clean(str(plan[key])), style)], room)
+        for i, call in enumerate(plan.get("calls") or ()):
+            line: list[Span] = [(f"{clean(str(call.get('method', '')))} ", "text b"), (clean(str(call.get("target", ""))), "text")]
+            out += _wrapped("call" if i == 0 else "", line, room)
+            extra = [json.dumps(call["body"], ensure_ascii=False)] if call.get("body") is not None else []
+            extra += [f"{k}: {v}" for k, v in (call.get("headers") or {}).items()]
+            if extra:
+                out += _wrapped("", [(clean("   ".join(extra)), "dim")], room)
+        for label, key in (("proof", "proof"), ("undo", "undo")):
+            if plan.get(key):
+                out += _wrapped(label, [(clean(str(plan[key])), "text")], room)
+        return out
+
+    def _guards(self, room: int) -> list[Line]:
+        spans: list[Span] = []
+        for guard in (self.plan or {}).get("guards") or ():
+            ok = guard.get("ok")
+            glyph, style = ("✓", "run-ok") if ok is True else ("✗", "run-failed b") if ok is False else ("▲", "run-warning b")
+            text = clean(str(guard.get("words") or guard.get("name") or ""))
+            spans += [(f"{glyph} ", style), (f"{text}  ", "dim" if ok is True else style)]
+        return _wrapped("guards", spans, room) if spans else []
+
+    def _choose(self, room: int) -> list[Line]:
+        out: list[Line] = [[("several runs are active; which one?", "text b")], []]
+        for i, key in enumerate(self._candidates()):
+            mark = "▌" if i == self._pick else " "
+            out.append([(mark, "mark"), (f" {clean(key)}", "text b on:cursor-bg" if i == self._pick else "text")])
+        return [*out, [], [("Enter", "key b"), (" plan for this one    ", "dim"), ("Esc", "key b"), (" close", "dim")]]
+
+    def _form(self, room: int) -> list[Line]:
+        assert self.plan is not None
+        out: list[Line] = []
+        for i, name in enumerate(self._fields):
+            out += self._field(name, i == self._focus, room)
+        leave = LEAVE.get(self.verb, "leave it as it is")
+        ready = all(self._given(n) for n in self._fields)
+        typed = "typed" in self._fields
+        if ready:
+            right: list[Span] = [("Enter", "key b"), (f" {self.verb}", "text b")]
+        else:
+            right = [(f"Enter {self.verb} works when the {'name' if typed else 'reason'} is complete", "dim")]
+        out += [[], ends([("Esc", "key b"), (f" {leave}", "text")], right, room)]
+        return out
+
+    def _field(self, name: str, focused: bool, room: int) -> list[Line]:
+        assert self.plan is not None
+        value = self._values[name]
+        paper = "on:background"
+        box = max(20, room - LABEL - 16)
+        caret: list[Span] = [("█", f"key {paper}")] if focused else []
+        style, note = "text", ""
+        head: list[Line] = []
+        if name == "reason":
+            left = REASON - len(value.strip())
+            note = "✓" if left <= 0 else f"{left} to go"
+            label = "Reason"
+        elif name == "typed":
+            wanted = str(self.plan["needs"]["typed"])
+            good = wanted.startswith(value)
+            style = "run-ok" if good else "run-failed"
+            note = "✓" if value == wanted else f"{len(wanted) - len(value)} to go" if good else "differs"
+            head = [[(f"{'Type':<{LABEL}}", "dim"), (wanted, "text b"), (f"  to {self.verb} it", "dim")]]
+            label = ""
+        elif name == "yes":
+            label, note = "Type", "✓" if value else f"y to {self.verb} it"
+        else:
+            label, note = "Date", "business date, empty: the usual one"
+        shown = value if cells_of(value) < box - 2 else "…" + value[-(box - 4) :]
+        if not value and name == "date":
+            shown = ""
+        inside = merge([(f" {shown}", f"{style} b {paper}"), *caret])
+        pad = max(0, box - cells(inside))
+        return [*head, [(f"{label:<{LABEL}}", "text" if focused else "dim"), *inside, (" " * pad, paper), (f"  {note}", "dim")]]
+
+    def _progress(self, room: int) -> list[Line]:
+        out: list[Line] = []
+        row = self.row
+        tz = self.context.timezone
+        if row is None:
+            return [[("asked …", "dim")]]
+        for at, _state, said in row.events[-8:]:
+            out += _wrapped(words.hhmmss(at, tz), [(clean(said), "text")], room)
+        if row.state.in_flight and row.ended is None:
+            out += _wrapped("", [(f"{clean(row.words)} · {words.age(max(0, self.context.now() - row.changed))}", "run-running")], room)
+            out += [[], [("Esc", "key b"), (" close: the engine goes on with it", "dim")]]
+        else:
+            word, style = ENDED.get(row.state, (row.state.name.lower(), "text b"))
+            out += [[], [(word, style), (f"  {clean(row.words)}", "text")]]
+            out += [[], [("Esc", "key b"), (" close", "dim")]]
+        return out
+
+    def _footer(self, width: int) -> Line:
+        entries = [(keymap.key_of("dialog.next"), "next field"), (keymap.key_of("dialog.copy"), "copy the call"), ("Esc", "close")]
+        if self._fields and not self._sent:
+            entries = [("Tab", "next field"), ("Esc", LEAVE.get(self.verb, "leave it"))]
+        elif self.plan and self.plan.get("blocked"):
+            arm = [(keymap.key_of("action.arm"), "arm for 60 s")] if (self.plan.get("needs") or {}).get("armed") else []
+            entries = [*arm, (keymap.key_of("dialog.copy"), "copy the call"), ("Esc", "close")]
+        return frame.footer_row(entries, width)
+
+    def data(self) -> Any:
+        return self.plan
+
+
+def _said(error: dict[str, str]) -> str:
+    hint = error.get("hint")
+    return clean(error.get("message", "refused") + (f"; {hint}" if hint else ""))
+
+
+def _wrapped(label: str, spans: Sequence[Span], room: int) -> list[Line]:
+    """A label and its text, wrapped to the right column: ids and URLs are never cut."""
+    space = max(10, room - LABEL)
+    out: list[Line] = []
+    line: list[Span] = []
+    used = 0
+    for text, style in spans:
+        while text:
+            free = space - used
+            if cells_of(text) <= free:
+                line.append((text, style))
+                used += cells_of(text)
+                break
+            cut = text.rfind(" ", 0, free + 1)
+            if cut <= 0:
+                cut = free if used == 0 or free >= space // 2 else 0
+            if cut:
+                line.append((text[:cut], style))
+            text = text[cut:].lstrip(" ")
+            out.append(line)
+            line, used = [], 0
+    out.append(line)
+    return [[(f"{label if i == 0 else '':<{LABEL}}", "dim"), *part] for i, part in enumerate(out)]
+
+
+def _over(below: Line, line: Line, left: int, inner: int, width: int) -> Line:
+    """``line`` laid on ``below`` from column ``left`` on."""
+    before = fit(below, left) if left else []
+    after = _from(below, left + inner, width)
+    return [*before, *fit(line, inner), *after]
+
+
+def _from(line: Line, start: int, width: int) -> list[Span]:
+    """The cells of a line from a column on."""
+    out: list[Span] = []
+    at = 0
+    for text, style in fit(line, width):
+        for char in text:
+            size = cells_of(char)
+            if at >= start:
+                out.append((char, style))
+            elif at + size > start:
+                out.append((" ", style))
+            at += size
+    return merge(out)

@@ -1,0 +1,491 @@
+"""One run: what happened, why, so what; its steps with queue time on one axis; the first error; what can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from adapters.model import Mode, State
+from engine.store.rows import AlertEventRow, AlertRow, DeliveryRow, LogRow, RunDetail, SourceRow, StepRow
+from tui import keymap, logfile
+from tui.present import frame, gantt, story, words
+from tui.present.cut import clean, cut_middle
+from tui.present.glyphs import LOOKS
+from tui.present.lines import Column, cursor, ends, fit, row, rule
+from tui.view import Context, Copy, Effect, Line, Open, Request, Say, Span, View
+
+TAIL = 8
+"""Lines of the log that the screen shows at most."""
+
+
+class RunView(View):
+    name = "run"
+    title = "Run"
+    contexts = ("run", "global")
+    topics = frozenset({"run", "step", "log", "pipeline", "health", "source", "alert", "action", "arm", "outbox"})
+
+    def __init__(self, context: Context, arg: str | None = None) -> None:
+        super().__init__(context)
+        self.key = arg
+        self.detail: RunDetail | None = None
+        self.source: SourceRow | None = None
+        self._at: tuple[str, int] | None = None
+        self._moved = False
+        self._top = 0
+        self._story: list[tuple[int, str, str, str]] = []
+        self._story_title = ""
+        self._alert: AlertRow | None = None
+        self._told: list[tuple[AlertEventRow | None, DeliveryRow | None]] = []
+        self._copying = False
+        self._menu = False
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        reader = self.context.reader
+        self.head = frame.Head.read(self.context)
+        if self.key is None:
+            newest = reader.runs(limit=1)
+            self.key = newest[0].key if newest else None
+        self.detail = reader.run(self.key) if self.key else None
+        if self.detail is None:
+            return
+        self.source = self.head.source(self.detail.row.source)
+        if not self._moved:
+            pick = worth_a_look(self.detail)
+            self._at = (pick.key, pick.attempt) if pick else None
+        self._read_log()
+        alerts = [a for a in reader.alerts(open_only=False) if a.key in (self.key, self.detail.row.pipeline_key)][:1]
+        self._alert = alerts[0] if alerts else None
+        self._told = []
+        if self._alert:
+            self._told = [(e, None) for e in reader.alert_events(self._alert.id)][-6:]
+            self._told += [(None, d) for d in reader.deliveries(self._alert.id)][-4:]
+
+    def _steps(self) -> Sequence[StepRow]:
+        return self.detail.steps if self.detail else ()
+
+    def _index(self) -> int:
+        for i, step in enumerate(self._steps()):
+            if (step.key, step.attempt) == self._at:
+                return i
+        return 0
+
+    def _step(self) -> StepRow | None:
+        steps = self._steps()
+        return steps[self._index()] if steps else None
+
+    def _log_of(self, step: StepRow | None) -> LogRow | None:
+        if self.detail is None or step is None:
+            return None
+        return next((r for r in self.detail.logs if (r.step_key, r.attempt) == (step.key, step.attempt)), None)
+
+    def _read_log(self) -> None:
+        """The lines around the first error of the step that failed, or the last lines of the one that runs."""
+        detail = self.detail
+        assert detail is not None
+        step = self._step() if self._moved else (worth_a_look(detail) or self._step())
+        found = self._log_of(step)
+        self._story, self._story_title = [], ""
+        if step is None:
+            return
+        title = f"{clean(step.step)} · attempt {step.attempt}"
+        if found is None:
+            self._story_title = f"{title} · {_why_no_log(step)}"
+            return
+        log = logfile.LogFile(Path(found.path))
+        try:
+            log.refresh()
+        except OSError as error:
+            self._story_title = f"{title} · the log cannot be read: {error.strerror}"
+            return
+        if not log.count:
+            self._story_title = f"{title} · {clean(found.note or 'nothing written yet')}"
+            return
+        bad = step.state.bad and log.errors
+        focus = log.errors[0] if bad else log.count - 1
+        first = max(0, focus - 2) if bad else max(0, log.count - TAIL)
+        for number in range(first, min(log.count, first + TAIL)):
+            parts = logfile.parts(log.text(number))
+            level = log.level(number)
+            self._story.append((level, parts.clock, parts.word, clean(parts.rest)))
+        line = f"line {focus + 1:,} of {log.count:,}" if bad else f"{words.many(log.count, 'line')}"
+        self._story_title = f"{title} · {line}"
+
+    # --- painting ---------------------------------------------------------------------------------------------------
+
+    def paint(self, width: int, height: int) -> list[Line]:
+        ctx = self.context
+        if self.detail is None:
+            return self._nothing(width, height)
+        detail, narrow = self.detail, frame.is_narrow(width)
+        now = ctx.now()
+        env = clean(detail.row.environment or "local").upper()
+        band = frame.band(detail.row.environment, self.source.color if self.source else "", bool(self.source and self.source.protected))
+        paper = f"band-{band}-fg on:band-{band}-bg"
+        about: list[Span] = [(f" {env} ", f"{paper} b"), (clean(detail.row.source), paper)]
+        if self.source and self.source.protected:
+            about.append((" · protected", paper))
+        about.append((" ", paper))
+        top: list[Line] = [frame.band_row(ctx, self.head, self.title, width, about=about)]
+        if frame.silent(ctx, self.head.engine):
+            top += frame.silent_rows(ctx, self.head, frame.Verdict(total=1), width)[:2]
+        top.append(self._verdict(width, now))
+        running = detail.row.state.active
+        top.append(fit([(" Now  " if running else " Why  ", "dim"), (story.why(detail), "text b")], width))
+        so = words.sentence(story.meaning(detail, now, ctx.timezone), width - 7)
+        top.append(fit([(" So   ", "dim"), *so], width))
+        foot = self._footer(width)
+        room = height - len(top) - 1
+        body: list[Line] = []
+        do = self._do(width) if not self._menu else self._all_actions(width)
+        told = self._told_lines(width, now)
+        log = self._log_lines(width, narrow)
+        gap = 0 if height < 30 else 1
+        # what gives way first when there is little room: who was told, then log lines, then steps
+        steps_room = max(3, min(len(detail.steps) + 2, room - len(do) - 3 - 2 * gap))
+        body += [[(" " * width, "")]] * gap + self._step_lines(width, steps_room, now)
+        left = room - len(body) - len(do) - gap
+        if left >= 3:
+            body += [[(" " * width, "")]] * gap + log[: max(0, left - gap)]
+        left = room - len(body) - len(do) - gap
+        if told and left >= len(told) + gap:
+            body += [[(" " * width, "")]] * gap + told
+        body += [[(" " * width, "")]] * gap + do
+        return frame.page(ctx, top, body[:room], foot, width, height)
+
+    def _nothing(self, width: int, height: int) -> list[Line]:
+        ctx = self.context
+        top = [frame.band_row(ctx, self.head, self.title, width)]
+        said = f"The run {clean(self.key)} is not in the store." if self.key else "No run has been seen yet."
+        body: list[Line] = [
+            [(" " * width, "")],
+            [(f"  {said}", "text b")],
+            [("  It may have been removed by retention, or its source has not answered yet.", "dim")],
+            [("  ", ""), (keymap.key_of("screen.runs"), "key b"), (" all runs   ", "dim"), (keymap.key_of("screen.sources"), "key b"), (" sources", "dim")],
+        ]  # fmt: skip
+        return frame.page(ctx, top, body, self._footer(width), width, height)
+
+    def _verdict(self, width: int, now: int) -> Line:
+        assert self.detail is not None
+        r, tz = self.detail.row, self.context.timezone
+        look = LOOKS[r.state]
+        stale = self.source is not None and self.source.stale(now)
+        loud = r.state.bad or r.state is State.WARNING
+        word = look.word + ("?" if stale else "")
+        left: list[Span] = [(" ", "")]
+        left.append(frame.chip(f"{look.glyph} {word}", look.token) if loud and not stale else (f"{look.glyph} {word}", "run-stale b" if stale else look.style))  # fmt: skip
+        left += [("  ", ""), (cut_middle(clean(r.name), max(width // 3, 16)), "text b"), ("  ", "")]
+        facts: list[str] = []
+        when = r.ended or r.started or r.queued
+        if when is not None:
+            ago = words.running(now - when) if now - when >= 60_000 else words.age(max(now - when, 0))
+            facts.append(f"{words.clock(when, tz, now)}, {ago} ago")
+        if r.started is not None:
+            end = r.ended if r.ended is not None else now
+            facts.append(("ran " if r.ended is not None else "runs ") + (words.duration(end - r.started) if r.ended else words.running(end - r.started)))
+        if r.attempt > 1:
+            facts.append(f"attempt {r.attempt}")
+        if r.business_date:
+            facts.append(f"business date {r.business_date}")
+        facts.append(story.kind_word(r.kind))
+        if r.generated:
+            facts.append("generated history")
+        if r.sub:
+            facts.append(clean(r.sub))
+        elif r.native and clean(r.native).lower() not in (look.word, r.state.name.lower()):
+            facts.append(f"its word: {clean(r.native)}")
+        left += words.sentence(facts, max(width - 20 - len(r.name), 10), "text", "dim")
+        keys = f"{keymap.key_of('run.newer')} {keymap.key_of('run.older')}" if self.detail.older or self.detail.newer else ""
+        return ends(left, [(keys, "key")] if keys and width >= frame.NARROW else [], width)
+
+    def _step_lines(self, width: int, room: int, now: int) -> list[Line]:
+        assert self.detail is not None
+        detail, steps = self.detail, self._steps()
+        narrow = frame.is_narrow(width)
+        hint = "" if narrow else "░ queued  █ running  ┊ usual end"
+        out: list[Line] = [rule("Steps", story.steps_note(steps), hint, width, focused=True)]
+        if not steps:
+            why = "this system does not show steps" if self.source and "steps" not in self.source.offers else "steps are read while this screen is open"
+            return [*out, fit([(f"  {why}", "dim")], width)]
+        name = 20 if narrow else 26
+        columns = [Column("STEP", name, gap=0), Column("QUEUE", 7, "r"), Column("RUN", 8, "r", 2), Column("USUAL", 0 if narrow else 8, "r", 2)]
+        used = 1 + sum(c.width + (c.gap if i else 0) for i, c in enumerate(columns) if c.width)
+        line = gantt.axis(steps, detail.usual_steps, now, width - used - 4)
+        head = row(columns, [c.title for c in columns], "dim")
+        out.append(fit([*head, ("  ", ""), *(gantt.ticks(line, self.context.timezone) if line else [])], width))
+        visible = max(1, room - 2)
+        at = self._index()
+        self._top = min(max(self._top, at - visible + 1), at, max(0, len(steps) - visible))
+        attempts = {s.step for s in steps if s.attempt > 1}
+        for i, step in enumerate(steps[self._top : self._top + visible], self._top):
+            look = LOOKS[step.state]
+            title = clean(step.step) + (f"[{step.map_index}]" if step.map_index >= 0 else "")
+            if step.step in attempts:
+                title += f"  #{step.attempt}"
+            queue = step.started - step.queued if step.started is not None and step.queued is not None else None
+            if step.started is None and step.queued is not None and not step.state.terminal:
+                queue = now - step.queued
+            ran = (step.ended if step.ended is not None else now) - step.started if step.started is not None else None
+            run = words.duration(ran) if ran is not None else ("not run" if step.state.terminal or step.state is State.EXPECTED else "")
+            usual = detail.usual_steps.get(step.step)
+            strong = "b" if step.state.bad or step.state.active else ""
+            values: list[Any] = [
+                [(f"{look.glyph} ", look.style), (cut_middle(title, name - 2), f"text {strong}".strip())],
+                [(words.duration(queue) if queue is not None else "", "run-late" if queue and queue > 5 * 60_000 else "dim")],
+                [(run, look.token if step.state.bad or step.state.active else "text")],
+                [(words.duration(usual) if usual is not None else "", "dim")],
+            ]
+            cells = row(columns, values)
+            bars = gantt.bar(step, usual, line, now) if line else [(clean(step.sub or step.error or ""), "dim")]
+            whole = fit([*cells, ("  ", ""), *bars], width)
+            out.append(cursor(whole, width, mono=self.context.mono) if i == at else whole)
+        return out
+
+    def _log_lines(self, width: int, narrow: bool) -> list[Line]:
+        assert self.detail is not None
+        title = "First error" if self.detail.row.state.bad and any(s[0] == logfile.ERROR for s in self._story) else "Last lines"
+        hint = f"{keymap.key_of('run.log')} log"
+        out: list[Line] = [rule(title, self._story_title, hint, width)]
+        for level, clock, word, text in self._story[: 4 if narrow else TAIL]:
+            style = {logfile.ERROR: "run-failed", logfile.WARN: "run-warning"}.get(level, "text")
+            gutter: Span = ("▌", style) if level in (logfile.ERROR, logfile.WARN) else (" ", "")
+            lead: list[Span] = [gutter, (f" {clock:<8}  ", "dim"), (f"{word:<6} ", f"{style} b" if gutter[0] != " " else "dim")]
+            out.append(fit([*lead, (text, style)], width))
+        return out
+
+    def _told_lines(self, width: int, now: int) -> list[Line]:
+        if self._alert is None:
+            return []
+        alert, tz = self._alert, self.context.timezone
+        state = alert.state.name.lower()
+        held = f" · {clean(alert.held_back)}" if alert.held_back else ""
+        out: list[Line] = [rule("Who was told", f"alert {alert.id[-4:]} {alert.severity.name.lower()} · {state}{held}", "", width)]
+        for event, delivery in self._told:
+            if event:
+                text = " ".join(clean(t) for t in (event.what, event.who and f"by {event.who}", event.detail) if t)
+                out.append(fit([(f"  {words.clock(event.at, tz, now):<10} ", "dim"), (text, "text")], width))
+            elif delivery:
+                ok = delivery.sent is not None
+                said = "told" if ok else f"not told: {clean(delivery.last_error or 'waiting')}, next try {words.clock(delivery.next_at, tz, now)}"
+                out.append(fit([(f"  {words.clock(delivery.sent or delivery.created, tz, now):<10} ", "dim"), (f"{clean(delivery.recipient)} {said}", "text" if ok else "run-late")], width))  # fmt: skip
+        return out
+
+    def _can(self) -> tuple[frozenset[str], dict[str, str]]:
+        return (self.source.offers, self.source.why_not) if self.source else (frozenset(), {})
+
+    def _do(self, width: int) -> list[Line]:
+        assert self.detail is not None
+        can, why_not = self._can()
+        out: list[Line] = [rule("Do", "what makes sense now", f"{keymap.key_of('action.menu')} all actions", width)]
+        for offer in story.offers(self.detail, self._step(), can, why_not):
+            off = offer.locked is not None
+            style = "dim" if off else "text"
+            out.append(
+                fit(
+                    [(f" {keymap.key_of(offer.action):<3}", "dim" if off else "key b"), (f"{offer.what:<30} ", style), (f"cannot: {offer.locked}" if off else offer.means, "dim")],
+                    width,
+                )
+            )  # fmt: skip
+        return out
+
+    MENU = (
+        ("pipeline.start", "start", "start a new run of this pipeline"),
+        ("run.rerun", "rerun", "rerun the whole run"),
+        ("run.rerun_failed", "rerun-failed", "rerun what failed"),
+        ("run.rerun_from", "rerun-from", "rerun from the step under the cursor"),
+        ("run.stop", "stop", "stop this run"),
+        ("run.hold", "hold", "hold this run, or release it"),
+        ("pipeline.pause", "pause", "pause the schedule, or resume it"),
+    )
+
+    def _all_actions(self, width: int) -> list[Line]:
+        assert self.detail is not None
+        can, why_not = self._can()
+        out: list[Line] = [rule("Actions", "each opens its plan first", "Esc close", width)]
+        for action, verb, text in self.MENU:
+            why = self._why_not(verb, can, why_not)
+            out.append(
+                fit([(f" {keymap.key_of(action):<3}", "dim" if why else "key b"), (f"{text:<40} ", "dim" if why else "text"), (f"cannot: {why}" if why else "", "dim")], width)
+            )  # fmt: skip
+        return out
+
+    def _why_not(self, verb: str, can: frozenset[str], why_not: dict[str, str]) -> str | None:
+        assert self.detail is not None
+        row = self.detail.row
+        if verb not in can:
+            return why_not.get(verb, "this system does not offer it")
+        if verb in ("stop", "hold") and not row.state.active:
+            return f"the run has ended: {LOOKS[row.state].word}"
+        if verb in ("rerun", "rerun-failed", "rerun-from") and row.state.active:
+            return f"the run is {LOOKS[row.state].word}"
+        if row.generated and verb != "start":
+            return "generated history: this run never was"
+        return None
+
+    def _footer(self, width: int) -> Line:
+        if self._copying:
+            return frame.footer_row([], width, left=[("copy: ", "dim"), *_choices((("i", "key"), ("e", "error"), ("l", "log lines"), ("u", "URL")))])
+        return frame.footer_row(keymap.footer(self.contexts, width, words=self._words()), width)
+
+    def _words(self) -> dict[str, str]:
+        out = {"list.open": "step log"}
+        if self.detail:
+            if self.detail.mode is Mode.PAUSED:
+                out["pipeline.pause"] = "resume"
+            if self.detail.row.state is State.HELD:
+                out["run.hold"] = "release"
+        return out
+
+    # --- acting -----------------------------------------------------------------------------------------------------
+
+    def act(self, action: str) -> Sequence[Effect]:
+        if action.startswith("move."):
+            self._move(action)
+            return ()
+        if action == "nav.back" and (self._menu or self._copying):
+            self._menu = self._copying = False
+            return ()
+        if self.detail is None:
+            return ()
+        d, step = self.detail, self._step()
+        match action:
+            case "list.open" | "run.log":
+                if step is None:
+                    return [Say(f"{_no_steps(self.source)}; nothing to open", "warn")]
+                return [Open("log", f"{step.key} {step.attempt}")]
+            case "run.history":
+                return [Open("runs", d.row.pipeline_key)]
+            case "run.older" | "run.newer":
+                return self._neighbour(d.older if action == "run.older" else d.newer, action)
+            case "action.menu":
+                self._menu = not self._menu
+                return ()
+            case "copy.menu":
+                self._copying = True
+                return ()
+            case "alert.ack":
+                if self._alert is None:
+                    return [Say("no alert is open for this run", "info")]
+                return [Request("ack", {"alert": self._alert.id}, "ack")]
+            case "action.arm":
+                return [Request("arm", {"environment": d.row.environment}, "arm")]
+            case _:
+                return self._verb(action, d, step)
+
+    def _verb(self, action: str, d: RunDetail, step: StepRow | None) -> Sequence[Effect]:
+        target = {
+            "run.rerun": ("rerun", d.row.key),
+            "run.rerun_failed": ("rerun-failed", d.row.key),
+            "run.stop": ("stop", d.row.key),
+            "run.hold": ("release" if d.row.state is State.HELD else "hold", d.row.key),
+            "run.rerun_from": ("rerun-from", step.key if step else d.row.key),
+            "pipeline.pause": ("resume" if d.mode is Mode.PAUSED else "pause", d.row.pipeline_key),
+            "pipeline.start": ("start", d.row.pipeline_key),
+        }.get(action)
+        if target is None:
+            return ()
+        self._menu = False
+        why = self._why_not(target[0], *self._can())
+        if why:
+            return [Say(f"cannot {target[0]}: {why}", "warn")]
+        return [Open("plan", f"{target[0]} {target[1]}")]
+
+    def _neighbour(self, key: str | None, action: str) -> Sequence[Effect]:
+        if key is None:
+            return [Say("this is the newest run" if action == "run.newer" else "no older run is kept", "info")]
+        self.key, self._at, self._moved, self._top = key, None, False, 0
+        self.load()
+        return ()
+
+    def _move(self, action: str) -> None:
+        steps = self._steps()
+        if not steps:
+            return
+        at, last = self._index(), len(steps) - 1
+        to = {
+            "move.down": at + 1, "move.up": at - 1, "move.top": 0, "move.bottom": last, "move.page_down": at + 10,
+            "move.page_up": at - 10, "move.half_down": at + 5, "move.half_up": at - 5,
+        }.get(action, at)  # fmt: skip
+        step = steps[min(max(to, 0), last)]
+        self._at, self._moved = (step.key, step.attempt), True
+        self._read_log()
+
+    def type(self, text: str) -> Sequence[Effect] | None:
+        if not self._copying:
+            return None
+        self._copying = False
+        if self.detail is None:
+            return ()
+        d = self.detail
+        match text:
+            case "i":
+                return [Copy(d.row.key, "the run's key")]
+            case "e":
+                return [Copy(story.why(d), "the error")]
+            case "l":
+                lines = "\n".join(" ".join(p for p in (c, w, t) if p) for _, c, w, t in self._story)
+                return [Copy(lines, f"{len(self._story)} log lines")]
+            case "u":
+                return [Copy(d.url, "the URL")] if d.url else [Say("this run has no URL", "info")]
+            case _:
+                return ()
+
+    def answer(self, tag: str, reply: dict[str, Any] | None, error: dict[str, str] | None) -> Sequence[Effect]:
+        if error:
+            return [Say(error.get("message", "refused") + (f"; {error['hint']}" if error.get("hint") else ""), "bad")]
+        return [Say({"ack": "acknowledged: it is yours", "arm": "armed for 60 seconds; every action still asks"}.get(tag, "done"), "info")]
+
+    def watch(self) -> dict[str, Any] | None:
+        if self.key is None:
+            return None
+        step = self._step()
+        return {"run": self.key, **({"log": step.key, "attempt": step.attempt} if step else {})}
+
+    def data(self) -> Any:
+        if self.detail is None:
+            return None
+        d, now = self.detail, self.context.now()
+        return {
+            "key": d.row.key, "pipeline": d.row.pipeline_key, "state": d.row.state.name.lower(), "native": d.row.native, "sub": d.row.sub,
+            "attempt": d.row.attempt, "business_date": d.row.business_date, "queued": d.row.queued, "started": d.row.started,
+            "ended": d.row.ended, "usual_ms": d.row.usual_ms, "why": story.why(d), "so": story.meaning(d, now, self.context.timezone),
+            "url": d.url, "params": d.params, "exit_code": d.exit_code, "stopped_by": d.stopped_by, "rerun_of": d.rerun_of,
+            "steps": self.rows(),
+        }  # fmt: skip
+
+    def rows(self) -> list[dict[str, Any]]:
+        return [
+            {"key": s.key, "step": s.step, "map_index": s.map_index, "attempt": s.attempt, "state": s.state.name.lower(), "queued": s.queued, "started": s.started, "ended": s.ended, "error": s.error}
+            for s in self._steps()
+        ]  # fmt: skip
+
+
+def worth_a_look(detail: RunDetail) -> StepRow | None:
+    """The step that tells the story: the last try of the first that failed, else what runs, else the last that ran."""
+    bad = [s for s in detail.steps if s.state.bad]
+    if bad:
+        return max((s for s in bad if s.key == bad[0].key), key=lambda s: s.attempt)
+    active = [s for s in detail.steps if s.state.active and s.started is not None]
+    ran = [s for s in detail.steps if s.started is not None]
+    return active[0] if active else ran[-1] if ran else detail.steps[0] if detail.steps else None
+
+
+def _why_no_log(step: StepRow) -> str:
+    if step.state in (State.SKIPPED, State.EXPECTED):
+        return "it did not run, so it wrote no log"
+    if step.state is State.QUEUED:
+        return "it has not started, so it wrote no log yet"
+    return "its log is fetched while this screen is open"
+
+
+def _no_steps(source: SourceRow | None) -> str:
+    return "this system does not show steps" if source and "steps" not in source.offers else "no steps are known yet"
+
+
+def _choices(pairs: Sequence[tuple[str, str]]) -> list[Span]:
+    out: list[Span] = []
+    for key, word in pairs:
+        out += [(key, "key b"), (f" {word}   ", "dim")]
+    return out
