@@ -108,7 +108,7 @@ class Cgroup:
             return {}
         out: dict[str, str] = {}
         for line in lines:
-            _, names, path = (line.split(":", 2) + ["", ""])[:3]
+            _, names, path = [*line.split(":", 2), "", ""][:3]
             for name in names.split(","):
                 out[name] = path
         return out

@@ -28,7 +28,7 @@ Disk = tuple[str, float]
 
 @dataclass(frozen=True, slots=True)
 class SeriesInfo:
-    """What a series is, for gauges. ``max``: top of the scale, None where there is none; ``note``: why it is missing here."""
+    """What a series is, for gauges. ``max``: top of the scale, if it has one; ``note``: why it is missing here."""
 
     name: str
     label: str
@@ -39,7 +39,7 @@ class SeriesInfo:
 
 @dataclass(frozen=True, slots=True)
 class ProcessSample:
-    """One process. ``cpu``: percent of one core since the last look, None at the first; ``rss``: bytes; ``run_key``: whose tree."""
+    """One process. ``cpu``: percent of one core since the last look, None at the first; ``rss``: bytes; ``run_key``: whose."""
 
     pid: int
     ppid: int
@@ -99,7 +99,7 @@ def tree(pid: int, proc: str = "/proc") -> list[int]:
 
 
 def mounted_disks() -> list[Disk]:
-    """``/`` and each local disk once, as ``df`` reckons: used of what a plain user may use. Read-only images are left out."""
+    """``/`` and each local disk once, as ``df`` reckons: used of what a plain user may use. No read-only images."""
     import psutil
 
     seen: set[str] = set()

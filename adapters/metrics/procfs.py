@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class ProcStat(NamedTuple):
-    """Of ``/proc/PID/stat`` (proc(5)). Times in clock ticks, ``rss`` in pages. ``reaped``: what ended children had used."""
+    """Of ``/proc/PID/stat`` (proc(5)): times in clock ticks, ``rss`` in pages, ``reaped`` what ended children used."""
 
     name: bytes
     ppid: int
@@ -78,7 +78,7 @@ def clean(name: bytes) -> str:
 
 
 class Files:
-    """Files below one root, opened once and read from the start each time (``/proc`` writes them anew). Absent: empty."""
+    """Files below one root, opened once, read from the start each time (``/proc`` writes them anew). Absent: empty."""
 
     def __init__(self, root: str) -> None:
         self._root = root

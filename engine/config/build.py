@@ -185,10 +185,8 @@ class _Build:
         try:
             parse(text, node["timezone"] or self.main["timezone"] or "UTC")
         except ValueError as error:
-            said = str(error).strip().rstrip(".") or "cannot be read"
-            (node.at / "schedule").problem(
-                f'expected a schedule, got "{printable(text)}": {said}', 'write five cron fields, like "*/5 * * * *"'
-            )
+            said = str(error).strip().rstrip(".") or "it cannot be read as a schedule"
+            (node.at / "schedule").problem(printable(said, 200), 'write five cron fields, like "*/5 * * * *"')
 
     def check_cycles(self, jobs: Mapping[str, Node]) -> None:
         done: set[str] = set()
@@ -290,8 +288,7 @@ class _Build:
     def references(self) -> list[tuple[At, SecretRef]]:
         out: list[tuple[At, SecretRef]] = []
         for node in self.all("source"):
-            for table in ("auth", "options"):
-                out += [(node.at / table / k, v) for k, v in (node[table] or {}).items() if isinstance(v, SecretRef)]
+            out += [(node.at / "auth" / k, v) for k, v in (node["auth"] or {}).items() if isinstance(v, SecretRef)]
         out += [(node.at / "url", node["url"]) for node in self.all("contact") if node["url"] is not None]
         return out
 

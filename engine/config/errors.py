@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """``FILE:LINE: KEY: message; hint``. ``line`` is 1-based, None where the whole file is meant. Never holds a secret."""
+    """``FILE:LINE: KEY: message; hint``. ``line`` counts from 1; None: the whole file is meant. Never holds a secret."""
 
     file: str
     line: int | None

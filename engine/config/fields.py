@@ -94,10 +94,10 @@ class Node(dict[str, Any]):
         """Keys that stood in the file, also those that were wrong."""
 
 
-def printable(text: object) -> str:
-    """At most 60 characters of a text from outside, without anything a terminal would obey."""
+def printable(text: object, most: int = 60) -> str:
+    """At most ``most`` characters of a text from outside, without anything a terminal would obey."""
     clean = "".join(c if c.isprintable() else "�" for c in str(text))
-    return clean if len(clean) <= 60 else clean[:59] + "…"
+    return clean if len(clean) <= most else clean[: most - 1] + "…"
 
 
 def got(value: object) -> str:
@@ -124,6 +124,14 @@ def looks_secret(name: str) -> bool:
     return bool(_SECRET_NAME.search(name))
 
 
+def duration_ms(text: str) -> int:
+    """Milliseconds of ``90s 15m 4h``; ValueError says what was expected, for words typed on a command line."""
+    try:
+        return units.duration(text)
+    except ValueError as error:
+        raise ValueError(f'expected {error}, got "{printable(text)}"') from None
+
+
 class Spec:
     """Base of all."""
 
@@ -138,7 +146,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class Text(Spec):
-    """Text; ``pattern`` with ``expected`` in words, ``parse`` turns it into ours (ValueError says what was expected)."""
+    """Text; ``expected`` says ``pattern`` in words, ``parse`` turns it into ours (ValueError: what was expected)."""
 
     expected: str = "a text in quotes"  # pyright: ignore[reportIncompatibleVariableOverride]
     pattern: str | None = None
@@ -410,14 +418,14 @@ class Anything(Spec):
     """The adapter's own: any value, but no literal secret."""
 
     def read(self, at: At, value: Any) -> Any:
+        if isinstance(value, str | dict) and isinstance(at.path[-1], str) and looks_secret(at.path[-1]):
+            raise Bad("expected no secret here, got one", "put it under auth, as a reference")
         if isinstance(value, dict):
             for key, item in cast("dict[str, Any]", value).items():
-                if looks_secret(key) and isinstance(item, str):
-                    raise Bad(
-                        f"{printable(key)}: expected no secret in the file, got one",
-                        "put it under auth, as a reference",
-                    )
-                self.read(at / key, item)
+                try:
+                    self.read(at / key, item)
+                except Bad as bad:
+                    (at / key).problem(bad.message, bad.hint)
         return value
 
     def schema(self) -> Json:

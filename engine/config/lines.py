@@ -1,4 +1,4 @@
-"""Where each key of a TOML text stands. tomllib gives no positions, so the text is scanned a second time, for keys only.
+"""Where each key of a TOML text stands. tomllib gives no positions, so the text is scanned again, for keys only.
 
 The scanner expects text that tomllib accepted; on anything else it stops and keeps what it has.
 """

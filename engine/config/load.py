@@ -148,7 +148,8 @@ def _load(
     if nodes:
         config = build(path, digest.hexdigest(), nodes, kinds, secrets, tuple(file for file, _ in files))
     if problems or config is None:
-        raise ConfigError(problems)
+        order = {p.file: n for n, p in reversed(list(enumerate(problems)))}  # by file, in it by line
+        raise ConfigError(sorted(problems, key=lambda p: (order[p.file], p.line or 0)))
     return config
 
 

@@ -1,4 +1,4 @@
-"""One typed tree of everything that is configured. Durations are integer milliseconds, times of day minutes since midnight.
+"""One typed tree of everything that is configured. Durations are milliseconds, times of day minutes since midnight.
 
 Read by the whole engine, built only by ``engine.config.load``. Holds references to secrets, never a secret.
 """
@@ -19,7 +19,7 @@ LOCAL = "local"
 
 @dataclass(frozen=True, slots=True)
 class SecretRef:
-    """Where a secret is found: ``kind`` env, file, cmd or cred; ``value`` a name, a path, or an argv. ``str()`` is safe to show."""
+    """Where a secret is: ``kind`` env, file, cmd or cred; ``value`` a name, a path or an argv. ``str()`` is safe to show."""
 
     kind: str
     value: str | tuple[str, ...]
@@ -105,7 +105,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """What is owed. Which of ``due``, ``due_after_schedule_ms``, ``limit_ms``, ``max_age_ms``, ``by`` is set depends on ``type``."""
+    """What is owed. ``type`` tells which of ``due``, ``due_after_schedule_ms``, ``limit_ms``, ``max_age_ms``, ``by`` is set."""
 
     id: str
     on: str
@@ -126,7 +126,7 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Maintenance, intervention or freeze. From ``start`` to ``end``, wall time in ``timezone``, or for ``duration_ms``."""
+    """Maintenance, intervention or freeze: from ``start`` to ``end`` (wall time in ``timezone``) or for ``duration_ms``."""
 
     name: str
     on: str
@@ -162,7 +162,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A whole configuration. ``path`` is the main file, ``folder`` its folder: base of relative paths, cwd of local jobs."""
+    """A whole configuration. ``path``: the main file; ``folder``: its folder, base of relative paths, cwd of local jobs."""
 
     path: Path
     folder: Path

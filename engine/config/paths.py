@@ -17,7 +17,7 @@ GROUP = "watchfloor"
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """All absolute. ``store``, ``socket`` and ``lock`` lie together; ``runs logs audit engine_log`` in the state folder."""
+    """All absolute. ``store socket lock`` lie together; ``runs logs audit engine_log`` in the state folder."""
 
     config: Path
     config_folder: Path
@@ -38,7 +38,7 @@ class Places:
         return replace(self, store=store, socket=store.parent / "engine.sock", lock=store.parent / "engine.lock")
 
     def prepare(self) -> None:
-        """Make the state folders: 0700, in system mode 2750 with the group ``watchfloor``. PermissionError if they cannot be."""
+        """Make the state folders: 0700, in system mode 2750 with the group ``watchfloor``. PermissionError if not."""
         for folder in dict.fromkeys((self.state, self.store.parent, self.runs, self.logs)):
             if folder.is_dir():
                 continue

@@ -16,7 +16,7 @@ MAX_BYTES = 1 << 20
 
 
 class SecretError(Exception):
-    """A reference that gives nothing. ``what`` is one clause, ``hint`` what to do; neither holds the value or a program's output."""
+    """A reference that gives nothing. ``what`` one clause, ``hint`` what to do; never the value or a program's output."""
 
     def __init__(self, ref: SecretRef, what: str, hint: str) -> None:
         super().__init__(f"{ref}: {what}")
@@ -25,7 +25,7 @@ class SecretError(Exception):
 
 
 def resolve(ref: SecretRef, folder: Path) -> Secret:
-    """A ``Secret`` that asks its origin at each ``reveal`` (SecretError if it gives nothing); ``folder`` is the configuration's."""
+    """A ``Secret`` that asks its origin at each ``reveal`` (or raises SecretError). ``folder``: the configuration's."""
     return Secret(lambda: _read(ref, folder), str(ref))
 
 

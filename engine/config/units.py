@@ -48,7 +48,7 @@ class Moment:
 
 
 class SeverityTest(NamedTuple):
-    """``>=medium``: medium or worse. Severity numbers fall as they worsen, which is hidden here. Unpacks as (op, severity)."""
+    """``>=medium``: medium or worse. Severity numbers fall as they worsen: hidden here. Unpacks as (op, severity)."""
 
     op: str
     severity: Severity
