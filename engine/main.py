@@ -19,7 +19,7 @@ from engine.actions import Actions
 from engine.adapters_in import NoAdapter, make_adapter
 from engine.alerts import Alerts
 from engine.clock import Clock
-from engine.config.load import ConfigError, load
+from engine.config.load import ConfigError, load, load_text
 from engine.config.model import Config, Source
 from engine.config.paths import Places, places
 from engine.context import Context
@@ -88,7 +88,7 @@ class Engine:
         self._wire(config)
         await self.server.start()
         await self.actions.resume()
-        if self.demo and not self.store_has_runs():
+        if self.demo:
             await first_round(self.ctx.adapters["local"])
         for poller in self.pollers.values():
             poller.start()
@@ -127,11 +127,6 @@ class Engine:
         with self.store.transaction() as tx:
             store_sources.engine_stopped(tx, self.asked or "asked to stop")
         self.store.close()
-
-    def store_has_runs(self) -> bool:
-        """Whether any run was ever seen: a demo that was opened before goes on where it was."""
-        with self.store.transaction() as tx:
-            return store_sources.any_run(tx)
 
     def stop(self, why: str) -> None:
         self.asked = self.asked or why
@@ -367,6 +362,14 @@ def record(config: Config, source: Source, order: int) -> store_sources.SourceRe
     )  # fmt: skip
 
 
+def load_or_empty(where: Places, *, system: bool) -> Config:
+    """The configuration. None at its usual place is not a mistake: the floor opens empty and says what to do next."""
+    usual = places(None, system=system).config
+    if where.config == usual and not usual.exists():
+        return load_text("", where.config_folder)
+    return load(where.config)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Entry of the engine process; returns an exit code, with one sentence on stderr where it is not 0."""
     parser = argparse.ArgumentParser(prog="watchfloor engine run")
@@ -380,7 +383,7 @@ def main(argv: list[str] | None = None) -> int:
     where = places(args.config, system=args.system, demo=args.demo)
     os.umask(0o027 if args.system else 0o077)
     try:
-        config = load(where.config)
+        config = load_or_empty(where, system=args.system)
         where.prepare()
     except ConfigError as error:
         print(error, file=sys.stderr)

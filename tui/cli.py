@@ -173,9 +173,9 @@ def main(argv: list[str] | None = None) -> int:
 def _explain(error: Exception) -> int:
     """Known refusals are one sentence; anything else is our bug, said so, with the trace in a file."""
     from engine.config.load import ConfigError
-    from engine.store.reader import ReaderError
+    from engine.store.errors import StoreError
 
-    if isinstance(error, (ConfigError, ReaderError)):
+    if isinstance(error, (ConfigError, StoreError)):
         print(error, file=sys.stderr)
         return EXIT_BAD_INPUT
     if isinstance(error, PermissionError):
@@ -248,7 +248,7 @@ def terminal(args: argparse.Namespace, screen: str) -> int:
                 file=sys.stderr if sys.stderr and not sys.stderr.closed else None,
             )
             return EXIT_BAD_INPUT
-    from tui.app import run
+    from tui.launch import run
 
     return run(args, commands.where(args), screen)
 

@@ -112,19 +112,20 @@ def reset(args: Namespace) -> None:
 
 def wait_until_run(place: Places, patience_s: float) -> int:
     """Until each scheduled or chained demo pipeline has one real terminal run, or patience ends. Always exit code 0."""
-    from engine.store.reader import Reader, ReaderError
+    from engine.store.errors import StoreError
+    from engine.store.reader import Reader
 
     end = time.monotonic() + patience_s
     wanted = {name for name in USUAL_S if name != "flowchart_360"}
     while time.monotonic() < end:
         try:
             reader = Reader(place.store)
-        except ReaderError:
+        except StoreError:
             time.sleep(0.2)
             continue
         try:
             rows = reader.runs(limit=200)
-        except ReaderError:
+        except StoreError:
             rows = []
         finally:
             reader.close()
@@ -140,6 +141,8 @@ async def first_round(adapter: Any) -> None:
     from adapters.model import Trigger, Verb
     from engine.ids import Ids
 
+    if (await adapter.runs(None)).runs:
+        return
     for pipeline in (await adapter.pipelines()).items:
         if pipeline.trigger in (Trigger.CRON, Trigger.INTERVAL):
             prepared = await adapter.prepare(Action(verb=Verb.START, key=pipeline.key, client_id=Ids().ulid(int(time.time() * 1000)), who="demo"))

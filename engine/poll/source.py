@@ -69,6 +69,8 @@ class Poller:
         self.adapter = adapter
         self.source_id = source_id
         self.standing = Standing(since=ctx.clock.now())
+        with ctx.store.transaction() as tx:
+            self.standing.cursor = store_sources.cursor_of(tx, source_id)
         self.pace = Pace(max(source.poll_ms / 1000, adapter.min_poll_s))
         self.budget = Budget(source.requests_per_min)
         self._alerts = alerts
