@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from adapters.model import AlertState, Health, Mode, Severity, State
+from engine.store.asked import split
 from engine.store.writer import Tx
 
 _COLUMNS: Final = (
@@ -94,7 +94,8 @@ class SourceFacts:
 
 
 def _alert(row: Sequence[Any]) -> Alert:
-    return Alert(*row[:5], Severity(row[5]), AlertState(row[6]), *row[7:])
+    values: list[Any] = [*row[:5], Severity(row[5]), AlertState(row[6]), *row[7:]]
+    return Alert(*values)
 
 
 def _select(tx: Tx, where: str, values: Sequence[Any]) -> list[Alert]:
@@ -128,8 +129,8 @@ def open_alerts(tx: Tx, rule: str | None = None, key: str | None = None) -> list
 
 
 def held_back(tx: Tx) -> list[Alert]:
-    """Firing, and nobody was told."""
-    return _select(tx, "state = 1 AND held_back IS NOT NULL ORDER BY opened", ())
+    """Firing or acknowledged, with a reason why messages are held back."""
+    return _select(tx, "state IN (1, 2) AND held_back IS NOT NULL ORDER BY opened", ())
 
 
 def ack_expired(tx: Tx) -> list[Alert]:
@@ -152,9 +153,8 @@ def find(tx: Tx, text: str) -> list[Alert]:
 def insert(tx: Tx, alert: Alert) -> None:
     marks = ", ".join("?" * len(_COLUMNS.split(",")))
     values = [getattr(alert, name.strip()) for name in _COLUMNS.split(",")]
-    tx.db.execute(
-        f"INSERT INTO alert ({_COLUMNS}) VALUES ({marks})", [int(v) if isinstance(v, int) else v for v in values]
-    )  # noqa: S608
+    sql = f"INSERT INTO alert ({_COLUMNS}) VALUES ({marks})"  # noqa: S608 - our own column names
+    tx.db.execute(sql, [int(v) if isinstance(v, int) else v for v in values])
     tx.bump("alert")
 
 
@@ -211,13 +211,22 @@ def silences(tx: Tx) -> list[Silence]:
 # --- what rules ask -----------------------------------------------------------------------------------------------------
 
 
-def first_seen(tx: Tx, source_id: int, started: int) -> int:
-    """Since when this source is known here. Asked first after ``started`` (the engine's start), that is the answer for ever."""
+def first_seen(tx: Tx, source_id: int, otherwise: int) -> int:
+    """Since when this source is known here; ``otherwise`` becomes the answer for ever where nobody asked before."""
     row = tx.db.execute("SELECT first_seen FROM alert_source WHERE source_id = ?", (source_id,)).fetchone()
     if row is not None:
         return int(row[0])
-    tx.db.execute("INSERT INTO alert_source (source_id, first_seen) VALUES (?, ?)", (source_id, started))
-    return started
+    tx.db.execute("INSERT INTO alert_source (source_id, first_seen) VALUES (?, ?)", (source_id, otherwise))
+    return otherwise
+
+
+def note_new_sources(tx: Tx) -> None:
+    """Sources that are configured and were not known here: they are from now on."""
+    tx.db.execute(
+        "INSERT INTO alert_source (source_id, first_seen) SELECT id, ? FROM source WHERE gone = 0 "
+        "AND id NOT IN (SELECT source_id FROM alert_source)",
+        (tx.now,),
+    )
 
 
 def skew(tx: Tx, source_id: int) -> int:
@@ -244,24 +253,13 @@ def pipeline(tx: Tx, id: int | None = None, key: str | None = None) -> PipelineF
         Severity(row[3]),
         row[4],
         row[5],
-        words(row[6]),
+        split(row[6]),
         row[7],
         row[8],
-        words(row[9]),
+        split(row[9]),
         row[10],
         row[11],
     )
-
-
-def words(text: str | None) -> tuple[str, ...]:
-    """A list as the store keeps it in one column: a JSON array, or items separated by commas or line ends."""
-    text = (text or "").strip()
-    if text.startswith("["):
-        try:
-            return tuple(str(item) for item in json.loads(text))
-        except ValueError:
-            pass
-    return tuple(item.strip() for item in text.replace("\n", ",").split(",") if item.strip())
 
 
 def source(tx: Tx, name: str) -> SourceFacts | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
@@ -55,7 +55,8 @@ class Letter:
 
 def _letter(row: Sequence[Any]) -> Letter:
     done = frozenset(int(part) for part in str(row[17]).split(",") if part)
-    return Letter(*row[:9], Post(row[9]), *row[10:17], done, bool(row[18]))
+    values: list[Any] = [*row[:9], Post(row[9]), *row[10:17], done, bool(row[18])]
+    return Letter(*values)
 
 
 def _select(tx: Tx, where: str, values: Sequence[Any]) -> list[Letter]:
@@ -120,12 +121,18 @@ def finish(
     tx.bump("outbox")
 
 
-def recover(tx: Tx) -> int:
-    """After a start: what was being sent when the engine died is sent again, and says that it may be a repeat."""
-    moved = tx.db.execute("UPDATE outbox SET state = 0, unsure = 1, next_at = ? WHERE state = 1", (tx.now,)).rowcount
-    if moved:
+def recover(tx: Tx, under_way: Collection[str] = (), next_at: int | None = None) -> int:
+    """Rows that are marked as being sent and are not: their engine died. They are sent again and say so."""
+    strays = [
+        row[0] for row in tx.db.execute("SELECT id FROM outbox WHERE state = 1").fetchall() if row[0] not in under_way
+    ]
+    tx.db.executemany(
+        "UPDATE outbox SET state = 0, unsure = 1, next_at = ? WHERE id = ?",
+        [(tx.now if next_at is None else next_at, id) for id in strays],
+    )
+    if strays:
         tx.bump("outbox")
-    return moved
+    return len(strays)
 
 
 def supersede(tx: Tx, alert_id: str) -> int:
@@ -167,3 +174,11 @@ def delivery(tx: Tx, outbox_id: str, ok: bool, ms: int, detail: str) -> None:
         (outbox_id, tx.now, int(ok), ms, detail),
     )
     tx.bump("outbox")
+
+
+def last_delivery(tx: Tx, outbox_id: str) -> tuple[int, str]:
+    """(milliseconds, words) of the last attempt."""
+    row = tx.db.execute(
+        "SELECT ms, detail FROM delivery WHERE outbox_id = ? ORDER BY id DESC LIMIT 1", (outbox_id,)
+    ).fetchone()
+    return (0, "not tried") if row is None else (int(row[0]), str(row[1] or ""))

@@ -1,0 +1,198 @@
+"""Rule ``failed-run``: a run that ended badly opens one alert a pipeline and business date; a later success ends it.
+
+Not for history, not for what was made up, not for our own stops, not while the source tries again, and not for what had
+failed before this engine first knew the source.
+"""
+
+from __future__ import annotations
+
+from adapters.model import Run, State, parse_key
+from engine.alerts.lifecycle import Finding, Lifecycle, dedup
+from engine.config.model import Facts
+from engine.notify import message
+from engine.notify.message import Story
+from engine.store import alerts as rows
+from engine.store.alerts import Alert, PipelineFacts
+from engine.store.runs import RunChange
+from engine.store.writer import Tx
+
+RULE = "failed-run"
+WAIT_FOR_WHY_MS = 4_000
+"""A failure without an error yet waits this long before it is told: its log is being read."""
+_DATELESS = "run:"
+_WORD = {State.TIMED_OUT: "timed out", State.LOST: "was lost", State.MISSED: "did not run"}
+
+
+def moment(change: RunChange, now: int) -> int:
+    """When what this change tells of happened, by the source's clock where it says so."""
+    run = change.run
+    for at in (run.ended, run.source_updated, run.started, run.queued):
+        if at is not None:
+            return at
+    return now
+
+
+def judge(tx: Tx, life: Lifecycle, change: RunChange, first_seen: int) -> None:
+    """One changed run. What had ended before ``first_seen`` is no news."""
+    if change.after.bad:
+        _failed(tx, life, change, first_seen)
+    elif change.after is State.SUCCESS and (change.before is not State.SUCCESS or change.new_attempt):
+        _succeeded(tx, life, change)
+    elif change.after is State.WARNING and change.before is not State.WARNING:
+        _half_well(tx, change)
+    elif change.before is not None and change.before.bad and not change.new_attempt:
+        _after_all(tx, life, change)
+
+
+def occurrence(run: Run) -> str:
+    """The business date, or the run itself where it has none."""
+    return run.business_date or f"{_DATELESS}{parse_key(run.key).run}"
+
+
+def facts(known: PipelineFacts, key: str) -> Facts:
+    return Facts(
+        key=key,
+        source=known.source,
+        environment=known.environment,
+        application=known.application,
+        layer=known.layer,
+        tags=known.tags,
+    )
+
+
+def _failed(tx: Tx, life: Lifecycle, change: RunChange, first_seen: int) -> None:
+    run = change.run
+    known = rows.pipeline(tx, change.pipeline_id)
+    if known is None:
+        return
+    repeated = change.before is not None and change.before.bad and not change.new_attempt
+    alert = rows.open_by_dedup(tx, dedup(RULE, known.key, occurrence(run)))
+    if alert is not None:
+        if alert.run_key == run.key or not repeated:
+            life.reword(tx, alert, _story(tx, known, change, life), tx.now)
+        if not repeated:
+            rows.update(tx, alert.id, run_key=run.key)
+            rows.event(tx, alert.id, "failed again", detail=f"{parse_key(run.key).run}, attempt {run.attempt}")
+        return
+    if repeated:
+        return  # known for bad before; whatever else is now known of it is no news
+    when = moment(change, tx.now)
+    if change.before is None and when - rows.skew(tx, change.source_id) < first_seen:
+        return  # it was over before anybody watched
+    if rows.later_success(tx, change.pipeline_id, _yyyymmdd(run.business_date), when) is not None:
+        return
+    found = Finding(
+        rule=RULE, key=known.key, occurrence=occurrence(run), severity=known.criticality, since=when, run_key=run.key,
+        story=_story(tx, known, change, life), facts=facts(known, run.key),
+    )  # fmt: skip
+    life.open(tx, found, wait_ms=0 if run.error else WAIT_FOR_WHY_MS)
+
+
+def _succeeded(tx: Tx, life: Lifecycle, change: RunChange) -> None:
+    run = change.run
+    known = rows.pipeline(tx, change.pipeline_id)
+    if known is None:
+        return
+    for alert in rows.open_alerts(tx, RULE, known.key):
+        dateless = alert.occurrence.startswith(_DATELESS)
+        if not dateless and alert.occurrence != run.business_date:
+            continue  # another date's success proves nothing for this one
+        if alert.run_key != run.key:
+            bad = rows.bad_end(tx, change.pipeline_id, parse_key(alert.run_key).run or "")
+            if bad is not None and run.ended is not None and run.ended < bad:
+                continue  # it succeeded before the failure
+        life.resolve(tx, alert, _evidence(alert, run), facts(known, run.key))
+
+
+def _evidence(alert: Alert, run: Run) -> str:
+    name = parse_key(run.key).run
+    how = f"attempt {run.attempt} of {name} succeeded" if alert.run_key == run.key else f"{name} succeeded"
+    return how + (f" for business date {run.business_date}" if run.business_date else "")
+
+
+def _half_well(tx: Tx, change: RunChange) -> None:
+    """Finished with warnings: said in the history, and no proof that what is owed is there."""
+    known = rows.pipeline(tx, change.pipeline_id)
+    if known is None:
+        return
+    for alert in rows.open_alerts(tx, RULE, known.key):
+        if alert.occurrence == occurrence(change.run):
+            rows.event(
+                tx,
+                alert.id,
+                "finished with warnings",
+                detail=f"{parse_key(change.run.key).run}: does not end this alert",
+            )
+
+
+def _after_all(tx: Tx, life: Lifecycle, change: RunChange) -> None:
+    """It had not failed: the lost one is seen again, or the stop was ours."""
+    run = change.run
+    known = rows.pipeline(tx, change.pipeline_id)
+    for alert in rows.open_alerts(tx, RULE, known.key) if known else ():
+        if known and alert.run_key == run.key:
+            by = f" by {run.stopped_by}" if run.stopped_by else ""
+            life.resolve(
+                tx,
+                alert,
+                f"{parse_key(run.key).run} is {change.after.name.lower()}{by} after all",
+                facts(known, run.key),
+            )
+
+
+def _story(tx: Tx, known: PipelineFacts, change: RunChange, life: Lifecycle) -> Story:
+    run, timezone = change.run, life.ctx.config.timezone
+    native = parse_key(run.key).run or ""
+    word = _WORD.get(change.after, "failed")
+    step = rows.failed_step(tx, change.run_id)
+    error = run.error or (step[1] if step else None) or ""
+    why = error or (f"in {step[0]}" if step else "") or run.sub or f"its source says {run.native}"
+    return Story(
+        object=known.name, fact=f"{word}: {why}", environment=known.environment, source=known.source, business_date=run.business_date,
+        now=_now(tx, known, run, native, word, step[0] if step else None, error, timezone),
+        impact=_impact(known),
+        do=_do(known, run),
+        ends=(
+            f"a later success for business date {run.business_date}" if run.business_date else "any later success of this pipeline"
+        ),
+    )  # fmt: skip
+
+
+def _now(
+    tx: Tx, known: PipelineFacts, run: Run, native: str, word: str, step: str | None, error: str, timezone: str
+) -> str:
+    parts = [f"run {native} {word}"]
+    if run.ended is not None:
+        parts.append(f"at {message.clock_time(run.ended, timezone)}")
+    if run.started is not None and run.ended is not None:
+        parts.append(f"after {message.length(run.ended - run.started)}")
+        usual = rows.usual_ms(tx, known.id)
+        if usual:
+            parts.append(f"(usually {message.length(usual)})")
+    if step:
+        parts.append(f"in {step}")
+    text = " ".join(parts)
+    if run.attempt > 1:
+        text += f", attempt {run.attempt}"
+    if run.exit_code is not None:
+        text += f", exit {run.exit_code}"
+    return text + (f". Error: {error}" if error else ". No error text is known yet")
+
+
+def _impact(known: PipelineFacts) -> str:
+    if known.consumers:
+        count = len(known.consumers)
+        return f"{count} consumer{'s' if count > 1 else ''}: {message.names(known.consumers)}"
+    return f"criticality {known.criticality.name.lower()}; no consumer is configured"
+
+
+def _do(known: PipelineFacts, run: Run) -> str:
+    parts = [f"runbook {known.runbook}"] if known.runbook else []
+    parts.append(f"log: watchfloor logs '{run.key}'")
+    if known.owner:
+        parts.append(f"owner {known.owner}")
+    return " · ".join(parts)
+
+
+def _yyyymmdd(date: str | None) -> int | None:
+    return int(date.replace("-", "")) if date else None
