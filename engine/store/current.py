@@ -208,7 +208,7 @@ def _follow(pipe: _Pipe, rows: Sequence[Moved]) -> bool:
 def _load(tx: Tx, pipeline_id: int) -> _Pipe:
     """Ask the store."""
     rows = tx.db.execute(
-        "SELECT r.at, r.id, r.started, r.ended, r.state, coalesce(x.shape, 0) FROM run r LEFT JOIN run_extra x ON x.run_id = r.id"
+        "SELECT r.at, r.id, r.started, r.ended, r.state, coalesce(x.shape, 0) FROM run r LEFT JOIN run_extra x ON x.run_id = r.id"  # noqa: S608
         f" WHERE r.pipeline_id = ? ORDER BY r.at DESC, r.id DESC LIMIT {DEPTH + 1}",
         (pipeline_id,),
     ).fetchall()
@@ -220,7 +220,7 @@ def _load(tx: Tx, pipeline_id: int) -> _Pipe:
     good: dict[int, _Tail] = {}
     for kind in (Shape.FULL, Shape.INCREMENTAL):
         found = tx.db.execute(
-            "SELECT r.at, r.id, r.ended - r.started, r.state FROM run r LEFT JOIN run_extra x ON x.run_id = r.id"
+            "SELECT r.at, r.id, r.ended - r.started, r.state FROM run r LEFT JOIN run_extra x ON x.run_id = r.id"  # noqa: S608
             " WHERE r.pipeline_id = ? AND r.at >= ? AND r.state = 6 AND r.kind = 0 AND r.attempt = 1 AND r.ended >= r.started"
             f" AND coalesce(x.shape, 0) = ? ORDER BY r.at DESC, r.id DESC LIMIT {DEPTH + 1}",
             (pipeline_id, tx.now - DAYS * DAY, int(kind)),

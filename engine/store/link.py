@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -190,19 +190,20 @@ class Link:
         return rows[0] if rows else None
 
     @contextmanager
-    def snapshot(self) -> Iterator[None]:
+    def snapshot(self) -> Generator[None]:
         """Several statements that see one moment. Ended at once: a held read lets the write-ahead log grow."""
         if self._in_snapshot:
             yield
             return
         if self._db is None:
             self.open()
-        assert self._db is not None
-        self._db.execute("BEGIN")
+        db = self._db
+        assert db is not None
+        db.execute("BEGIN")
         self._in_snapshot = True
         try:
             yield
         finally:
             self._in_snapshot = False
-            if self._db is not None and self._db.in_transaction:
-                self._db.execute("COMMIT")
+            if db.in_transaction:
+                db.execute("COMMIT")

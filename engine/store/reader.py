@@ -12,10 +12,34 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from adapters.model import ActionState, AlertState, Health, Mode, RunKind, Severity, State, Trigger, parse_key, step_key
+from adapters.model import ActionState, AlertState, State, parse_key
+from engine.store.asked import (
+    ACTION,
+    ALERT,
+    COUNTS,
+    FLOOR_IDS,
+    FLOOR_ROWS,
+    HAY,
+    MODES,
+    NEXT,
+    RUN_ROWS,
+    TIERS,
+    action_row,
+    alert_row,
+    engine_row,
+    floor_row,
+    log_row,
+    note_of,
+    numbers,
+    run_row,
+    source_row,
+    split,
+    step_row,
+    where_all,
+)  # fmt: skip
 from engine.store.errors import SchemaChanged, StoreError, StoreMissing
 from engine.store.link import Link
-from engine.store.packed import BACKFILLED, GENERATED, NATIVE, OBSERVED_LATE, STATES, bdate_text, unpack_url
+from engine.store.packed import STATES, unpack_url
 from engine.store.rows import (
     ActionRow,
     AlertEventRow,
@@ -27,13 +51,11 @@ from engine.store.rows import (
     EngineRow,
     FloorRow,
     GaugeRow,
-    LogRow,
     NoteRow,
     ProcessRow,
     RunDetail,
     RunRow,
     SourceRow,
-    StepRow,
 )  # fmt: skip
 
 __all__ = ["Place", "Reader", "SchemaChanged", "StoreError", "StoreMissing"]
@@ -41,14 +63,8 @@ __all__ = ["Place", "Reader", "SchemaChanged", "StoreError", "StoreMissing"]
 Place = tuple[int, int]
 """(at, id) of a run: where a page begins or ends."""
 
-_KINDS: Final = tuple(RunKind)
-_MODES: Final = tuple(Mode)
-_TRIGGERS: Final = tuple(Trigger)
-_SEVERITIES: Final = tuple(Severity)
-_STRIP: Final = tuple((STATES[min(byte >> 4, len(STATES) - 1)], byte & 7) for byte in range(256))
 _NEAR: Final = 64
 """Up to so many pipelines a text filter asks each one's newest runs; beyond, it walks all runs in time."""
-_STALE: Final = "(h.health <> 1 OR h.last_ok IS NULL OR :now - h.last_ok > 3 * max(h.poll_ms, 1000))"
 
 
 def _now() -> int:
@@ -70,7 +86,7 @@ class Reader(Link):
             "SELECT pid, host, version, protocol, started, heartbeat, stopped, config_path, config_hash, config_error, demo,"
             " timezone, last_words, note FROM engine WHERE id = 1"
         )
-        return None if row is None else EngineRow(*row[:10], bool(row[10]), *row[11:])
+        return None if row is None else engine_row(row)
 
     def sources(self, gone: bool = False) -> list[SourceRow]:
         """Sources in the order of the configuration; with ``gone`` also those that are no longer in it."""
@@ -82,16 +98,7 @@ class Reader(Link):
             " FROM source s JOIN source_health h ON h.source_id = s.id WHERE s.gone <= ? ORDER BY s.gone, s.ord, s.name",
             (int(gone),),
         )
-        found: list[SourceRow] = []
-        for row in rows:
-            caps = json.loads(row[8])
-            found.append(
-                SourceRow(
-                    *row[:6], bool(row[6]), bool(row[7]), frozenset(caps.get("offers", ())), dict(caps.get("why_not", {})),
-                    Health(row[9]), *row[10:],
-                )
-            )  # fmt: skip
-        return found
+        return [source_row(row) for row in rows]
 
     # --- the Floor ------------------------------------------------------------------------------------------------
 
@@ -112,17 +119,17 @@ class Reader(Link):
             "offset": offset,
         }
         words = (text or "").lower().split()
-        where = "".join(f" AND instr({_HAY}, :w{i})" for i in range(len(words)))
+        where = "".join(f" AND instr({HAY}, :w{i})" for i in range(len(words)))
         values |= {f"w{i}": word for i, word in enumerate(words)}
-        return [row[0] for row in self.all(_FLOOR_IDS.replace("/*where*/", where), values)]
+        return [row[0] for row in self.all(FLOOR_IDS.replace("/*where*/", where), values)]
 
     def floor_rows(self, ids: Sequence[int]) -> list[FloorRow]:
         """The rows of these pipelines, in this order; what is no longer there is left out."""
         if not ids:
             return []
         alerts = self._alerts_by_pipeline()
-        rows = {row[0]: row for row in self.all(_FLOOR_ROWS, (json.dumps(list(ids)),))}
-        return [_floor_row(rows[i], alerts.get(rows[i][1])) for i in ids if i in rows]
+        rows = {row[0]: row for row in self.all(FLOOR_ROWS, (json.dumps(list(ids)),))}
+        return [floor_row(rows[i], alerts.get(rows[i][1])) for i in ids if i in rows]
 
     def pipeline(self, key: str) -> FloorRow | None:
         """One pipeline by its key, also one that is GONE."""
@@ -145,7 +152,7 @@ class Reader(Link):
         """Pipelines by the state of their current run; those of a blind source; alerts."""
         by_state: dict[State, int] = {}
         paused = stale = total = 0
-        for state, n, held, blind in self.all(_COUNTS, {"now": self._clock()}):
+        for state, n, held, blind in self.all(COUNTS, {"now": self._clock()}):
             total += n
             paused += held
             stale += blind
@@ -191,15 +198,17 @@ class Reader(Link):
         order = "r.at, r.id" if after is not None and before is None else "r.at DESC, r.id DESC"
         parts: list[tuple[str, list[Any]]] = []
         if pipelines is not None and len(pipelines) <= _NEAR:
-            state = [f"r.state IN ({_numbers(states)})"] if states is not None else []
-            parts = [(_and(["r.pipeline_id = ?", *state, *where]), [i, *values]) for i in pipelines]
+            state = [f"r.state IN ({numbers(states)})"] if states is not None else []
+            parts = [(where_all(["r.pipeline_id = ?", *state, *where]), [i, *values]) for i in pipelines]
         else:
-            inside = [] if pipelines is None else [f"r.pipeline_id IN ({_numbers(pipelines)})"]
+            inside = [] if pipelines is None else [f"r.pipeline_id IN ({numbers(pipelines)})"]
             if states is None or State.SUCCESS in states:
-                state = [f"r.state IN ({_numbers(states)})"] if states is not None else []
-                parts = [(_and([*state, *inside, *where]), values)]
+                state = [f"r.state IN ({numbers(states)})"] if states is not None else []
+                parts = [(where_all([*state, *inside, *where]), values)]
             else:  # each has its own part of an index, already in order
-                parts = [(_and([f"r.state = {s:d}", "r.state <> 6", *inside, *where]), values) for s in sorted(states)]
+                parts = [
+                    (where_all([f"r.state = {s:d}", "r.state <> 6", *inside, *where]), values) for s in sorted(states)
+                ]
         return self._page(parts, order, limit)
 
     def _page(self, parts: Sequence[tuple[str, list[Any]]], order: str, limit: int) -> list[RunRow]:
@@ -212,8 +221,8 @@ class Reader(Link):
         newest_first = "DESC" in order
         found.sort(reverse=newest_first)
         page = sorted(found[:limit], reverse=True)
-        rows = {row[0]: row for row in self.all(_RUN_ROWS, (json.dumps([i for _, i in page]),))}
-        return [_run_row(rows[i]) for _, i in page if i in rows]
+        rows = {row[0]: row for row in self.all(RUN_ROWS, (json.dumps([i for _, i in page]),))}
+        return [run_row(rows[i]) for _, i in page if i in rows]
 
     def _pipelines_like(self, words: Sequence[str]) -> list[int]:
         hay = "lower(p.key || ' ' || p.name)"
@@ -238,8 +247,8 @@ class Reader(Link):
         ]
         found.sort(reverse=after is None or before is not None)
         page = sorted(found[:limit], reverse=True)
-        full = {row[0]: row for row in self.all(_RUN_ROWS, (json.dumps([i for _, i in page]),))}
-        return [_run_row(full[i]) for _, i in page if i in full]
+        full = {row[0]: row for row in self.all(RUN_ROWS, (json.dumps([i for _, i in page]),))}
+        return [run_row(full[i]) for _, i in page if i in full]
 
     def run_count(self) -> int:
         """How many runs are stored; kept on write."""
@@ -259,7 +268,7 @@ class Reader(Link):
             return None if found is None else self._detail(*found)
 
     def _detail(self, run_id: int, pipeline_id: int, at: int) -> RunDetail:
-        row = _run_row(self.one(_RUN_ROWS, (json.dumps([run_id]),)))
+        row = run_row(self.one(RUN_ROWS, (json.dumps([run_id]),)))
         name, params, url, pipeline_url, rerun_of, note, flags, exit_code, stopped_by, *rest = self.one(
             "SELECT r.run, x.params, x.url, p.url, x.rerun_of, x.note, coalesce(x.flags, 0), x.exit_code, x.stopped_by, p.layer,"
             " p.owner, p.consumers, p.runbook, p.schedule, p.next_run, p.mode"
@@ -280,30 +289,27 @@ class Reader(Link):
             " ORDER BY step, map_index, attempt",
             (run_id,),
         )
-        older = self.one(_NEXT.format(op="<", order="DESC"), (pipeline_id, at, run_id))
-        newer = self.one(_NEXT.format(op=">", order="ASC"), (pipeline_id, at, run_id))
+        older = self.one(NEXT.format(op="<", order="DESC"), (pipeline_id, at, run_id))
+        newer = self.one(NEXT.format(op=">", order="ASC"), (pipeline_id, at, run_id))
         return RunDetail(
             row=row,
             run=parse_key(row.key).run or name,
             params=json.loads(params) if params else None,
             url=unpack_url(url, pipeline_url, name),
             rerun_of=rerun_of,
-            note=note or _note(flags),
+            note=note or note_of(flags),
             exit_code=exit_code,
             stopped_by=stopped_by,
             layer=layer,
             owner=owner,
-            consumers=_split(consumers),
+            consumers=split(consumers),
             runbook=runbook,
             schedule=schedule,
             next_run=next_run,
-            mode=_MODES[mode],
-            steps=tuple(
-                StepRow(step_key(row.key, s[0], s[1]), *s[:3], STATES[s[3]], s[4] or NATIVE[s[3]], *s[5:])
-                for s in steps
-            ),
-            attempts=tuple(AttemptRow(a[0], STATES[a[1]], *a[2:]) for a in attempts),
-            logs=tuple(LogRow(step_key(row.key, g[0], g[1]), *g[:5], bool(g[5]), *g[6:]) for g in logs),
+            mode=MODES[mode],
+            steps=tuple(step_row(row.key, s) for s in steps),
+            attempts=tuple(AttemptRow(a[0], STATES[a[1]], a[2], a[3], a[4]) for a in attempts),
+            logs=tuple(log_row(row.key, g) for g in logs),
             older=f"{row.pipeline_key}/{older[0]}" if older else None,
             newer=f"{row.pipeline_key}/{newer[0]}" if newer else None,
             usual_steps=self._usual_steps(pipeline_id, run_id),
@@ -329,12 +335,12 @@ class Reader(Link):
         where, order = (
             ("state < 4 AND state > 0", "state, severity, since") if open_only else ("state > 0", "opened DESC")
         )
-        rows = self.all(f"SELECT {_ALERT} FROM alert WHERE {where} ORDER BY {order} LIMIT ?", (limit,))  # noqa: S608
-        return [_alert_row(row) for row in rows]
+        rows = self.all(f"SELECT {ALERT} FROM alert WHERE {where} ORDER BY {order} LIMIT ?", (limit,))  # noqa: S608
+        return [alert_row(row) for row in rows]
 
     def alert(self, alert_id: str) -> AlertRow | None:
-        row = self.one(f"SELECT {_ALERT} FROM alert WHERE id = ?", (alert_id,))  # noqa: S608
-        return None if row is None else _alert_row(row)
+        row = self.one(f"SELECT {ALERT} FROM alert WHERE id = ?", (alert_id,))  # noqa: S608
+        return None if row is None else alert_row(row)
 
     def alert_events(self, alert_id: str) -> list[AlertEventRow]:
         """What happened to an alert, oldest first."""
@@ -345,7 +351,7 @@ class Reader(Link):
         """Who was told, or is to be told, of one alert (or of all): newest first."""
         where = "" if alert_id is None else "WHERE alert_id = ?"
         rows = self.all(
-            "SELECT id, alert_id, recipient, kind, state, attempts, created, sent, next_at, last_error"
+            "SELECT id, alert_id, recipient, kind, state, attempts, created, sent, next_at, last_error"  # noqa: S608
             f" FROM outbox {where} ORDER BY created DESC, id DESC LIMIT ?",
             (limit,) if alert_id is None else (alert_id, limit),
         )
@@ -354,21 +360,21 @@ class Reader(Link):
     def actions(self, limit: int = 50, key: str | None = None) -> list[ActionRow]:
         """Newest first; ``key``: those on one pipeline (and its runs)."""
         if key is None:
-            rows = self.all(f"SELECT {_ACTION} FROM action ORDER BY created DESC, id DESC LIMIT ?", (limit,))  # noqa: S608
+            rows = self.all(f"SELECT {ACTION} FROM action ORDER BY created DESC, id DESC LIMIT ?", (limit,))  # noqa: S608
         else:
             rows = self.all(
-                f"SELECT {_ACTION} FROM action WHERE pipeline_key = ? ORDER BY created DESC, id DESC LIMIT ?",  # noqa: S608
+                f"SELECT {ACTION} FROM action WHERE pipeline_key = ? ORDER BY created DESC, id DESC LIMIT ?",  # noqa: S608
                 (key.partition("/")[0], limit),
             )
-        return [_action_row(row) for row in rows]
+        return [action_row(row) for row in rows]
 
     def action(self, action_id: str) -> ActionRow | None:
         """One action with what happened to it."""
-        row = self.one(f"SELECT {_ACTION} FROM action WHERE id = ?", (action_id,))  # noqa: S608
+        row = self.one(f"SELECT {ACTION} FROM action WHERE id = ?", (action_id,))  # noqa: S608
         if row is None:
             return None
         events = self.all("SELECT at, state, words FROM action_event WHERE action_id = ? ORDER BY id", (action_id,))
-        return _action_row(row, tuple((at, ActionState(state), words) for at, state, words in events))
+        return action_row(row, tuple((at, ActionState(state), words) for at, state, words in events))
 
     def armed(self) -> list[ArmedRow]:
         """Environments that are armed now."""
@@ -392,7 +398,7 @@ class Reader(Link):
         if isinstance(names, str):
             series = self.all(f"{columns} WHERE name >= ? AND name < ? ORDER BY name", (names, names + "\U0010ffff"))
         else:
-            series = self.all(f"{columns} WHERE name IN (SELECT value FROM json_each(?))", (json.dumps(list(names)),))
+            series = self.all(f"{columns} WHERE name IN (SELECT value FROM json_each(?))", (json.dumps(list(names)),))  # noqa: S608
             place = {name: i for i, name in enumerate(names)}
             series.sort(key=lambda row: place[row[1]])
         newest = self.one("SELECT t FROM sample_raw ORDER BY t DESC LIMIT 1")
@@ -416,7 +422,7 @@ class Reader(Link):
     def history(self, series: str, since: int, until: int, points: int = 120) -> list[tuple[int, float, float, float]]:
         """(t, mean, lowest, highest) from the tier that has at most about ``points`` in that span, oldest first."""
         span = max(until - since, 1)
-        table = next((t for t, bucket in _TIERS if span // bucket <= points * 2), _TIERS[-1][0])
+        table = next((t for t, bucket in TIERS if span // bucket <= points * 2), TIERS[-1][0])
         return self.all(
             f"SELECT o.t, o.avg, o.min, o.max FROM series s JOIN {table} o ON o.series_id = s.id AND o.t >= ? AND o.t < ?"  # noqa: S608
             " WHERE s.name = ? ORDER BY o.t",
@@ -430,106 +436,3 @@ class Reader(Link):
             (limit,),
         )
         return [ProcessRow(*row) for row in rows]
-
-
-_TIERS: Final = (("sample_10s", 10_000), ("sample_1m", 60_000), ("sample_10m", 600_000))
-_HAY: Final = (
-    "lower(p.key || ' ' || p.name || ' ' || coalesce(p.application, '') || ' ' || coalesce(p.layer, '') || ' ' ||"
-    " coalesce(p.owner, '') || ' ' || p.tags || ' ' || s.environment)"
-)
-_FLOOR_IDS: Final = f"""
-SELECT p.id FROM pipeline p
-CROSS JOIN source s ON s.id = p.source_id AND s.gone = 0
-CROSS JOIN source_health h ON h.source_id = s.id
-LEFT JOIN pipe_now n ON n.pipeline_id = p.id
-WHERE p.mode <> 3 /*where*/
-ORDER BY CASE
-  WHEN n.state IN (8, 9, 12) THEN 3
-  WHEN n.state = 13 THEN 4
-  WHEN n.state = 2 AND n.p90_ms IS NOT NULL AND :now - n.started > n.p90_ms THEN 5
-  WHEN {_STALE} THEN 6
-  WHEN n.state IN (3, 5) THEN 7
-  WHEN n.state = 2 THEN 8
-  WHEN n.state = 1 THEN 9
-  WHEN n.state = 4 OR p.mode IN (1, 2) THEN 10
-  WHEN n.state IN (7, 10) THEN 11
-  ELSE 12 END,
-  p.key NOT IN (SELECT value FROM json_each(:unacked)), p.criticality, p.next_run IS NULL, p.next_run, p.name, p.id
-LIMIT :limit OFFSET :offset"""  # noqa: S608
-_FLOOR_ROWS: Final = """
-SELECT p.id, p.key, p.name, p.source_id, s.name, s.environment, p.layer, p.application, p.criticality, p.owner, p.mode,
-  p.mode_since, p.trigger, p.schedule, p.next_run, n.run_id, n.run, n.state, n.native, n.sub, n.kind, n.attempt, n.bdate, n.at,
-  n.queued, n.started, n.ended, coalesce(n.active, 0), n.last_ok, n.usual_ms, n.p90_ms, coalesce(n.usual_n, 0), n.strip, n.error
-FROM json_each(?) j
-CROSS JOIN pipeline p ON p.id = j.value
-CROSS JOIN source s ON s.id = p.source_id
-LEFT JOIN pipe_now n ON n.pipeline_id = p.id"""
-_COUNTS: Final = f"""
-SELECT n.state, count(*), sum(p.mode = 1), sum(b.blind)
-FROM (SELECT s.id, {_STALE} AS blind FROM source s JOIN source_health h ON h.source_id = s.id WHERE s.gone = 0) b
-CROSS JOIN pipeline p ON p.source_id = b.id
-LEFT JOIN pipe_now n ON n.pipeline_id = p.id
-WHERE p.mode <> 3 GROUP BY n.state"""  # noqa: S608
-_RUN_ROWS: Final = """
-SELECT r.id, p.key, r.run, r.pipeline_id, p.name, p.source_id, s.name, s.environment, r.state, x.native, x.sub, r.kind, r.attempt,
-  r.bdate, r.at, r.queued, r.started, r.ended, x.error, n.usual_ms, coalesce(x.flags, 0)
-FROM json_each(?) j
-CROSS JOIN run r ON r.id = j.value
-CROSS JOIN pipeline p ON p.id = r.pipeline_id
-CROSS JOIN source s ON s.id = p.source_id
-LEFT JOIN run_extra x ON x.run_id = r.id
-LEFT JOIN pipe_now n ON n.pipeline_id = p.id"""
-_NEXT: Final = (
-    "SELECT run FROM run WHERE pipeline_id = ? AND (at, id) {op} (?, ?) ORDER BY at {order}, id {order} LIMIT 1"
-)
-_ALERT: Final = "id, rule, key, severity, state, title, body, opened, since, changed, resolved, acked_by, ack_until, ack_note, held_back"
-_ACTION: Final = "id, verb, key, environment, state, words, who, reason, created, changed, ended, result_key"
-
-
-def _floor_row(row: tuple[Any, ...], alert: tuple[str, bool, int] | None) -> FloorRow:
-    state, kind = row[17], row[20]
-    alert_id, acked, since = alert or (None, False, None)
-    return FloorRow(
-        *row[:8], _SEVERITIES[row[8]], row[9], _MODES[row[10]], row[11], _TRIGGERS[row[12]], *row[13:16],
-        None if row[16] is None else f"{row[1]}/{row[16]}",
-        None if state is None else STATES[state],
-        None if state is None else row[18] or NATIVE[state],
-        row[19], None if kind is None else _KINDS[kind], row[21], bdate_text(row[22]), *row[23:32],
-        tuple(_STRIP[byte] for byte in row[32] or b""), row[33], alert_id, acked, since,
-    )  # fmt: skip
-
-
-def _run_row(row: tuple[Any, ...]) -> RunRow:
-    state = row[8]
-    return RunRow(
-        row[0], f"{row[1]}/{row[2]}", row[3], row[1], *row[4:8], STATES[state], row[9] or NATIVE[state], row[10],
-        _KINDS[row[11]], row[12], bdate_text(row[13]), *row[14:20], bool(row[20] & GENERATED),
-    )  # fmt: skip
-
-
-def _alert_row(row: tuple[Any, ...]) -> AlertRow:
-    return AlertRow(*row[:3], Severity(row[3]), AlertState(row[4]), *row[5:])
-
-
-def _action_row(row: tuple[Any, ...], events: tuple[tuple[int, ActionState, str], ...] = ()) -> ActionRow:
-    return ActionRow(*row[:4], ActionState(row[4]), *row[5:], events)
-
-
-def _note(flags: int) -> str | None:
-    if flags & GENERATED:
-        return "made up for the demo"
-    if flags & BACKFILLED:
-        return "read from the source's history"
-    return "first seen when it had ended" if flags & OBSERVED_LATE else None
-
-
-def _split(text: str) -> tuple[str, ...]:
-    return tuple(text.split("\n")) if text else ()
-
-
-def _numbers(values: Collection[int]) -> str:
-    return ", ".join(f"{int(v):d}" for v in values)
-
-
-def _and(conditions: Sequence[str]) -> str:
-    return "WHERE " + " AND ".join(conditions) if conditions else ""

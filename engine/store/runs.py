@@ -161,8 +161,9 @@ class _Poll:
             )
             row = (made.lastrowid, None)
             tx.bump("pipeline")
-        self._urls[int(row[0])] = row[1]
-        return int(row[0])
+        pipeline_id = int(row[0] or 0)
+        self._urls[pipeline_id] = row[1]
+        return pipeline_id
 
     def _url(self, url: str, spot: Spot) -> str:
         pipeline_id, name = spot

@@ -88,8 +88,8 @@ def roll_up(tx: Tx, now: int) -> None:
         since = done.get(table)
         if since is None:
             row = tx.db.execute(
-                f"SELECT max((SELECT max(o.t) FROM {table} o WHERE o.series_id = s.id)) FROM series s"
-            ).fetchone()  # noqa: S608
+                f"SELECT max((SELECT max(o.t) FROM {table} o WHERE o.series_id = s.id)) FROM series s"  # noqa: S608
+            ).fetchone()
             since = 0 if row[0] is None else int(row[0]) + bucket
         if since >= upto:
             continue

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import stat
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -126,7 +126,7 @@ class Store:
     # --- writing --------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def transaction(self, full: bool = False) -> Iterator[Tx]:
+    def transaction(self, full: bool = False) -> Generator[Tx]:
         """``BEGIN IMMEDIATE`` … ``COMMIT``; an exception rolls everything back and goes on.
 
         ``full`` waits for the disk (``synchronous=FULL``): for alerts and actions, whose commit must survive a power
@@ -142,7 +142,7 @@ class Store:
             finally:
                 self._owner = None
 
-    def _run(self, full: bool) -> Iterator[Tx]:
+    def _run(self, full: bool) -> Generator[Tx]:
         db = self._db
         try:
             if full != self._full:
