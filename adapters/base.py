@@ -238,6 +238,11 @@ class Adapter(ABC):
         return None
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What is wrong with the source although it answers, as of the latest listing ("scheduler is unhealthy")."""
+        return ()
+
+    @property
     def spent(self) -> tuple[int, int]:
         """Requests and bytes since construction, for the budget and the Sources screen."""
         return (0, 0)

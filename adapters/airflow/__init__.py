@@ -1,0 +1,5 @@
+"""Airflow 3, by its public ``/api/v2``."""
+
+from adapters.airflow.adapter import AirflowAdapter
+
+__all__ = ["AirflowAdapter"]

@@ -1,0 +1,271 @@
+"""Shapes of Airflow 3's ``/api/v2`` as they arrive, and what they mean in our words.
+
+Only ids are required of an item: a field that a version lacks or adds changes nothing, an item without its ids makes
+the whole answer unusable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+
+from adapters.model import Mode, Pipeline, Run, RunKind, State, StepRun, Trigger, pipeline_key, run_key
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MS: Final = timedelta(milliseconds=1)
+OWN: Final = "wf-"
+"""Every run that we make is called this plus the action's client id."""
+
+
+class Tag(msgspec.Struct):
+    name: str = ""
+
+
+class Dag(msgspec.Struct):
+    dag_id: str
+    dag_display_name: str | None = None
+    is_paused: bool | None = None
+    is_stale: bool | None = None
+    description: str | None = None
+    timetable_summary: str | None = None
+    timetable_description: str | None = None
+    tags: list[Tag] | None = None
+    owners: list[str] | None = None
+    max_active_runs: int | None = None
+    next_dagrun_run_after: datetime | None = None
+
+
+class DagRun(msgspec.Struct):
+    dag_id: str
+    dag_run_id: str
+    state: str | None = None
+    run_type: str | None = None
+    queued_at: datetime | None = None
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+    data_interval_end: datetime | None = None
+    partition_date: datetime | None = None
+    run_after: datetime | None = None
+    conf: Any = None
+
+
+class TaskInstance(msgspec.Struct):
+    task_id: str
+    dag_id: str | None = None
+    dag_run_id: str | None = None
+    id: str | None = None
+    map_index: int = -1
+    state: str | None = None
+    try_number: int = 0
+    priority_weight: int = 0
+    queued_when: datetime | None = None
+    scheduled_when: datetime | None = None
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+    operator: str | None = None
+    operator_name: str | None = None
+
+
+class Dags(msgspec.Struct):
+    dags: list[Dag]
+    total_entries: int | None = None
+
+
+class DagRuns(msgspec.Struct):
+    dag_runs: list[DagRun]
+    total_entries: int | None = None
+
+
+class TaskInstances(msgspec.Struct):
+    task_instances: list[TaskInstance]
+    total_entries: int | None = None
+
+
+class LogPage(msgspec.Struct):
+    content: list[Any]
+    continuation_token: str | None = None
+
+
+class Token(msgspec.Struct):
+    access_token: str
+
+
+class Version(msgspec.Struct):
+    version: str
+
+
+class Part(msgspec.Struct):
+    status: str | None = None
+
+
+class HealthBody(msgspec.Struct):
+    metadatabase: Part | None = None
+    scheduler: Part | None = None
+    triggerer: Part | None = None
+    dag_processor: Part | None = None
+
+    def troubles(self) -> tuple[str, ...]:
+        """One clause for each part that is not healthy. The status is null where a part is not installed at all."""
+        return tuple(
+            f"Airflow's {what} is {part.status}: {so}"
+            for what, part, so in (
+                ("metadata database", self.metadatabase, "nothing of this source can be trusted"),
+                ("scheduler", self.scheduler, "no run starts or moves on"),
+                ("triggerer", self.triggerer, "deferred tasks stand still"),
+                ("DAG processor", self.dag_processor, "changes to DAGs are not seen"),
+            )
+            if part is not None and part.status not in ("healthy", None)
+        )
+
+
+# --- words to states ------------------------------------------------------------------------------------------------
+
+RUN_STATES: Final[Mapping[str, State]] = {
+    "queued": State.QUEUED,
+    "running": State.RUNNING,
+    "success": State.SUCCESS,
+    "failed": State.FAILED,
+}
+TASK_STATES: Final[Mapping[str, tuple[State, str | None]]] = {
+    "none": (State.QUEUED, None),
+    "scheduled": (State.QUEUED, None),
+    "queued": (State.QUEUED, None),
+    "running": (State.RUNNING, None),
+    "restarting": (State.RUNNING, None),
+    "deferred": (State.RUNNING, "deferred"),
+    "up_for_retry": (State.RETRYING, None),
+    "up_for_reschedule": (State.RETRYING, "waits to look again"),
+    "awaiting_input": (State.HELD, "awaiting input"),
+    "success": (State.SUCCESS, None),
+    "failed": (State.FAILED, None),
+    "upstream_failed": (State.SKIPPED, "upstream"),
+    "skipped": (State.SKIPPED, None),
+    "removed": (State.SKIPPED, "removed from the DAG"),
+}
+_KINDS: Final[Mapping[str, RunKind]] = {
+    "manual": RunKind.MANUAL,
+    "asset_materialization": RunKind.MANUAL,
+    "backfill": RunKind.BACKFILL,
+}
+
+
+def ms(at: datetime | None) -> int | None:
+    """A time as Airflow writes it, in ms UTC. One without a zone is UTC."""
+    if at is None:
+        return None
+    return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // _MS
+
+
+def iso(at_ms: int) -> str:
+    return (_EPOCH + at_ms * _MS).isoformat().replace("+00:00", "Z")
+
+
+def unknown(word: str | None, ended: bool) -> tuple[str, State]:
+    """A word that we do not know: shown raw with ``?``; RUNNING without an end time, else WARNING."""
+    return f"{word or ''}?", State.WARNING if ended else State.RUNNING
+
+
+def segment(native: str) -> str:
+    """A native id as one path segment of a URL."""
+    return quote(native, safe="")
+
+
+def pipeline_of(dag: Dag, source: str, base: str) -> Pipeline:
+    """A DAG. ``schedule`` is the timetable's own summary; its zone is not told by the list."""
+    summary = dag.timetable_summary
+    return Pipeline(
+        key=pipeline_key(source, dag.dag_id),
+        name=dag.dag_display_name or dag.dag_id,
+        mode=Mode.PAUSED if dag.is_paused else Mode.GONE if dag.is_stale else Mode.ACTIVE,
+        trigger=_trigger(summary, dag.timetable_description),
+        schedule=None if summary in (None, "None", "") else summary,
+        next_run=ms(dag.next_dagrun_run_after),
+        owner=", ".join(dag.owners) if dag.owners else None,
+        tags=tuple(sorted(t.name for t in dag.tags or () if t.name)),
+        url=f"{base}/dags/{segment(dag.dag_id)}",
+        description=dag.description,
+    )
+
+
+def _trigger(summary: str | None, described: str | None) -> Trigger:
+    if summary is None:
+        return Trigger.MANUAL if described is None or "external triggers only" in described else Trigger.UNKNOWN
+    if summary in ("None", "", "@once"):
+        return Trigger.MANUAL
+    if summary == "@continuous":
+        return Trigger.CONTINUOUS
+    if "Asset" in summary or summary.endswith(" events"):
+        return Trigger.EVENT
+    if summary.startswith("@") or len(summary.split()) in (5, 6):
+        return Trigger.CRON
+    if ":" in summary or "day" in summary:  # str(timedelta): "0:05:00", "1 day, 0:00:00"
+        return Trigger.INTERVAL
+    return Trigger.UNKNOWN
+
+
+def run_of(item: DagRun, source: str, base: str, zone: tzinfo, error: str | None = None) -> Run:
+    """A DAG run.
+
+    ``business_date`` is the date, in the source's zone, of the end of the data interval (of the partition where there
+    is one); a manual run has neither. Airflow's run carries no time of change, so ``source_updated`` stays None, and no
+    attempt: a cleared run is seen to be one by going from terminal back to queued.
+    """
+    native = item.state or "?"
+    state = RUN_STATES.get(native)
+    if state is None:
+        native, state = unknown(item.state, item.end_date is not None)
+    partition = item.data_interval_end or item.partition_date
+    pipeline = pipeline_key(source, item.dag_id)
+    return Run(
+        key=run_key(pipeline, item.dag_run_id),
+        native=native,
+        state=state,
+        kind=_KINDS.get(item.run_type or "", RunKind.SCHEDULED),
+        params=item.conf if isinstance(item.conf, dict) and item.conf else None,
+        business_date=None if partition is None else _local_date(partition, zone),
+        queued=ms(item.queued_at),
+        started=ms(item.start_date),
+        ended=ms(item.end_date) if state.terminal else None,
+        url=f"{base}/dags/{segment(item.dag_id)}/runs/{segment(item.dag_run_id)}",
+        error=error if state is State.FAILED else None,
+        client_id=item.dag_run_id.removeprefix(OWN) if item.dag_run_id.startswith(OWN) else None,
+    )
+
+
+def _local_date(at: datetime, zone: tzinfo) -> str:
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(zone).date().isoformat()
+
+
+def step_of(item: TaskInstance, run: str, order: int) -> StepRun:
+    """One try of a task instance.
+
+    A cleared task has no state and keeps the number and times of the try before: what is waiting is the next try, and
+    it has no times yet.
+    """
+    word = item.state or "none"
+    known = TASK_STATES.get(word)
+    if known is None:
+        native, state = unknown(item.state, item.end_date is not None)
+        sub = None
+    else:
+        native, (state, sub) = word, known
+    cleared = item.state is None and item.try_number > 0
+    waiting = state is State.QUEUED
+    return StepRun(
+        run=run,
+        step=item.task_id,
+        map_index=item.map_index,
+        attempt=item.try_number + 1 if cleared else max(item.try_number, 1),
+        native=native,
+        state=state,
+        sub=sub,
+        queued=None if cleared else ms(item.queued_when or item.scheduled_when),
+        started=None if waiting else ms(item.start_date),
+        ended=ms(item.end_date) if state.terminal or state is State.RETRYING else None,
+        order=order,
+        operator=item.operator_name or item.operator,
+    )
