@@ -164,7 +164,7 @@ def test_triggers() -> None:
 
 
 def oracle(zone: str, minutes: set[int], hours: set[int], a: int, b: int) -> list[int]:
-    """Every minute of (a, b] by what the wall clock reads; for fixed hours also what a gap swallowed, right after it."""
+    """Every minute of (a, b] by what the wall clock reads; for fixed hours also what a gap swallowed, after it."""
     tz = ZoneInfo(zone)
     walls = {t: datetime.fromtimestamp(t / 1000, tz) for t in range(a - 172_800_000, b + 172_800_000, 60_000)}
     found: set[int] = set()
