@@ -14,10 +14,10 @@ from argparse import Namespace
 from contextlib import suppress
 from typing import Any
 
-from engine.store.reader import Reader
-
 from engine.request import EXIT_BAD_INPUT
+from engine.store.reader import Reader, StoreMissing
 from tui import keymap, registry, terminal, themes
+from tui.cells import clean
 from tui.app import WatchfloorApp
 from tui.start import Place, lock_held, start_engine
 from tui.view import Context
@@ -37,18 +37,16 @@ def own_tables(place: Place) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def run(args: Namespace, place: Place, screen: str, arg: str | None = None) -> int:
-    """Open ``screen`` on this terminal; returns the exit code. ReaderError where the store cannot be read."""
+    """Open ``screen`` on this terminal; returns the exit code. StoreError where the store cannot be read."""
     sentence = terminal.refusal()
     if sentence is not None:
         with suppress(OSError, ValueError):
             print(f"watchfloor: {sentence}", file=sys.stderr or sys.stdout)
         return EXIT_BAD_INPUT
     _log_to(place)
-    if not _store_exists(place, args):
-        print(
-            f"watchfloor: the engine made no store at {place.store}; its last words are in {place.engine_log}",
-            file=sys.stderr,
-        )
+    reader = Reader(place.store)
+    if not _wait_for_store(reader, place):
+        print(f"watchfloor: no store at {place.store}: {_last_words(place)}", file=sys.stderr)
         return EXIT_BAD_INPUT
     ui, keys = own_tables(place)
     problem: str | None = None
@@ -56,7 +54,6 @@ def run(args: Namespace, place: Place, screen: str, arg: str | None = None) -> i
         keymap.load_overrides(keys)
     except keymap.KeymapError as error:
         problem = f"[keys]: {error}"
-    reader = Reader(place.store)
     engine = reader.engine()
     context = Context(
         reader=reader,
@@ -96,18 +93,29 @@ def run(args: Namespace, place: Place, screen: str, arg: str | None = None) -> i
     return code
 
 
-def _store_exists(place: Place, args: Namespace) -> bool:
+def _wait_for_store(reader: Reader, place: Place) -> bool:
     """The engine makes the store; on the very first start there is a moment to wait for it."""
-    if place.store.exists():
-        return True
-    with suppress(OSError):
-        start_engine(place)
     end = time.monotonic() + FIRST_STORE
-    while time.monotonic() < end:
-        if place.store.exists() and lock_held(place.lock):
+    while True:
+        try:
+            reader.version()
+        except StoreMissing:
+            if time.monotonic() >= end:
+                return False
+            with suppress(OSError):
+                start_engine(place)
+            time.sleep(0.02)
+        else:
             return True
-        time.sleep(0.02)
-    return place.store.exists()
+
+
+def _last_words(place: Place) -> str:
+    """The last line of the engine's log: why it did not start."""
+    try:
+        lines = place.engine_log.read_text("utf-8", "replace").strip().splitlines()
+    except OSError as error:
+        return f"the engine could not be started ({error.strerror or error})"
+    return f"the engine says: {clean(lines[-1])[:300]}" if lines else f"the engine said nothing in {place.engine_log}"
 
 
 def _log_to(place: Place) -> None:

@@ -18,7 +18,7 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -47,6 +47,8 @@ _PRIVATE: tuple[tuple[type, str], ...] = (
     (App, "_build_driver"),
     (LinuxDriver, "_get_terminal_size"),
     (LinuxDriver, "_run_input_thread"),
+    (LinuxDriver, "_sigtstp_application"),
+    (LinuxDriver, "_sigcont_application"),
     (LinuxDriver, "start_application_mode"),
     (LinuxDriver, "stop_application_mode"),
 )
@@ -172,6 +174,7 @@ class TerminalDriver(LinuxDriver):
     """Textual's driver with our writer, the size of the terminal that is drawn on, and a word when input ends."""
 
     _writer: Writer | None = None
+    _stopped = False
 
     @property
     def _writer_thread(self) -> Any:
@@ -194,6 +197,10 @@ class TerminalDriver(LinuxDriver):
                     return columns, lines
         return super()._get_terminal_size()
 
+    def measure(self) -> tuple[int, int]:
+        """Columns and lines of the terminal that is drawn on."""
+        return self._get_terminal_size()
+
     def start_application_mode(self) -> None:
         super().start_application_mode()
         if isinstance(self._app, TerminalApp):
@@ -203,6 +210,19 @@ class TerminalDriver(LinuxDriver):
         if isinstance(self._app, TerminalApp):
             self._app._terminal_stopping()
         super().stop_application_mode()
+
+    def _sigtstp_application(self, *_: object) -> None:
+        self._stopped = True
+        super()._sigtstp_application()
+
+    def _sigcont_application(self, *_: object) -> None:
+        """Stock starts application mode again, also after a SIGCONT without a stop, as a hang-up sends it."""
+        if self._stopped:
+            self._stopped = False
+            super()._sigcont_application()
+        elif isinstance(self._app, TerminalApp):
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._app.repaint_all)
 
     def _run_input_thread(self) -> None:
         """The input thread; a terminal that goes away under it (EIO) ends the app instead of printing a traceback."""
@@ -246,6 +266,8 @@ class TerminalApp(App[int]):
         self._shadow: Shadow | None = None
         self._wanted: list[Row] | None = None
         self._urgent = False
+        self._held = False
+        """The terminal shows something else for a while; nothing is painted."""
         self._last_frame = self._last_urgent = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._loop_: asyncio.AbstractEventLoop | None = None
@@ -261,7 +283,7 @@ class TerminalApp(App[int]):
         """Whether cells go to the terminal by our own hand."""
         return self._shadow is not None
 
-    def terminal_ready(self) -> None:
+    def terminal_ready(self, width: int, height: int) -> None:
         """The terminal is ours and nothing is on it yet: the moment for the first frame."""
 
     def paint_cells(self, rows: Sequence[Row]) -> None:
@@ -276,7 +298,7 @@ class TerminalApp(App[int]):
             self._push()
 
     @contextmanager
-    def at_once(self) -> Iterator[None]:
+    def at_once(self) -> Generator[None]:
         """What is painted inside follows a key and does not wait for the next frame."""
         self._urgent = True
         try:
@@ -286,7 +308,7 @@ class TerminalApp(App[int]):
 
     def _push(self) -> None:
         driver = self._driver
-        if self._wanted is None or self._shadow is None or not isinstance(driver, TerminalDriver):
+        if self._wanted is None or self._held or self._shadow is None or not isinstance(driver, TerminalDriver):
             return
         writer = driver.writer
         loop = self._loop_
@@ -330,6 +352,9 @@ class TerminalApp(App[int]):
             return
         super()._display(screen, renderable)
 
+    def _set_pointer_shape(self, shape: str) -> None:
+        """The mouse is the terminal's own: nothing to point with."""
+
     # --- life -------------------------------------------------------------------------------------------------------
 
     def _terminal_started(self, driver: TerminalDriver) -> None:
@@ -342,7 +367,7 @@ class TerminalApp(App[int]):
             if self.title_text:
                 driver.write("\x1b[22;2t" + _title(self.title_text))
         self._listen()
-        self.terminal_ready()
+        self.terminal_ready(*driver.measure())
 
     def _terminal_stopping(self) -> None:
         driver = self._driver
@@ -404,16 +429,17 @@ class TerminalApp(App[int]):
         driver = self._driver
         if not self.direct or driver is None or self._shadow is None:
             return False
-        self._wanted = None
+        self._held = True
         self._cancel_timer()
         driver.write("\x1b[m\x1b[?1049l\x1b[2J\x1b[H" + text.replace("\n", "\r\n"))
         return True
 
     def leave_plain(self) -> None:
-        """Back to our screen; the next ``paint_cells`` paints all of it."""
+        """Back to our screen, painted anew."""
         if self.direct and self._driver is not None and self._shadow is not None:
             self._driver.write("\x1b[?1049h\x1b[?25l")
-            self._shadow.forget()
+            self._held = False
+            self.repaint_all()
 
     def set_title(self, text: str) -> None:
         """Title of the window, if the user wants one (``title_text`` was set at the start)."""

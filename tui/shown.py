@@ -1,0 +1,42 @@
+"""A view on the app's stack, and what stands in its place when it cannot be shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.request import RequestError
+from engine.store.reader import StoreError
+from tui.cells import clean
+from tui.client import NoEngine
+from tui.keymap import KeymapError
+from tui.view import Line, View
+
+
+@dataclass(slots=True)
+class Shown:
+    """A view on the stack. ``broken``: the sentence that stands in its place."""
+
+    screen: str
+    arg: str | None
+    view: View
+    broken: str | None = None
+
+
+def sentence(error: Exception) -> str:
+    """What went wrong, for the screen: our own errors are sentences, others are our bug and said so."""
+    text = clean(" ".join(str(error).split()))[:300]
+    if text and isinstance(error, (StoreError, NoEngine, RequestError, KeymapError)):
+        return text
+    return f"{type(error).__name__}{': ' if text else ''}{text} (a bug of ours; the log has more)"
+
+
+def broken(screen: str, words: str) -> list[Line]:
+    """In place of a view that cannot be read or painted."""
+    keys = [("-", "back"), ("1", "Floor"), ("0", "Sources"), ("q", "quit")]
+    return [
+        [(f" {screen} ", "b on:surface"), ("", "on:surface")],
+        [(" this screen cannot be shown", "run-failed b")],
+        [(f" {words}", "text")],
+        [],
+        [span for key, word in keys for span in ((f" {key}", "key b"), (f" {word}  ", "dim"))],
+    ]
