@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from adapters.model import ActionState, AlertState, Health, Mode, RunKind, Severity, Trigger, step_key
-from engine.store.packed import BACKFILLED, GENERATED, NATIVE, OBSERVED_LATE, STATES, bdate_text
+from engine.store.packed import BACKFILLED, GENERATED, KIND_MASK, NATIVE, OBSERVED_LATE, STATES, bdate_text
 from engine.store.rows import ActionRow, AlertRow, EngineRow, FloorRow, LogRow, RunRow, SourceRow, StepRow
 
 KINDS: Final = tuple(RunKind)
@@ -56,7 +56,7 @@ LEFT JOIN pipe_now n ON n.pipeline_id = p.id
 WHERE p.mode <> 3 GROUP BY n.state"""  # noqa: S608
 RUN_ROWS: Final = """
 SELECT r.id, p.key, r.run, r.pipeline_id, p.name, p.source_id, s.name, s.environment, r.state, x.native, x.sub, r.kind, r.attempt,
-  r.bdate, r.at, r.queued, r.started, r.ended, x.error, n.usual_ms, coalesce(x.flags, 0)
+  r.bdate, r.at, r.queued, r.started, r.ended, x.error, n.usual_ms, r.kind
 FROM json_each(?) j
 CROSS JOIN run r ON r.id = j.value
 CROSS JOIN pipeline p ON p.id = r.pipeline_id
@@ -88,7 +88,7 @@ def run_row(row: tuple[Any, ...]) -> RunRow:
     state = row[8]
     values: list[Any] = [
         row[0], f"{row[1]}/{row[2]}", row[3], row[1], *row[4:8], STATES[state], row[9] or NATIVE[state], row[10],
-        KINDS[row[11]], row[12], bdate_text(row[13]), *row[14:20], bool(row[20] & GENERATED),
+        KINDS[row[11] & KIND_MASK], row[12], bdate_text(row[13]), *row[14:20], bool(row[20] & GENERATED),
     ]  # fmt: skip
     return RunRow(*values)
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from adapters.model import RunKind, Shape, State
+from engine.store.packed import KIND_MASK
 from engine.store.writer import Tx
 
 Moved = tuple[int, str, tuple[Any, ...] | None, tuple[Any, ...], tuple[Any, ...]]
@@ -62,17 +63,20 @@ class _Tail:
 
     def put(self, at: int, run_id: int, ms: int, state: int) -> bool:
         """Take a run in, if it is among the newest; False if that cannot be told from what is held."""
-        i = bisect_right(self.at, at)
-        while i and self.at[i - 1] == at and self.id[i - 1] > run_id:
-            i -= 1
-        if i == 0 and self.cut:
-            return len(self.at) >= DEPTH
-        self.at.insert(i, at)
+        times = self.at
+        i = len(times)
+        if i and at <= times[-1]:
+            i = bisect_right(times, at)
+            while i and times[i - 1] == at and self.id[i - 1] > run_id:
+                i -= 1
+            if i == 0 and self.cut:
+                return len(times) >= DEPTH
+        times.insert(i, at)
         self.id.insert(i, run_id)
         self.ms.insert(i, ms)
         self.state.insert(i, state)
-        if len(self.at) > DEPTH:
-            del self.at[0], self.id[0], self.ms[0], self.state[0]
+        if len(times) > DEPTH:
+            del times[0], self.id[0], self.ms[0], self.state[0]
             self.cut = True
         return True
 
@@ -92,7 +96,7 @@ class _Pipe:
 def _worth(now: tuple[Any, ...], shape: int) -> int | None:
     """Duration in ms if the run counts as history of what is usual."""
     if (
-        now[0] == State.SUCCESS and now[1] == RunKind.SCHEDULED and now[2] == 1 and shape != Shape.PARTIAL
+        now[0] == State.SUCCESS and now[1] & KIND_MASK == RunKind.SCHEDULED and now[2] == 1 and shape != Shape.PARTIAL
         and now[6] is not None and now[7] is not None and now[7] >= now[6]
     ):  # fmt: skip
         return now[7] - now[6]
@@ -121,11 +125,13 @@ def keep_current(tx: Tx, moved: Mapping[int, Sequence[Moved]], new_runs: int) ->
         found = None
         for run_id, name, had, now, extra in rows:
             if run_id == newest:
-                found = (run_id, name, now[0], extra[1], extra[0], *now[1:], extra[5])
+                found = (run_id, name, now[0], extra[1], extra[0], now[1] & KIND_MASK, *now[2:], extra[5])
             if now[0] == State.SUCCESS and now[7] is not None and now[7] > (pipe.last_ok or 0):
                 pipe.last_ok = now[7]
-            _count_day(days, pipeline_id, had, -1)
-            _count_day(days, pipeline_id, now, 1)
+            if had is not None and had[0] >= 6:
+                _count_day(days, pipeline_id, had, -1)
+            if now[0] >= 6:
+                _count_day(days, pipeline_id, now, 1)
         kept = (active.get(pipeline_id, 0), pipe.last_ok, *_usual(pipe, tx.now), tx.now)
         if found is None:
             part.append((*kept, pipeline_id, newest))
@@ -221,7 +227,7 @@ def _load(tx: Tx, pipeline_id: int) -> _Pipe:
     for kind in (Shape.FULL, Shape.INCREMENTAL):
         found = tx.db.execute(
             "SELECT r.at, r.id, r.ended - r.started, r.state FROM run r LEFT JOIN run_extra x ON x.run_id = r.id"  # noqa: S608
-            " WHERE r.pipeline_id = ? AND r.at >= ? AND r.state = 6 AND r.kind = 0 AND r.attempt = 1 AND r.ended >= r.started"
+            " WHERE r.pipeline_id = ? AND r.at >= ? AND r.state = 6 AND r.kind & 7 = 0 AND r.attempt = 1 AND r.ended >= r.started"
             f" AND coalesce(x.shape, 0) = ? ORDER BY r.at DESC, r.id DESC LIMIT {DEPTH + 1}",
             (pipeline_id, tx.now - DAYS * DAY, int(kind)),
         ).fetchall()
@@ -279,11 +285,7 @@ def day_number(ms: int) -> int:
     return found
 
 
-def _count_day(
-    days: dict[tuple[int, int], list[int]], pipeline_id: int, row: tuple[Any, ...] | None, sign: int
-) -> None:
-    if row is None or row[0] < State.SUCCESS:
-        return
+def _count_day(days: dict[tuple[int, int], list[int]], pipeline_id: int, row: tuple[Any, ...], sign: int) -> None:
     spot = (pipeline_id, day_number(row[4]))
     sums = days.get(spot)
     if sums is None:
@@ -303,7 +305,7 @@ def rebuild_now(tx: Tx, pipeline_id: int) -> None:
     pipe = _load(tx, pipeline_id)
     tx.memo.setdefault("pipes", {})[pipeline_id] = pipe
     row = tx.db.execute(
-        "SELECT r.id, r.run, r.state, x.sub, x.native, r.kind, r.attempt, r.bdate, r.at, r.queued, r.started, r.ended, x.error"
+        "SELECT r.id, r.run, r.state, x.sub, x.native, r.kind & 7, r.attempt, r.bdate, r.at, r.queued, r.started, r.ended, x.error"
         " FROM run r LEFT JOIN run_extra x ON x.run_id = r.id WHERE r.pipeline_id = ? ORDER BY r.at DESC, r.id DESC LIMIT 1",
         (pipeline_id,),
     ).fetchone()

@@ -7,14 +7,18 @@ from typing import Final
 
 from adapters.model import State, unquote_id
 
-BACKFILLED: Final = 1
-"""Flag of run_extra: history fetched for prediction; no alert comes from it."""
-GENERATED: Final = 2
-"""Made up for the demo."""
-OBSERVED_LATE: Final = 4
+KIND_MASK: Final = 7
+"""``run.kind`` holds RunKind in its low three bits; the flags stand above."""
+OWN_TIME: Final = 8
+"""``run.updated`` is when we saw it: the source gave no time of its own."""
+BACKFILLED: Final = 16
+"""History fetched for prediction; no alert comes from it."""
+OBSERVED_LATE: Final = 32
 """It had ended when it was first seen."""
-REOPENED: Final = 8
+REOPENED: Final = 64
 """Its attempts are counted by us: the source opened it again without a number of its own."""
+GENERATED: Final = 128
+"""Made up for the demo."""
 
 NATIVE: Final = tuple(state.name.lower() for state in State)
 """By state. A native word that equals ours in small letters is not stored."""

@@ -270,7 +270,7 @@ class Reader(Link):
     def _detail(self, run_id: int, pipeline_id: int, at: int) -> RunDetail:
         row = run_row(self.one(RUN_ROWS, (json.dumps([run_id]),)))
         name, params, url, pipeline_url, rerun_of, note, flags, exit_code, stopped_by, *rest = self.one(
-            "SELECT r.run, x.params, x.url, p.url, x.rerun_of, x.note, coalesce(x.flags, 0), x.exit_code, x.stopped_by, p.layer,"
+            "SELECT r.run, x.params, coalesce(x.url, p.run_url), p.url, x.rerun_of, x.note, r.kind, x.exit_code, x.stopped_by, p.layer,"
             " p.owner, p.consumers, p.runbook, p.schedule, p.next_run, p.mode"
             " FROM run r JOIN pipeline p ON p.id = r.pipeline_id LEFT JOIN run_extra x ON x.run_id = r.id WHERE r.id = ?",
             (run_id,),

@@ -39,8 +39,8 @@ def sweep(tx: Tx, retain_runs_ms: int, portion: int = PORTION) -> int:
         # series-major: one short range a series
         numbers = tx.db.execute("SELECT id FROM series").fetchall()
         tx.db.executemany(
-            f"DELETE FROM {table} WHERE series_id = ? AND t < ?",
-            [(n, tx.now - kept) for (n,) in numbers],  # noqa: S608
+            f"DELETE FROM {table} WHERE series_id = ? AND t < ?",  # noqa: S608
+            [(n, tx.now - kept) for (n,) in numbers],
         )
     _forget_series(tx)
     return len(rows)

@@ -8,12 +8,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from adapters.model import Run, State, unquote_id
+from adapters.model import Run, Shape, State, unquote_id
 from engine.store.current import Moved, keep_current
-from engine.store.packed import BACKFILLED, GENERATED, NATIVE, OBSERVED_LATE, REOPENED, STATES, bdate_number, pack_url
+from engine.store.packed import (
+    BACKFILLED,
+    GENERATED,
+    KIND_MASK,
+    NATIVE,
+    OBSERVED_LATE,
+    OWN_TIME,
+    REOPENED,
+    STATES,
+    bdate_number,
+    pack_url,
+)  # fmt: skip
 from engine.store.pipelines import apply_pipelines
 from engine.store.writer import Tx
 
@@ -27,8 +37,7 @@ _INFERRED: Final = frozenset({State.LOST, State.MISSED, State.EXPECTED})
 _BACK: Final = BACKFILLED | GENERATED
 
 
-@dataclass(frozen=True, slots=True)
-class RunChange:
+class RunChange(NamedTuple):
     """One run whose stored row changed. ``before`` is None when it was not known; ``before == after`` when something
     else than its state moved (its error, an end time). ``backfilled``: history, no alert comes from it.
     """
@@ -47,12 +56,12 @@ class RunChange:
 Spot = tuple[int, str]
 """Pipeline id and native run id as it stands in the key."""
 Extra = tuple[Any, ...]
-"""native, sub, shape, params, url, error, rerun_of, client_id, flags, exit_code, stopped_by."""
-_NOTHING: Final[Extra] = (None, None, None, None, None, None, None, None, 0, None, None)
+"""native, sub, shape, params, url, error, rerun_of, client_id, exit_code, stopped_by."""
+_NOTHING: Final[Extra] = (None, None, None, None, None, None, None, None, None, None)
 
 _FIND: Final = """
 SELECT r.pipeline_id, r.run, r.id, r.state, r.kind, r.attempt, r.bdate, r.at, r.queued, r.started, r.ended, r.updated,
-  x.native, x.sub, x.shape, x.params, x.url, x.error, x.rerun_of, x.client_id, x.flags, x.exit_code, x.stopped_by
+  x.native, x.sub, x.shape, x.params, x.url, x.error, x.rerun_of, x.client_id, x.exit_code, x.stopped_by
 FROM json_each(?) j
 CROSS JOIN run r ON r.pipeline_id = j.value ->> 0 AND r.run = j.value ->> 1
 LEFT JOIN run_extra x ON x.run_id = r.id"""
@@ -67,11 +76,10 @@ _MOVE: Final = (
     " WHERE id = ?"
 )
 _EXTRA: Final = (
-    "INSERT INTO run_extra (run_id, native, sub, shape, params, url, error, rerun_of, client_id, flags, exit_code, stopped_by)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO UPDATE SET native = excluded.native,"
+    "INSERT INTO run_extra (run_id, native, sub, shape, params, url, error, rerun_of, client_id, exit_code, stopped_by)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO UPDATE SET native = excluded.native,"
     " sub = excluded.sub, shape = excluded.shape, params = excluded.params, url = excluded.url, error = excluded.error,"
-    " rerun_of = excluded.rerun_of, client_id = excluded.client_id, flags = excluded.flags,"
-    " exit_code = excluded.exit_code, stopped_by = excluded.stopped_by"
+    " rerun_of = excluded.rerun_of, client_id = excluded.client_id, exit_code = excluded.exit_code, stopped_by = excluded.stopped_by"
 )
 _ATTEMPT: Final = (
     "INSERT OR REPLACE INTO attempt (run_id, attempt, state, started, ended, sub) VALUES (?, ?, ?, ?, ?, ?)"
@@ -120,7 +128,7 @@ class _Poll:
         self.changes: list[RunChange] = []
         self._next = int(tx.db.execute("SELECT coalesce(max(id), 0) FROM run").fetchone()[0])
         self._ids: dict[str, int] = tx.memo.setdefault(f"pipelines:{source_id}", {})
-        self._urls: dict[int, str | None] = tx.memo.setdefault("pipeline_urls", {})
+        self._urls: dict[int, tuple[str | None, str | None]] = tx.memo.setdefault("pipeline_urls", {})
         self._high: dict[int, int] = tx.memo.setdefault("run_high", {})
         self._inserts: list[tuple[Any, ...]] = []
         self._updates: list[tuple[Any, ...]] = []
@@ -152,25 +160,30 @@ class _Poll:
 
     def _pipeline(self, key: str) -> int:
         tx = self.tx
-        row = tx.db.execute("SELECT id, url FROM pipeline WHERE key = ?", (key,)).fetchone()
+        row = tx.db.execute("SELECT id FROM pipeline WHERE key = ?", (key,)).fetchone()
         if row is None:
             name = unquote_id(key.partition(":")[2])
             made = tx.db.execute(
                 "INSERT INTO pipeline (source_id, key, name, seen) VALUES (?, ?, ?, ?)",
                 (self.source_id, key, name, tx.now),
             )
-            row = (made.lastrowid, None)
+            row = (made.lastrowid,)
             tx.bump("pipeline")
-        pipeline_id = int(row[0] or 0)
-        self._urls[pipeline_id] = row[1]
-        return pipeline_id
+        return int(row[0] or 0)
 
-    def _url(self, url: str, spot: Spot) -> str:
+    def _url(self, url: str, spot: Spot) -> str | None:
+        """The URL as it is stored; None when it is formed as its pipeline says."""
         pipeline_id, name = spot
-        if pipeline_id not in self._urls:
-            row = self.tx.db.execute("SELECT url FROM pipeline WHERE id = ?", (pipeline_id,)).fetchone()
-            self._urls[pipeline_id] = row[0] if row else None
-        return pack_url(url, self._urls[pipeline_id], name)
+        known = self._urls.get(pipeline_id)
+        if known is None:
+            row = self.tx.db.execute("SELECT url, run_url FROM pipeline WHERE id = ?", (pipeline_id,)).fetchone()
+            known = self._urls[pipeline_id] = row
+        packed = pack_url(url, known[0], name)
+        if known[1] is None:
+            self.tx.db.execute("UPDATE pipeline SET run_url = ? WHERE id = ?", (packed, pipeline_id))
+            self._urls[pipeline_id] = (known[0], packed)
+            return None
+        return None if packed == known[1] else packed
 
     def find(self, asked: Mapping[Spot, Run]) -> dict[Spot, tuple[Any, ...]]:
         rows = self.tx.db.execute(_FIND, (json.dumps(list(asked)),)).fetchall()
@@ -182,33 +195,32 @@ class _Poll:
         """A run that was not known."""
         self._next += 1
         run_id, (pipeline_id, name) = self._next, spot
-        state, queued, started, ended = run.state, run.queued, run.started, run.ended
+        state, queued, started, ended, updated = run.state, run.queued, run.started, run.ended, run.source_updated
         at = started if started is not None else queued if queued is not None else self.observed
-        updated = run.source_updated if run.source_updated is not None else self.observed
         bdate = None if run.business_date is None else bdate_number(run.business_date)
-        kind, attempt = int(run.kind), run.attempt
         flags = (BACKFILLED if run.backfilled else 0) | (GENERATED if run.generated else 0)
         if not flags and state >= State.SUCCESS:
             flags = OBSERVED_LATE
-        extra = self._extra(run, spot, flags)
-        self._inserts.append(
-            (run_id, pipeline_id, name, int(state), kind, attempt, bdate, at, queued, started, ended, updated)
-        )
-        if extra != _NOTHING:
+        history = flags >= BACKFILLED and flags != OBSERVED_LATE
+        if updated is None:
+            flags, updated = flags | OWN_TIME, self.observed
+        now = (int(state), int(run.kind) | flags, run.attempt, bdate, at, queued, started, ended)
+        extra = self._extra(run, spot)
+        self._inserts.append((run_id, pipeline_id, name, *now, updated))
+        if extra is not _NOTHING:
             self._extras.append((run_id, *extra))
-        now = (int(state), kind, attempt, bdate, at, queued, started, ended)
         self._note(pipeline_id, (run_id, name, None, now, extra))
-        self.changes.append(
-            RunChange(run_id, pipeline_id, self.source_id, run.key, None, state, run, False, bool(flags & _BACK))
-        )
+        self.changes.append(RunChange(run_id, pipeline_id, self.source_id, run.key, None, state, run, False, history))
 
     def compare(self, spot: Spot, run: Run, old: tuple[Any, ...]) -> None:
         """One observation against what is stored."""
-        run_id, had = old[0], (*old[1:9],)  # state, kind, attempt, bdate, at, queued, started, ended
-        had_extra: Extra = _NOTHING if old[18] is None else old[10:]
-        before, had_attempt, had_flags = had[0], had[2], had_extra[8]
-        stamp = run.source_updated if run.source_updated is not None else self.observed
-        if stamp < max(old[9], self._high.get(run_id, 0)):
+        run_id, had = old[0], old[1:9]  # state, kind, attempt, bdate, at, queued, started, ended
+        had_extra: Extra = old[10:]
+        before, had_attempt, had_flags = had[0], had[2], had[1] & ~KIND_MASK
+        stamp = run.source_updated
+        # times of one clock only: the source's own
+        known = max(old[9], self._high.get(run_id, 0)) if not had_flags & OWN_TIME else 0
+        if stamp is not None and stamp < known:
             return  # older than what is stored, or than what was seen since without a change
         after = run.state
         attempt, again, flags = max(run.attempt, had_attempt), False, had_flags
@@ -217,47 +229,53 @@ class _Poll:
         elif run.attempt < had_attempt and not had_flags & REOPENED:
             return
         elif before >= State.SUCCESS > after and before not in _INFERRED:
-            if stamp <= old[9]:
-                return  # of one moment: the end is the later word
+            if stamp == known if stamp is not None else self.observed == old[9]:
+                return  # two words of one moment: the end is the later one
             again, attempt, flags = True, had_attempt + 1, had_flags | REOPENED
         if again and not run.backfilled:
             flags &= ~_BACK
-        now = _times(run, attempt, None if again else had, had[4])
-        extra = self._extra(run, spot, flags) if again else _learn(self._extra(run, spot, flags), had_extra, after)
+        flags = flags | OWN_TIME if stamp is None else flags & ~OWN_TIME
+        now = _times(run, flags, attempt, None if again else had, had[4])
+        extra = self._extra(run, spot) if again else _learn(self._extra(run, spot), had_extra, after)
         if now == had and extra == had_extra:
-            if run.source_updated is not None and stamp > old[9]:
+            if stamp is not None and stamp > known:
                 self._high[run_id] = stamp  # only remembered: a poll that says nothing new writes nothing
             return
         self._high.pop(run_id, None)
         state, kind, _, bdate, at, queued, started, ended = now
+        updated = self.observed if stamp is None else stamp
         if at != had[4]:
-            self._moves.append((at, state, kind, attempt, bdate, queued, started, ended, stamp, run_id))
+            self._moves.append((at, state, kind, attempt, bdate, queued, started, ended, updated, run_id))
         else:
-            self._updates.append((state, kind, attempt, bdate, queued, started, ended, stamp, run_id))
+            self._updates.append((state, kind, attempt, bdate, queued, started, ended, updated, run_id))
         if extra != had_extra:
             self._extras.append((run_id, *extra))
         if again:
             self._attempts.append((run_id, had_attempt, before, had[6], had[7], had_extra[1]))
         self._note(spot[0], (run_id, spot[1], had, now, extra))
+        history = bool(had_flags & _BACK) and (run.backfilled or run.generated)
         self.changes.append(
-            RunChange(
-                run_id, spot[0], self.source_id, run.key, STATES[before], after, run, again,
-                bool(had_flags & _BACK) and (run.backfilled or run.generated),
-            )
-        )  # fmt: skip
+            RunChange(run_id, spot[0], self.source_id, run.key, STATES[before], after, run, again, history)
+        )
 
-    def _extra(self, run: Run, spot: Spot, flags: int) -> Extra:
-        native = None if run.native == NATIVE[run.state] else clip(run.native, WORD_LIMIT)
+    def _extra(self, run: Run, spot: Spot) -> Extra:
+        native = None if run.native == NATIVE[run.state] else run.native
+        url = None if run.url is None else self._url(run.url, spot)
+        if (
+            native is None and url is None and run.error is None and run.sub is None and run.exit_code is None
+            and not run.params and run.rerun_of is None and run.client_id is None and run.stopped_by is None
+            and run.shape == Shape.FULL
+        ):  # fmt: skip
+            return _NOTHING
         return (
-            native,
+            clip(native, WORD_LIMIT),
             clip(run.sub, WORD_LIMIT),
             int(run.shape) or None,
             json.dumps(dict(run.params), sort_keys=True, default=str) if run.params else None,
-            None if run.url is None else self._url(run.url, spot),
+            url,
             clip(run.error, ERROR_LIMIT),
             run.rerun_of,
             run.client_id,
-            flags,
             run.exit_code,
             clip(run.stopped_by, WORD_LIMIT),
         )
@@ -289,7 +307,7 @@ def _order(run: Run) -> tuple[int, int, bool]:
     return (run.source_updated or 0, run.attempt, run.state.terminal)
 
 
-def _times(run: Run, attempt: int, had: tuple[Any, ...] | None, had_at: int) -> tuple[Any, ...]:
+def _times(run: Run, flags: int, attempt: int, had: tuple[Any, ...] | None, had_at: int) -> tuple[Any, ...]:
     """What stands in ``run`` now. Within an attempt (``had``) what the source leaves out stays known."""
     queued, started, ended = run.queued, run.started, run.ended
     bdate = None if run.business_date is None else bdate_number(run.business_date)
@@ -297,17 +315,18 @@ def _times(run: Run, attempt: int, had: tuple[Any, ...] | None, had_at: int) -> 
         bdate = had[3] if bdate is None else bdate
         queued = had[5] if queued is None else queued
         started = had[6] if started is None else started
-        if run.state < State.SUCCESS:
-            ended = None
-        elif ended is None:
-            ended = had[7]
+        ended = had[7] if ended is None else ended
+    if run.state < State.SUCCESS:
+        ended = None
     at = started if started is not None else queued if queued is not None else had_at
-    return (int(run.state), int(run.kind), attempt, bdate, at, queued, started, ended)
+    return (int(run.state), int(run.kind) | flags, attempt, bdate, at, queued, started, ended)
 
 
 def _learn(new: Extra, old: Extra, after: State) -> Extra:
     """Within an attempt None is "not said", which does not unsay what was known (an error read from the log)."""
-    native, sub, shape, params, url, error, rerun_of, client_id, flags, exit_code, stopped_by = new
+    if old == _NOTHING:
+        return new
+    native, sub, shape, params, url, error, rerun_of, client_id, exit_code, stopped_by = new
     return (
         native,
         sub,
@@ -317,9 +336,8 @@ def _learn(new: Extra, old: Extra, after: State) -> Extra:
         old[5] if error is None and after != State.SUCCESS else error,
         old[6] if rerun_of is None else rerun_of,
         old[7] if client_id is None else client_id,
-        flags,
-        old[9] if exit_code is None and after >= State.SUCCESS else exit_code,
-        old[10] if stopped_by is None and after == State.STOPPED else stopped_by,
+        old[8] if exit_code is None and after >= State.SUCCESS else exit_code,
+        old[9] if stopped_by is None and after == State.STOPPED else stopped_by,
     )
 
 

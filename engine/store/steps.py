@@ -27,8 +27,8 @@ def apply_steps(tx: Tx, run_key: str, steps: Sequence[StepRun]) -> bool:
     if run_id is None:
         return False
     rows = tx.db.execute(
-        f"SELECT step, map_index, attempt, id, {_COLUMNS} FROM step_run WHERE run_id = ?",
-        (run_id,),  # noqa: S608
+        f"SELECT step, map_index, attempt, id, {_COLUMNS} FROM step_run WHERE run_id = ?",  # noqa: S608
+        (run_id,),
     ).fetchall()
     known = {row[:3]: (row[3], row[4:]) for row in rows}
     inserts: dict[tuple[str, int, int], tuple[object, ...]] = {}

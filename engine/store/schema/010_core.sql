@@ -34,19 +34,22 @@ CREATE TABLE source_health (
   poll_ms INTEGER NOT NULL DEFAULT 0, cursor TEXT, listing_misses INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
+-- run_url: how the URLs of its runs are formed (engine.store.packed); a run whose URL is formed so stores none.
 -- pipeline: what can run. Owner: poll (native fields) and config (what the orchestrator does not know).
 CREATE TABLE pipeline (
   id INTEGER PRIMARY KEY, source_id INTEGER NOT NULL REFERENCES source(id) ON DELETE CASCADE,
   key TEXT NOT NULL UNIQUE, name TEXT NOT NULL, mode INTEGER NOT NULL DEFAULT 0, trigger INTEGER NOT NULL DEFAULT 0,
   schedule TEXT, timezone TEXT, next_run INTEGER, owner TEXT, tags TEXT NOT NULL DEFAULT '', url TEXT, description TEXT,
   application TEXT, layer TEXT, criticality INTEGER NOT NULL DEFAULT 2, runbook TEXT, consumers TEXT NOT NULL DEFAULT '',
-  business_date_rule TEXT, mode_since INTEGER, extra TEXT, missing INTEGER NOT NULL DEFAULT 0, seen INTEGER NOT NULL DEFAULT 0
+  business_date_rule TEXT, mode_since INTEGER, extra TEXT, missing INTEGER NOT NULL DEFAULT 0, seen INTEGER NOT NULL DEFAULT 0,
+  run_url TEXT
 ) STRICT;
 CREATE INDEX pipeline_source ON pipeline(source_id);
 
 -- run: lean on purpose (12 columns); rare fields stand in run_extra. Owner: poll. Kept retain_runs.
 -- at = started, else queued, else first seen: what lists are ordered by, never null.
--- bdate = business date as yyyymmdd. updated = the source's own time of change, else the time we saw it.
+-- kind = adapters.model.RunKind in the low three bits, above them flags (engine.store.packed): 8 own time, 16 backfilled,
+-- 32 observed late, 64 reopened, 128 generated. bdate = business date as yyyymmdd. updated = the source's own time of change, else the time we saw it.
 CREATE TABLE run (
   id INTEGER PRIMARY KEY, pipeline_id INTEGER NOT NULL, run TEXT NOT NULL, state INTEGER NOT NULL, kind INTEGER NOT NULL,
   attempt INTEGER NOT NULL DEFAULT 1, bdate INTEGER, at INTEGER NOT NULL, queued INTEGER, started INTEGER, ended INTEGER,
@@ -61,10 +64,10 @@ CREATE INDEX run_state_at ON run(state, at) WHERE state <> 6;
 -- tally: counts that take too long to count. Owner: store.
 CREATE TABLE tally (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
--- run_extra: only where there is something to say.
+-- run_extra: only where there is something to say (native: NULL is our own word for the state in small letters).
 CREATE TABLE run_extra (
   run_id INTEGER PRIMARY KEY, native TEXT, sub TEXT, shape INTEGER, params TEXT, url TEXT, error TEXT, rerun_of TEXT,
-  client_id TEXT, note TEXT, flags INTEGER NOT NULL DEFAULT 0, exit_code INTEGER, stopped_by TEXT
+  client_id TEXT, note TEXT, exit_code INTEGER, stopped_by TEXT
 ) STRICT;
 
 -- attempt: earlier attempts of a run (clear, repair, rerun in place): history keeps both.
