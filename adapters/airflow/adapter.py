@@ -45,7 +45,7 @@ from adapters.base import (
     SendResult,
     SourceSettings,
 )
-from adapters.errors import AdapterError, BadResponse, NotFound, Unsupported
+from adapters.errors import AdapterError, BadResponse, Forbidden, NotFound, Unsupported
 from adapters.http import Http, Params
 from adapters.model import Caps, Key, LogChunk, Pipeline, Run, State, StepRun, Verb, parse_key, pipeline_key, run_key
 
@@ -183,7 +183,7 @@ class AirflowAdapter(Adapter):
     async def _look_at_health(self) -> None:
         try:
             health, _ = await self._http.get("/api/v2/monitor/health", HealthBody)
-        except AdapterError as err:
+        except (NotFound, Forbidden, BadResponse) as err:
             self._notes = (f"Airflow's health could not be read: {err.what}",)
         else:
             self._notes = health.troubles()

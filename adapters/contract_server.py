@@ -1,0 +1,93 @@
+"""What a server behind an adapter must be able to do, so that ``adapters.contract`` can test the adapter with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Protocol
+
+from adapters.base import Adapter
+from adapters.model import Verb
+
+
+class Fault(StrEnum):
+    """A bad day of a server. All requests are hit, except those for a token."""
+
+    DOWN = "nobody listens"
+    SLOW = "answers late, but before the adapter's patience ends"
+    HANG = "takes the request and never answers"
+    UNAUTHORIZED = "401 to everything, also with a new token"
+    FORBIDDEN = "403 to everything"
+    NOT_FOUND = "404 to everything"
+    CONFLICT = "409 to everything"
+    RATE_LIMITED = "429 without Retry-After"
+    RATE_LIMITED_AFTER = "429 with Retry-After: 7"
+    RATE_LIMITED_DATE = "429 with Retry-After as a date 9 s ahead of the server's own clock"
+    SERVER_ERROR = "500 to everything"
+    HTML = "200 with an HTML page"
+    TRUNCATED = "200 with half of the JSON"
+    SHAPE = "200 with JSON of quite another shape"
+    MISSING_IDS = "items without what names them"
+    MISSING_FIELDS = "items with nothing but what names them"
+    UNKNOWN_FIELDS = "objects with more than anyone knows"
+    UNKNOWN_STATE = "a state word that nobody knows, on everything"
+    PAGE_TWO = "the first page of a list comes, the second does not"
+    LOST_ANSWER = "a change takes effect, then the answer is lost"
+    DOES_NOTHING = "a change is answered as if done, and nothing is"
+
+
+class Server(Protocol):
+    """What the tests need to be able to do to the system behind the adapter (a small server, a fake binary …)."""
+
+    source: str
+    """Name of the source in the adapter's settings."""
+    pipeline: str
+    """Key of a pipeline that is active."""
+
+    def adapter(self) -> Adapter:
+        """A new adapter for this server with short timeouts (a second at most). The test closes it."""
+        ...
+
+    def fault(self, fault: Fault | None) -> bool:
+        """Begin a bad day, or end it. False: this system cannot have such a day, the test is skipped."""
+        ...
+
+    def skew(self, seconds: float) -> None:
+        """From now on the server's clock is wrong by so much."""
+        ...
+
+    def fill(self, count: int) -> tuple[set[str], set[str]]:
+        """Add so many pipelines and so many recent runs; all pipeline keys and all run keys there are now."""
+        ...
+
+    def change(self) -> str:
+        """Something ends: a running run of ``pipeline`` (add one first) turns success. Its key."""
+        ...
+
+    def failed(self) -> tuple[str, str]:
+        """Add a failed run of ``pipeline``: its key, and the key of the step that failed, which has a log."""
+        ...
+
+    def growing(self) -> tuple[str, int]:
+        """Add a running run of ``pipeline`` with a step that writes its log: step key and attempt."""
+        ...
+
+    def grow(self, step: str, line: str) -> None:
+        """That step writes one more line."""
+        ...
+
+    def target(self, verb: Verb) -> str:
+        """A key on which this verb makes sense now; a new one each time."""
+        ...
+
+    def settle(self) -> None:
+        """Time passes in that world: what was accepted gets going."""
+        ...
+
+    def effects(self) -> int:
+        """How many changes were really made from outside so far."""
+        ...
+
+    def secrets(self) -> Sequence[str]:
+        """Every credential in use: no text may contain one."""
+        ...

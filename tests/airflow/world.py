@@ -1,0 +1,126 @@
+"""The server shaped like Airflow, as the adapter contract wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from adapters.airflow import AirflowAdapter
+from adapters.base import Secret, SourceSettings
+from adapters.contract import Fault
+from adapters.model import Verb, parse_key, pipeline_key, run_key, step_key
+from tests.servers.airflow_like import AirflowLike
+
+FAULTS: dict[Fault, str] = {
+    Fault.DOWN: "down",
+    Fault.SLOW: "slow",
+    Fault.HANG: "hang",
+    Fault.UNAUTHORIZED: "401",
+    Fault.FORBIDDEN: "403",
+    Fault.NOT_FOUND: "404",
+    Fault.CONFLICT: "409",
+    Fault.RATE_LIMITED: "429",
+    Fault.RATE_LIMITED_AFTER: "429-after",
+    Fault.RATE_LIMITED_DATE: "429-date",
+    Fault.SERVER_ERROR: "500",
+    Fault.HTML: "html",
+    Fault.TRUNCATED: "truncated",
+    Fault.SHAPE: "shape",
+    Fault.MISSING_IDS: "missing-ids",
+    Fault.MISSING_FIELDS: "missing-fields",
+    Fault.UNKNOWN_FIELDS: "unknown-fields",
+    Fault.UNKNOWN_STATE: "unknown-state",
+    Fault.PAGE_TWO: "page2",
+    Fault.LOST_ANSWER: "lost",
+    Fault.DOES_NOTHING: "noop",
+}
+
+
+def settings(server: AirflowLike, **more: object) -> SourceSettings:
+    auth: dict[str, str | Secret] = {"user": server.user, "password": Secret(lambda: server.password, "env:TEST")}
+    known: dict[str, object] = {
+        "name": "af",
+        "kind": "airflow",
+        "url": server.url,
+        "auth": auth,
+        "options": {"read_timeout": 0.4, "connect_timeout": 1.0},
+    }
+    return SourceSettings(**(known | more))  # type: ignore[arg-type]
+
+
+class LikeWorld:
+    """``adapters.contract_server.Server`` on an AirflowLike with one DAG."""
+
+    source = "af"
+
+    def __init__(self, like: AirflowLike) -> None:
+        self.like = like
+        self.pipeline = pipeline_key(self.source, "daily")
+        self._made = 0
+        like.slow_s = 0.15
+        like.add_dag("daily", tasks=("extract", "load", "report"), mapped={"load": 3})
+
+    def adapter(self) -> AirflowAdapter:
+        return AirflowAdapter(settings(self.like))
+
+    def fault(self, fault: Fault | None) -> bool:
+        self.like.fault = None if fault is None else FAULTS[fault]
+        return True
+
+    def skew(self, seconds: float) -> None:
+        self.like.skew_s = seconds
+
+    def fill(self, count: int) -> tuple[set[str], set[str]]:
+        for i in range(count):
+            self.like.add_dag(f"pipe_{i:04d}", tasks=("only",))
+            self.like.add_run("daily", f"many_{i:04d}", state="success", ran_s=60.0 + i)
+        runs = {self._key(dag, run) for dag, run in self.like.runs}
+        return {pipeline_key(self.source, dag) for dag in self.like.dags}, runs
+
+    def change(self) -> str:
+        run = self._run("running")
+        self.like.set_run("daily", run, "success")
+        return self._key("daily", run)
+
+    def failed(self) -> tuple[str, str]:
+        key = self._key("daily", self._run("failed"))
+        return key, step_key(key, "report")
+
+    def growing(self) -> tuple[str, int]:
+        return step_key(self._key("daily", self._run("running")), "extract"), 1
+
+    def grow(self, step: str, line: str) -> None:
+        key = parse_key(step)
+        self.like.append_log(key.pipeline, key.run or "", key.step or "", line)
+
+    def target(self, verb: Verb) -> str:
+        if verb in (Verb.PAUSE, Verb.RESUME, Verb.START):
+            self._made += 1
+            name = f"target_{self._made}"
+            self.like.add_dag(name, paused=verb is Verb.RESUME)
+            return pipeline_key(self.source, name)
+        if verb is Verb.RERUN_FROM:
+            return step_key(self._key("daily", self._run("success")), "load", 1)
+        return self._key("daily", self._run("running" if verb is Verb.STOP else "failed"))
+
+    def settle(self) -> None:
+        self.like.tick()
+
+    def effects(self) -> int:
+        return len(self.like.effects)
+
+    def secrets(self) -> Sequence[str]:
+        return self.like.secrets
+
+    def _run(self, state: str) -> str:
+        self._made += 1
+        run = f"run_{self._made}"
+        self.like.add_run("daily", run, state=state, ran_s=float(self._made), run_after=None)
+        return run
+
+    def _key(self, dag: str, run: str) -> str:
+        return run_key(pipeline_key(self.source, dag), run)
+
+    def age(self, run_key_: str, days: float) -> None:
+        key = parse_key(run_key_)
+        self.like.runs[(key.pipeline, key.run or "")].run_after -= timedelta(days=days)
