@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NARROW: Final = 110
 WIDE: Final = 180
+_GAUGES: Final = ("host.cpu", "host.mem", "host.io", "host.load1")
 SILENT_MS: Final = 60_000
 """How long a silence is only a bold age, unless the engine said goodbye."""
 
@@ -71,9 +72,10 @@ class Head:
 
     @classmethod
     def read(cls, ctx: Context) -> Head:
-        """Five small queries, whatever the number of pipelines."""
+        """A few small queries, whatever the number of pipelines."""
         reader = ctx.reader
-        return cls(reader.engine(), reader.sources(), reader.counts(), reader.gauges(), reader.armed())
+        gauges = [*reader.gauges(_GAUGES, 8), *reader.gauges("host.disk:", 1)]
+        return cls(reader.engine(), reader.sources(), reader.counts(), gauges, reader.armed())
 
     @property
     def environments(self) -> list[Environment]:
@@ -214,12 +216,12 @@ def verdict_row(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[
 
     def add(*spans: Span) -> None:
         if len(left) > 1:
-            left.append(("   " if not narrow else "  ", ""))
+            left.append(("  ", ""))
         left.extend(spans)
 
     if verdict.broken:
         since = (
-            [] if verdict.since is None else [("  since ", "text b"), (words.clock(verdict.since, tz, now), "text b")]
+            [] if verdict.since is None else [(" since ", "text b"), (words.clock(verdict.since, tz, now), "text b")]
         )
         add(chip(f"{verdict.broken} broken", "run-failed"), *since)
     if verdict.long:
@@ -270,26 +272,45 @@ def counts_row(head: Head, width: int) -> list[Span]:
     shown += [(LOOKS[s], counts.by_state.get(s, 0), word) for s, word in _QUIET if counts.by_state.get(s, 0)]
     if counts.stale:
         shown.append((NO_VIEW, counts.stale, "unknown"))
+    right = [] if narrow or not counts.alerts else alerts_spans(counts)
+    room = width - (cells(right) + 3 if right else 1)
+    left = _counted(shown, long=not narrow)
+    bare: list[str] = []
+    for word in ("", *_FIRST_BARE):
+        if cells(left) <= room:
+            break
+        bare.append(word)
+        left = _counted(shown, long=False, bare=bare)
+    return ends(left, right, width)
+
+
+_FIRST_BARE: Final = (
+    "skipped", "stopped", "held", "paused", "queued", "stopping", "retrying", "ok", "warning", "running", "lost", "timeout",
+    "missed", "unknown", "failed",
+)  # fmt: skip
+"""Which words go first where all do not fit; glyph and count stay."""
+
+
+def _counted(shown: Sequence[tuple[Look, int, str]], *, long: bool, bare: Sequence[str] = ()) -> list[Span]:
+    """``✗ 2 failed``, shorter ``✗2 failed``, shortest ``✗2``: no count is ever cut off."""
     left: list[Span] = [(" ", "")]
     for i, (look, n, word) in enumerate(shown):
         if i:
             left.append(("  ", ""))
-        if narrow:
-            left += [(look.glyph, look.style), (f"{n} ", "text"), (_SHORT.get(word, word), "dim")]
+        left.append((look.glyph, look.style))
+        if long:
+            left += [(f" {n} ", "text b"), (word, "dim")]
+        elif word in bare:
+            left.append((str(n), "text"))
         else:
-            left += [(look.glyph, look.style), (f" {n} ", "text b"), (word, "dim")]
+            left += [(f"{n} ", "text"), (_SHORT.get(word, word), "dim")]
     if not shown:
         left.append(("no runs seen yet", "dim"))
-    right = [] if narrow or not counts.alerts else alerts_spans(counts)
-    return ends(left, right, width)
+    return left
 
 
-def _gauge(gauges: Sequence[GaugeRow], *names: str) -> GaugeRow | None:
-    for name in names:
-        for g in gauges:
-            if g.series == name:
-                return g
-    return None
+def _gauge(gauges: Sequence[GaugeRow], name: str) -> GaugeRow | None:
+    return next((g for g in gauges if g.series == name), None)
 
 
 def _share(g: GaugeRow | None) -> float | None:
@@ -301,7 +322,7 @@ def _share(g: GaugeRow | None) -> float | None:
 
 def _disk(gauges: Sequence[GaugeRow]) -> GaugeRow | None:
     """The fullest disk: the one that will stop work first."""
-    disks = [g for g in gauges if g.series.startswith("host.disk") and g.max and g.value is not None]
+    disks = [g for g in gauges if g.series.startswith("host.disk:") and g.value is not None]
     return max(disks, key=lambda g: _share(g) or 0.0, default=None)
 
 
@@ -310,10 +331,10 @@ def hosts_row(ctx: Context, head: Head, width: int) -> list[Span]:
     narrow = is_narrow(width)
     gauges = head.gauges
     host = clean(head.engine.host) if head.engine else "this host"
-    cpu = _gauge(gauges, "host.cpu", "host.cpu.total")
-    memory = _gauge(gauges, "host.memory", "host.mem", "host.mem.used")
+    cpu = _gauge(gauges, "host.cpu")
+    memory = _gauge(gauges, "host.mem")
     disk = _disk(gauges)
-    io = _gauge(gauges, "host.psi.io", "host.io", "host.psi.io.some")
+    io = _gauge(gauges, "host.io")
     n = 6 if narrow else 10
     left: list[Span] = [(f" {cut(host, 16)}", "text"), ("  cpu ", "dim")]
     if cpu is None or cpu.value is None:
@@ -325,7 +346,7 @@ def hosts_row(ctx: Context, head: Head, width: int) -> list[Span]:
         *bars.gauge(_share(memory), n),
         (f" {words.percent(_share(memory))}" if memory and memory.value is not None else "", "text"),
     ]
-    mount = clean(disk.label or disk.series.rpartition(":")[2] or "disk") if disk else "disk"
+    mount = clean(disk.series.partition(":")[2] or "disk") if disk else "disk"
     left.append((f"   {cut(mount, 12)} ", "dim"))
     share = _share(disk)
     full = share is not None and share >= 0.9
@@ -338,7 +359,7 @@ def hosts_row(ctx: Context, head: Head, width: int) -> list[Span]:
             (words.percent(_share(io)) if io and io.value is not None else "n/a", "text" if io else "dim"),
         ]
     if is_wide(width):
-        load = _gauge(gauges, "host.load1", "host.load")
+        load = _gauge(gauges, "host.load1")
         if load and load.value is not None:
             left += [("   load ", "dim"), (f"{load.value:.1f}", "text")]
     return ends(left, [] if narrow else truth(ctx, head), width)

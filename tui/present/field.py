@@ -1,0 +1,70 @@
+"""One line of text that a person is typing. Keys come as plain characters and as ids ``edit.backspace``,
+``edit.left`` …
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tui.present.cut import clean, width
+
+if TYPE_CHECKING:
+    from tui.view import Span
+
+LONGEST: Final = 400
+
+
+class Field:
+    """Text and the place of the cursor in it. What comes in is made harmless first."""
+
+    def __init__(self, text: str = "") -> None:
+        self.text = text
+        self.at = len(text)
+
+    def type(self, what: str) -> bool:
+        """Take a character, a text or an edit id; True if the text changed."""
+        if what.startswith("edit."):
+            return self._edit(what[5:])
+        safe = clean(what)[: LONGEST - len(self.text)]
+        self.text = self.text[: self.at] + safe + self.text[self.at :]
+        self.at += len(safe)
+        return bool(safe)
+
+    def _edit(self, what: str) -> bool:
+        before = self.text
+        match what:
+            case "backspace" | "ctrl_h":
+                if self.at:
+                    self.text = self.text[: self.at - 1] + self.text[self.at :]
+                    self.at -= 1
+            case "delete":
+                self.text = self.text[: self.at] + self.text[self.at + 1 :]
+            case "left":
+                self.at = max(self.at - 1, 0)
+            case "right":
+                self.at = min(self.at + 1, len(self.text))
+            case "home" | "ctrl_a":
+                self.at = 0
+            case "end" | "ctrl_e":
+                self.at = len(self.text)
+            case "ctrl_u":
+                self.text, self.at = self.text[self.at :], 0
+            case "ctrl_k":
+                self.text = self.text[: self.at]
+            case "ctrl_w":
+                head = self.text[: self.at].rstrip()
+                head = head[: head.rfind(" ") + 1]
+                self.text, self.at = head + self.text[self.at :], len(head)
+            case _:
+                pass
+        return self.text != before
+
+    def spans(self, cells: int) -> list[Span]:
+        """The text with its cursor, the part around the cursor where it is too long."""
+        before, after = self.text[: self.at], self.text[self.at :]
+        while width(before) > max(cells - 2, 1):
+            before = before[1:]
+        room = cells - width(before) - 1
+        while width(after) > max(room, 0):
+            after = after[:-1]
+        return [(before, "text b"), (after[:1] or " ", "rev"), (after[1:], "text b")]

@@ -1,0 +1,518 @@
+"""The Floor's judgement and cells: what is a problem, in which order, in which words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from adapters.model import Health, Mode, RunKind, Severity, State, Trigger, Verb
+from tui.present import bars, frame, glyphs, strip, words
+from tui.present.cut import clean, cut, cut_middle, first_line
+from tui.present.glyphs import HEALTH_LOOKS, LONG, NO_VIEW, Look, look_of
+from tui.present.lines import Cell, Column, merge, recolour, row
+from tui.present.words import Clause
+
+if TYPE_CHECKING:
+    from engine.store.rows import Counts, FloorRow, SourceRow
+    from tui.view import Span
+
+LEARNED: Final = 8
+"""Runs until "usual" means something; below it reads "learning 5/8"."""
+LONG_RATIO: Final = 1.5
+LONG_MIN_MS: Final = 60_000
+"""A run is long when it is past its p90, 1.5 times the usual and a whole minute over it."""
+
+
+class Rank(IntEnum):
+    """The order of the Floor. BREACHED and AT_RISK wait for expectations."""
+
+    BREACHED = 1
+    AT_RISK = 2
+    FAILED = 3
+    MISSED = 4
+    LONG = 5
+    WARNING = 6
+    BLIND = 7
+    UNKNOWN = 8
+    CHANGING = 9
+    RUNNING = 10
+    QUEUED = 11
+    STANDING = 12
+    SEEN = 13
+    FINE = 14
+    ENDED = 15
+
+    @property
+    def problem(self) -> bool:
+        return self <= Rank.BLIND
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One row of the Floor: a pipeline, or a source that cannot be seen (``row`` is None). ``key`` is what the
+    cursor holds.
+    """
+
+    key: str
+    rank: Rank
+    look: Look
+    stale: bool
+    source: SourceRow | None
+    row: FloorRow | None
+    since: int | None
+    order: tuple[int, int, int, int, str]
+
+    @property
+    def problem(self) -> bool:
+        return self.rank.problem
+
+    @property
+    def name(self) -> str:
+        if self.row is not None:
+            return clean(self.row.name)
+        return self.source.name if self.source is not None else "?"
+
+
+def usual(r: FloorRow) -> int | None:
+    """The usual duration in ms, where enough runs are known."""
+    return r.usual_ms if r.usual_n >= LEARNED else None
+
+
+def elapsed(r: FloorRow, now: int) -> int | None:
+    """How long the current run took, or has been running."""
+    if r.started is None:
+        return None
+    return max((r.ended if r.ended is not None else now) - r.started, 0)
+
+
+def is_long(r: FloorRow, now: int) -> bool:
+    typical, ran = usual(r), elapsed(r, now)
+    if r.state != State.RUNNING or r.trigger == Trigger.CONTINUOUS or typical is None or ran is None:
+        return False
+    return ran > max(r.p90_ms or 0, LONG_RATIO * typical) and ran - typical >= LONG_MIN_MS
+
+
+_RANKS: Final[Mapping[State, Rank]] = {
+    State.FAILED: Rank.FAILED, State.TIMED_OUT: Rank.FAILED, State.LOST: Rank.FAILED, State.MISSED: Rank.MISSED,
+    State.STOPPING: Rank.CHANGING, State.RETRYING: Rank.CHANGING, State.RUNNING: Rank.RUNNING, State.QUEUED:
+    Rank.QUEUED,
+    State.HELD: Rank.STANDING, State.SUCCESS: Rank.FINE, State.EXPECTED: Rank.FINE, State.STOPPED: Rank.ENDED,
+    State.SKIPPED: Rank.ENDED,
+}  # fmt: skip
+
+
+def _rank(r: FloorRow, stale: bool, now: int) -> Rank:
+    if r.mode == Mode.GONE:
+        return Rank.ENDED
+    if r.state is not None and r.state.bad:
+        return _RANKS[r.state]
+    if stale:
+        return Rank.UNKNOWN
+    if r.state == State.WARNING:
+        return Rank.SEEN if r.alert_acked else Rank.WARNING
+    if is_long(r, now):
+        return Rank.LONG
+    if r.state is not None and r.state.active:
+        return _RANKS[r.state]
+    if r.mode != Mode.ACTIVE:
+        return Rank.STANDING
+    return Rank.FINE if r.state is None else _RANKS[r.state]
+
+
+def judge(rows: Sequence[FloorRow], sources: Sequence[SourceRow], now: int, *, silent: bool = False) -> list[Item]:
+    """All items in the order of the Floor. ``silent``: nobody watches, so every row is stale and keeps the place it
+    had.
+    """
+    by_id = {s.id: s for s in sources}
+    lost = {s.id for s in sources if s.stale(now)}
+    items: list[Item] = []
+    for r in rows:
+        source = by_id.get(r.source_id)
+        stale = silent or source is None or r.source_id in lost
+        rank = _rank(r, stale and not silent, now)
+        look = LONG if rank == Rank.LONG else look_of(r.state, r.mode)
+        since = r.started if rank == Rank.LONG else r.ended if r.ended is not None else r.at
+        order = (
+            rank,
+            int(r.alert_acked),
+            int(r.criticality),
+            r.next_run if r.next_run is not None else 1 << 62,
+            r.name,
+        )
+        items.append(Item(r.key, rank, look, stale, source, r, since, order))
+    if not silent:
+        for s in frame.blind(sources, now):
+            order = (int(Rank.BLIND), 0, int(Severity.HIGH), s.since, s.name)
+            items.append(Item(f"source:{s.name}", Rank.BLIND, NO_VIEW, True, s, None, s.since, order))
+    items.sort(key=lambda i: i.order)
+    return items
+
+
+def verdict(items: Sequence[Item], now: int) -> frame.Verdict:
+    """Line 1 of the Floor."""
+    broken = [i for i in items if i.rank <= Rank.MISSED]
+    pipes = [i for i in items if i.row is not None]
+    ahead = [
+        (i.row.next_run, i.name)
+        for i in pipes
+        if i.row is not None
+        and not i.stale
+        and i.row.mode == Mode.ACTIVE
+        and i.row.next_run is not None
+        and i.row.next_run > now
+    ]
+    due = min(ahead, default=None)
+    ages = [frame.source_age(i.source, now) for i in pipes]
+    known = [a for a in ages if a is not None]
+    return frame.Verdict(
+        broken=len(broken),
+        since=min((i.since for i in broken if i.since is not None), default=None),
+        long=sum(i.rank == Rank.LONG for i in items),
+        warnings=sum(i.rank in (Rank.WARNING, Rank.SEEN) for i in items),
+        unknown=sum(i.stale for i in pipes),
+        total=len(pipes),
+        next_name=due[1] if due else None,
+        next_at=due[0] if due else None,
+        oldest=max(known, default=None),
+    )
+
+
+def counts(items: Sequence[Item], alerts: Counts) -> Counts:
+    """Pipelines by what they are now, each once: a stale one counts as unknown only. Alerts as they were counted."""
+    by_state: dict[State, int] = {}
+    paused = stale = total = 0
+    for i in items:
+        if i.row is None:
+            continue
+        total += 1
+        if i.stale:
+            stale += 1
+        elif i.look is glyphs.PAUSED:
+            paused += 1
+        elif i.row.state is not None:
+            by_state[i.row.state] = by_state.get(i.row.state, 0) + 1
+    return replace(alerts, by_state=by_state, paused=paused, stale=stale, total=total)
+
+
+# --- sentences ------------------------------------------------------------------------------------------------------
+
+
+def story(item: Item, items: Sequence[Item], tz: str, now: int) -> list[Clause]:
+    """What happened and what it means, by weight. Text from outside is made harmless here."""
+    r, s = item.row, item.source
+    if r is None:
+        return _blind_story(item, items, tz, now)
+    out: list[Clause] = []
+    error = first_line(r.error or "")
+    match r.state:
+        case State.MISSED:
+            out.append(f"due to start {words.clock(r.at, tz, now)}, no run seen")
+            if usual(r) is not None:
+                out.append(f"usual {words.rough(usual(r))}")
+        case State.LOST:
+            out.append(error or clean(r.sub or "") or "vanished from its source, its end is not known")
+        case State.TIMED_OUT:
+            out.append(error or f"ended by its time limit after {words.duration(elapsed(r, now))}")
+        case State.FAILED:
+            out.append(error or clean(r.sub or "") or f"failed, {clean(r.source)} gives no reason")
+        case State.WARNING:
+            out.append(error or clean(r.sub or "") or "finished, but not healthy")
+        case State.RUNNING if item.rank == Rank.LONG:
+            typical, ran = usual(r) or 1, elapsed(r, now) or 0
+            fact = f"running {words.running(ran)}, usual {words.rough(typical)} ({words.times(ran / typical)})"
+            out.append(fact)
+            if r.p90_ms is not None:
+                out.append(f"nine of ten end within {words.rough(r.p90_ms)}")
+        case _:
+            pass
+    if item.stale and s is not None:
+        out.append([("as of ", "dim"), (words.clock(s.last_ok, tz, now), "run-stale b")])
+    if r.alert_acked:
+        out.append("acked")
+    if r.mode == Mode.PAUSED:
+        out.append("schedule paused")
+    if (r.attempt or 1) > 1:
+        out.append(f"attempt {r.attempt}")
+    if r.business_date:
+        out.append(f"for {clean(r.business_date)}")
+    if r.state is not None and r.state.bad and r.last_ok is not None:
+        out.append(f"last ok {words.clock(r.last_ok, tz, now)}")
+    if r.kind is not None and r.kind != RunKind.SCHEDULED:
+        out.append(r.kind.name.lower())
+    if r.owner:
+        out.append(f"owner {clean(r.owner)}")
+    return out
+
+
+def _blind_story(item: Item, items: Sequence[Item], tz: str, now: int) -> list[Clause]:
+    s = item.source
+    if s is None:
+        return []
+    n = sum(1 for i in items if i.row is not None and i.row.source_id == s.id)
+    look = HEALTH_LOOKS[s.health if s.health != Health.FRESH else Health.STALE]
+    detail = first_line(s.detail or "")
+    fact = detail or (f"{look.word} since {words.clock(s.last_ok, tz, now)}" if s.last_ok else look.word)
+    out: list[Clause] = [fact, f"{words.many(n, 'pipeline')} unknown"]
+    if s.hint:
+        out.append(first_line(s.hint))
+    if s.until is not None and s.until > now:
+        out.append(f"until {words.clock(s.until, tz, now)}")
+    return out
+
+
+def next_step(item: Item, acting: bool) -> tuple[str, str]:
+    """First action that is allowed on a problem: (action id, word)."""
+    r, s = item.row, item.source
+    if r is None:
+        return "screen.sources", "health"
+    offers = s.offers if s is not None and acting else frozenset[str]()
+    if r.state is not None and r.state.bad and r.state != State.MISSED:
+        if Verb.RERUN_FAILED in offers:
+            return "run.rerun_failed", "rerun"
+        if Verb.RERUN in offers:
+            return "run.rerun", "rerun"
+    if r.state == State.MISSED and Verb.START in offers:
+        return "pipeline.start", "start"
+    return ("run.log", "log") if r.run_key else ("list.open", "story")
+
+
+# --- cells ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Column widths for one screen width; 0 leaves a column out."""
+
+    word: int
+    name: int
+    layer: int
+    strip: int
+    bar: int
+    run: int
+    last: int
+    next: int
+    source: int
+    about: int
+
+    @classmethod
+    def of(cls, width: int) -> Grid:
+        if width < 80:
+            spare = max(width - 60, 0)
+            return cls(7, 21 + spare, 0, 8, 0, 11, 0, 0, 0, 0)
+        if frame.is_narrow(width):
+            return cls(7, 21 + (width - 80), 0, 8, 0, 11, 10, 0, 7, 0)
+        if frame.is_wide(width):
+            return cls(
+                8,
+                26 + min((width - 180) // 4, 20),
+                5,
+                28,
+                8,
+                13,
+                10,
+                6,
+                13,
+                width - 180 + 39 - min((width - 180) // 4, 20),
+            )
+        return cls(
+            8,
+            24 + max(width - 120, 0) // 2,
+            0,
+            20 + min(width - 120, 0),
+            8,
+            13,
+            10,
+            6,
+            12 + (max(width - 120, 0) + 1) // 2,
+            0,
+        )
+
+    @property
+    def columns(self) -> list[Column]:
+        run = self.bar + self.run
+        return [
+            Column("STATE", self.word + 3, gap=0),
+            Column("PIPELINE", self.name),
+            Column("LAYER", self.layer),
+            Column(f"LAST {self.strip} RUNS" if self.strip >= 12 else f"LAST {self.strip}", self.strip),
+            Column("RUN / USUAL", run, "r"),
+            Column("LAST OK", self.last, gap=2),
+            Column("NEXT", self.next, gap=2),
+            Column("SOURCE", self.source),
+            Column("AGE", 4, "r"),
+            Column("ABOUT", self.about, gap=2),
+        ]
+
+
+def state_cell(look: Look, stale: bool, narrow: bool) -> list[Span]:
+    """Glyph, stale overlay, word."""
+    mark = glyphs.STALE_MARK if stale and look.glyph != "?" else " "
+    return [(look.glyph + mark, look.token), (" ", ""), (look.narrow if narrow else look.word, look.style)]
+
+
+def short_source(name: str, cells: int) -> str:
+    """``prod-airflow`` → ``airflow`` where it must be short: its last part says what it is."""
+    if len(name) <= cells:
+        return name
+    last = name.rpartition("-")[2]
+    return last if 3 <= len(last) <= cells else cut(name, cells)
+
+
+_TRIGGERS: Final[Mapping[Trigger, str]] = {
+    Trigger.EVENT: "event", Trigger.MANUAL: "manual", Trigger.CONTINUOUS: "stream", Trigger.UNKNOWN: "?",
+    Trigger.CRON: "?", Trigger.INTERVAL: "?",
+}  # fmt: skip
+
+
+def next_cell(r: FloorRow, tz: str, now: int) -> str:
+    if r.mode != Mode.ACTIVE:
+        return {Mode.PAUSED: "paused", Mode.DISABLED: "off", Mode.GONE: "gone"}[r.mode]
+    return words.clock_short(r.next_run, tz, now) if r.next_run is not None else _TRIGGERS[r.trigger]
+
+
+def run_cell(item: Item, grid: Grid, now: int) -> list[Span]:
+    """How long, against the usual: a bar while it runs, words otherwise; never 0 for what is not known."""
+    r = item.row
+    if r is None:
+        return []
+    typical, ran = usual(r), elapsed(r, now)
+    learning = f"learning {r.usual_n}/{LEARNED}" if r.usual_n else ""
+    slash, wide = (" / ", True) if grid.bar else ("/", False)
+    if r.state is None:
+        return [("never ran", "dim")]
+    if r.mode == Mode.PAUSED and not r.state.active and r.mode_since is not None and not r.state.bad:
+        return [(words.running(now - r.mode_since), "dim")]
+    if r.state in (State.QUEUED, State.HELD) or (r.state.active and r.started is None):
+        waits = r.queued if r.queued is not None else r.at
+        word = "held " if r.state == State.HELD else "waits "
+        return [(word, "dim"), ("?" if item.stale or waits is None else words.running(now - waits), "text")]
+    if r.state.active:
+        said = "?" if item.stale or ran is None else words.running(ran)
+        if r.trigger == Trigger.CONTINUOUS:
+            return [(said, "text"), (" / stream" if wide else "", "dim")]
+        late = typical is not None and ran is not None and r.p90_ms is not None and ran > r.p90_ms
+        style = "run-late" if late else "run-running"
+        if typical is None or ran is None:
+            return [(said, style), (f" / {learning}" if wide and learning else "", "dim")]
+        value: list[Span] = [(said, style), (f"{slash}{words.rough(typical)}", "dim")]
+        if wide and not item.stale:
+            blanks = grid.run - sum(len(t) for t, _ in value)
+            return [*bars.run_bar(ran, typical, r.p90_ms, grid.bar), (" " * blanks, ""), *value]
+        return value
+    if r.state == State.MISSED or ran is None:
+        return [(f"usual {words.rough(typical)}", "dim")] if typical is not None else [("n/a", "dim")]
+    if not wide:
+        return [(words.duration(ran), "text")]
+    after = words.rough(typical) if typical is not None else learning
+    return [(words.duration(ran), "text"), (f" / {after}" if after else "", "dim")]
+
+
+def table_row(item: Item, grid: Grid, tz: str, now: int, *, here: bool = False, about: str = "") -> list[Span]:
+    """One pipeline with its columns; a stale one in one warm grey with a bold age."""
+    r, s = item.row, item.source
+    narrow = grid.bar == 0
+    if r is None:
+        return problem_row(item, grid, 200, [], tz, now, here=here, key=("", ""))
+    paused = r.mode == Mode.PAUSED and (r.state is None or not r.state.active)
+    last = words.clock(r.last_ok, tz, now) if r.last_ok is not None else "none"
+    style = "text b" if here else "text"
+    values: list[Cell] = [
+        state_cell(item.look, item.stale, narrow),
+        [(cut_middle(clean(r.name), grid.name), style)],
+        [(cut(clean(r.layer or ""), grid.layer), "dim")],
+        strip.spans(r.strip, grid.strip, paused=paused, stale=item.stale),
+        run_cell(item, grid, now),
+        [(last, "dim" if last == "none" else "text")],
+        [(next_cell(r, tz, now), "dim")],
+        [(short_source(clean(r.source), grid.source), "dim")],
+        [(words.age(frame.source_age(s, now)), "dim b" if item.stale else "dim")],
+        [(cut(about, grid.about), "dim")],
+    ]
+    line = row(grid.columns, values)
+    return recolour(line, "run-stale") if item.stale else line
+
+
+def problem_row(
+    item: Item,
+    grid: Grid,
+    width: int,
+    clauses: Sequence[Clause],
+    tz: str,
+    now: int,
+    *,
+    here: bool = False,
+    key: tuple[str, str],
+) -> list[Span]:
+    """One problem: state, name, since, sentence, next key; on a narrow screen without since and key."""
+    narrow = grid.bar == 0
+    r = item.row
+    name: Span = (cut_middle(item.name, grid.name), "text b")
+    wide = frame.is_wide(width) and grid.strip > 0
+    # the sentence ends where the key column begins; everything before it is of a fixed width
+    taken = 1 + 2 + 1 + grid.word + 1 + grid.name + 1
+    columns = [Column("", grid.word + 3, gap=0), Column("", grid.name)]
+    values: list[Cell] = [state_cell(item.look, item.stale and r is not None, narrow), [name]]
+    if wide:
+        columns.append(Column("", 14))
+        values.append(strip.spans(r.strip, 14, stale=item.stale) if r is not None else "")
+        taken += 15
+    if not narrow:
+        columns.append(Column("", 6))
+        values.append([(cut(words.clock_short(item.since, tz, now), 6), "dim")])
+        taken += 7
+        room = width - taken - 15
+        columns += [Column("", room), Column("", 13)]
+        sentence = words.sentence(clauses, room)
+        values += [sentence, [(key[0], "key b"), (f" {key[1]}" if key[0] else "", "dim")]]
+    else:
+        room = width - taken - 1
+        columns.append(Column("", room))
+        values.append(words.sentence(clauses, room))
+    line = row(columns, values)
+    return recolour(line, "run-stale") if item.stale and r is not None else merge(line)
+
+
+def facts(item: Item) -> dict[str, str]:
+    """What a filter may ask about a row. ``state`` holds our word, the native word and ``stale``."""
+    r = item.row
+    if r is None:
+        return {}
+    native = f"{item.look.word} {r.native or ''} {r.state.name.lower() if r.state is not None else ''} {'stale unknown' if item.stale else ''}"
+    return {
+        "key": r.key, "name": r.name, "state": native, "source": r.source, "owner": r.owner or "", "layer": r.layer or
+        "",
+        "environment": r.environment, "application": r.application or "", "business_date": r.business_date or "",
+        "kind": r.kind.name.lower() if r.kind is not None else "",
+    }  # fmt: skip
+
+
+def _state(item: Item) -> str | None:
+    if item.row is None:
+        return "blind"
+    return None if item.row.state is None else item.row.state.name.lower()
+
+
+def record(item: Item, items: Sequence[Item], tz: str, now: int) -> dict[str, Any]:
+    """One row for JSON and CSV; field names are the model's, times ms UTC."""
+    r = item.row
+    base: dict[str, Any] = {
+        "key": item.key, "name": item.name, "state": _state(item), "word": item.look.word, "problem": item.problem,
+        "stale": item.stale,
+        "since": item.since, "says": words.plain(story(item, items, tz, now)) if item.problem else "",
+    }  # fmt: skip
+    if r is None:
+        return {**base, "source": item.source.name if item.source else None}
+    return {
+        **base, "native": r.native, "sub": r.sub, "source": r.source, "environment": r.environment, "application":
+        r.application,
+        "layer": r.layer, "owner": r.owner, "criticality": r.criticality.name.lower(), "mode": r.mode.name.lower(),
+        "trigger": r.trigger.name.lower(), "schedule": r.schedule, "next_run": r.next_run, "run": r.run_key,
+        "kind": r.kind.name.lower() if r.kind is not None else None, "attempt": r.attempt, "business_date":
+        r.business_date,
+        "queued": r.queued, "started": r.started, "ended": r.ended, "active": r.active, "last_ok": r.last_ok,
+        "usual_ms": usual(r), "p90_ms": r.p90_ms, "usual_n": r.usual_n, "error": r.error, "alert_id": r.alert_id,
+        "alert_acked": r.alert_acked, "age_ms": None if item.source is None or item.source.last_ok is None else now -
+        item.source.last_ok,
+    }  # fmt: skip

@@ -1,0 +1,607 @@
+"""The Floor: every pipeline once, problems first, each with a sentence and the next key."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from adapters.model import VERBS, KeyOf, Mode, State, Verb
+from engine.store.rows import FloorRow
+from tui import keymap
+from tui.present import floor, frame, lines, words
+from tui.present.cut import clean
+from tui.present.field import Field
+from tui.present.filters import Filter, FilterError, parse
+from tui.present.floor import Grid, Item
+from tui.present.frame import Head
+from tui.present.glyphs import LOOKS
+from tui.present.menu import Entry, Menu
+from tui.screens import VERB_OF, answered, arm, cannot, common, plan, steps, window
+from tui.screens.empty import empty_rows
+from tui.view import Context, Copy, Effect, Line, Open, Request, Say, Span, View
+
+STILL_MS = 3000
+"""The order stands still for so long after the cursor moved."""
+JUDGE_MS = 10_000
+"""How often what only time changes (a run growing long) is judged anew."""
+_ROW_TOPICS = ("pipeline", "run", "alert")
+_STATES = frozenset(look.word for look in LOOKS.values()) | {
+    "long", "paused", "disabled", "gone", "no runs", "stale", "unknown", "success", "timed_out",
+}  # fmt: skip
+
+
+def moved_rows(old: Sequence[str], new: Sequence[str]) -> int:
+    """How many rows would change their place: all but the longest run that keeps its order."""
+    place = {key: i for i, key in enumerate(new)}
+    tails: list[int] = []
+    for key in old:
+        i = place.get(key)
+        if i is None:
+            continue
+        at = bisect_left(tails, i)
+        tails[at : at + 1] = [i]
+    return len(new) - len(tails)
+
+
+class FloorView(View):
+    """``arg`` ``!`` puts the cursor on the first problem."""
+
+    name: ClassVar[str] = "floor"
+    title: ClassVar[str] = "Floor"
+    contexts: ClassVar[tuple[str, ...]] = ("floor", "list", "global")
+    topics: ClassVar[frozenset[str]] = frozenset(
+        {"engine", "source", "health", "pipeline", "run", "alert", "arm", "sample"}
+    )
+    ticks: ClassVar[bool] = True
+
+    def __init__(self, context: Context, arg: str | None = None) -> None:
+        super().__init__(context)
+        self.head: Head | None = None
+        self.rows_: Sequence[FloorRow] = ()
+        self.items: dict[str, Item] = {}
+        self.all: list[Item] = []
+        self.verdict = frame.Verdict()
+        self.problems: list[str] = []
+        self.table: list[str] = []
+        self.cursor: str | None = None
+        self.moved_at = -STILL_MS
+        self.waiting = 0
+        self.filter: Filter = parse("")
+        self.filter_error: str | None = None
+        self.field: Field | None = None
+        self.menu: Menu | None = None
+        self._want_first = arg == "!"
+        self._top = [0, 0]
+        self._page = 20
+        self._read: tuple[Any, ...] | None = None
+        self._judged = (0, (), False)
+        self._asked = ""
+
+    # --- reading
+    # --------------------------------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Head always (small), rows only when they moved, judgement when rows, sources or enough time moved."""
+        reader, now = self.context.reader, self.context.now()
+        self.head = Head.read(self.context)
+        topics = dict(reader.topics())
+        read = tuple(topics.get(t) for t in _ROW_TOPICS)
+        if read != self._read:
+            self._read = read
+            self.rows_ = reader.floor()
+            self._judged = (0, (), False)
+        silent = frame.silent(self.context, self.head.engine)
+        sources = tuple((s.id, s.health, s.stale(now), s.last_ok if s.stale(now) else None) for s in self.head.sources)
+        if self._judged[1:] != (sources, silent) or now - self._judged[0] >= JUDGE_MS:
+            self._judged = (now, sources, silent)
+            self._judge(silent)
+        else:
+            fresh = {s.id: s for s in self.head.sources}
+            self.all = [self._with_source(i, fresh) for i in self.all]
+            self.items = {i.key: i for i in self.all}
+        self.head = replace(self.head, counts=floor.counts(self.all, self.head.counts))
+
+    @staticmethod
+    def _with_source(item: Item, fresh: dict[int, Any]) -> Item:
+        source = fresh.get(item.source.id) if item.source is not None else None
+        if source is None or source is item.source:
+            return item
+        return Item(item.key, item.rank, item.look, item.stale, source, item.row, item.since, item.order)
+
+    def _judge(self, silent: bool) -> None:
+        now = self.context.now()
+        assert self.head is not None
+        self.all = floor.judge(self.rows_, self.head.sources, now, silent=silent)
+        self.items = {i.key: i for i in self.all}
+        self.verdict = floor.verdict(self.all, now)
+        self._order()
+
+    def _order(self, at_once: bool = False) -> None:
+        """Put the rows in order; while the operator moves they stay, only what is new comes at the end of its pane."""
+        shown = [i for i in self.all if not self.filter or self.filter.holds(floor.facts(i))]
+        plain = bool(self.filter) or self._silent
+        problems = [i.key for i in shown if i.problem and not plain]
+        table = [i.key for i in shown if plain or not i.problem]
+        self.waiting = 0
+        still = self.context.now() - self.moved_at < STILL_MS and not at_once
+        if still and (self.problems or self.table):
+            known = {*problems, *table}
+            before = {*self.problems, *self.table}
+            kept = [k for k in self.problems if k in known], [k for k in self.table if k in known]
+            old_p = [*kept[0], *(k for k in problems if k not in before)]
+            old_t = [*kept[1], *(k for k in table if k not in before)]
+            self.waiting = moved_rows([*old_p, *old_t], [*problems, *table]) or int(len(old_p) != len(problems))
+            problems, table = old_p, old_t
+        at = self._index()
+        self.problems, self.table = problems, table
+        keys = self.keys
+        if self._want_first or self.cursor is None:
+            self.cursor = keys[0] if keys else None
+            self._want_first = False
+        elif self.cursor not in keys and keys:
+            self.cursor = keys[min(at, len(keys) - 1)]
+
+    @property
+    def _silent(self) -> bool:
+        return frame.silent(self.context, self.head.engine if self.head else None)
+
+    @property
+    def keys(self) -> list[str]:
+        """All rows in the order of the cursor: problems, then the table."""
+        return [*self.problems, *self.table]
+
+    def _index(self) -> int:
+        try:
+            return self.keys.index(self.cursor or "")
+        except ValueError:
+            return 0
+
+    @property
+    def here(self) -> Item | None:
+        return self.items.get(self.cursor or "")
+
+    # --- painting
+    # -------------------------------------------------------------------------------------------------------
+
+    def paint(self, width: int, height: int) -> list[Line]:
+        if self.head is None:
+            self.load()
+        assert self.head is not None
+        if self.waiting and self.context.now() - self.moved_at >= STILL_MS:
+            self._order()
+        ctx, head, silent = self.context, self.head, self._silent
+        if frame.is_tiny(width, height):
+            return frame.tiny(ctx, head, self.verdict, self._tiny_names(width), width, height)
+        if not head.sources and not self.rows_ and not silent:
+            top = [frame.band_row(ctx, head, self.title, width)]
+            foot = frame.footer_row(
+                keymap.footer(self.contexts, width, only=["app.refresh", "screen.sources", "app.quit"]), width
+            )
+            body = empty_rows(width, height - 3)
+            return frame.page(ctx, top, [*body, frame.hosts_row(ctx, head, width)], foot, width, height)
+        top = frame.head_rows(ctx, head, self.verdict, self.title, width)
+        room = height - len(top) - 1
+        body = self._panes(width, room)
+        if self.menu is not None:
+            menu = self.menu.paint(width, min(room, len(self.menu.entries) + 1))
+            body = [*body[: room - len(menu)], *[[(" " * width, "")]] * max(0, room - len(menu) - len(body)), *menu]
+        return frame.page(ctx, top, body, self._footer(width), width, height)
+
+    def _tiny_names(self, width: int) -> list[list[Span]]:
+        named = [self.items[k] for k in (self.problems or self.table)]
+        return [[(" ", ""), (i.look.glyph, i.look.style), (" ", ""), (clean(i.name), "text")] for i in named]
+
+    def _panes(self, width: int, room: int) -> list[Line]:
+        narrow, silent = frame.is_narrow(width), self._silent
+        grid = Grid.of(width)
+        gap = 0 if narrow else 1
+        out: list[Line] = []
+        n = len(self.problems)
+        in_problems = self.cursor in self.problems
+        if n and not silent:
+            most = max(3, room * 3 // 10, room - len(self.table) - 3 - gap)
+            shown = min(n, most)
+            at = self.problems.index(self.cursor) if in_problems and self.cursor else 0
+            self._top[0] = first = window(self._top[0], at, shown, n)
+            note = str(n)
+            if shown < n:
+                note = f"{n} · first {shown}" if first == 0 else f"{n} · {first + 1}–{first + shown}"
+            hint = "" if narrow else "since · what it means · next key"
+            out.append(lines.rule("Problems", note + self._badge(in_problems), hint, width, focused=in_problems))
+            for key in self.problems[first : first + shown]:
+                out.append(self._problem(self.items[key], grid, width))
+            if gap:
+                out.append([(" " * width, "")])
+        out += self._table(grid, width, room - len(out), focused=not in_problems)
+        return out
+
+    def _badge(self, here: bool) -> str:
+        return f" · {self.waiting} moved · {keymap.key_of('list.sort')}" if self.waiting and here else ""
+
+    def _table(self, grid: Grid, width: int, room: int, *, focused: bool) -> list[Line]:
+        total = len(self.table)
+        if room < 3:
+            return []
+        rows = room - 2
+        at = self.table.index(self.cursor) if focused and self.cursor in self.table else 0
+        self._top[1] = first = window(self._top[1], at, rows, total)
+        self._page = rows
+        hint = f"{first + 1}–{min(first + rows, total)} of {total}" if total > rows else ""
+        out: list[Line] = [
+            lines.rule("Pipelines", self._note(total) + self._badge(focused), hint, width, focused=focused)
+        ]
+        if not total:
+            if self.filter:
+                clear = keymap.key_of("nav.back")
+                out.append(
+                    [("   no pipeline is like that", "dim"), ("   ", ""), (clear, "key b"), (" shows all again", "dim")]
+                )
+            elif not self.problems:
+                out.append(
+                    [
+                        (
+                            "   no pipeline seen yet: the sources have not been read, or offer none to this credential",
+                            "dim",
+                        )
+                    ]
+                )
+            return out
+        out.append(lines.head(grid.columns))
+        tz, now = self.context.timezone, self.context.now()
+        for key in self.table[first : first + rows]:
+            item = self.items[key]
+            here = key == self.cursor
+            about = words.plain(floor.story(item, self.all, tz, now)) if grid.about else ""
+            line = floor.table_row(item, grid, tz, now, here=here, about=about)
+            out.append(lines.cursor(line, width) if here else line)
+        return out
+
+    def _note(self, total: int) -> str:
+        if self.filter:
+            return f"{total} of {sum(i.row is not None for i in self.all)} · filter {self.filter.text}"
+        if self._silent:
+            since = frame.silent_since(self.context, self.head.engine if self.head else None)
+            return f"{total} · as of {words.clock(since, self.context.timezone, self.context.now())}"
+        more = " more" if self.problems else ""
+        return f"{total}{more} · unknown, moving, waiting, done"
+
+    def _problem(self, item: Item, grid: Grid, width: int) -> Line:
+        tz, now = self.context.timezone, self.context.now()
+        action, word = floor.next_step(item, self._acting)
+        here = item.key == self.cursor
+        clauses = floor.story(item, self.all, tz, now)
+        line = floor.problem_row(item, grid, width, clauses, tz, now, here=here, key=(keymap.key_of(action), word))
+        return lines.cursor(line, width) if here else line
+
+    @property
+    def _acting(self) -> bool:
+        return self.context.engine_alive and not self.context.read_only
+
+    def _footer(self, width: int) -> Line:
+        if self.field is not None:
+            spans: list[Span] = [("/", "key b"), *self.field.spans(max(width // 2, 10))]
+            if self.filter_error:
+                spans += [("  ", ""), (self.filter_error, "run-late b")]
+            else:
+                spans += [("  ", ""), (f"{len(self.table) + len(self.problems)} shown", "dim")]
+            return frame.footer_row([], width, left=spans)
+        return frame.footer_row(keymap.footer(self.contexts, width, only=self._offered(), words=self._words()), width)
+
+    def _offered(self) -> list[str]:
+        """What makes sense on the cursor row, the next step first."""
+        item = self.here
+        ids = ["list.open"]
+        if self._silent:
+            return ["app.refresh", "screen.sources", "list.open", "run.log", "list.filter", "app.quit"]
+        if item is not None and item.row is None:
+            return ["list.open", "screen.sources", "app.refresh", "alert.ack", "list.filter", "screen.runs", "app.quit"]
+        if item is not None:
+            row = item.row
+            ids.append(floor.next_step(item, self._acting)[0])
+            ids.append("run.log")
+            if self._acting and row is not None:
+                if row.active:
+                    ids += ["run.stop", "run.hold"]
+                elif row.state is not None and row.state.terminal:
+                    ids.append("run.rerun")
+                ids.append("pipeline.start")
+            if row is not None and row.alert_id and not row.alert_acked:
+                ids.append("alert.ack")
+            ids.append("action.menu")
+        ids += ["run.history", "list.filter", "screen.runs", "screen.sources", "copy.menu", "app.quit"]
+        return list(dict.fromkeys(ids))
+
+    def _words(self) -> dict[str, str]:
+        item = self.here
+        said = {"list.open": "story", "app.refresh": "start engine" if self._silent else "poll now"}
+        if self._silent:
+            said |= {"screen.sources": "why", "run.log": "log (kept)"}
+        if item is not None and item.row is not None and item.row.state == State.HELD:
+            said["run.hold"] = "release"
+        return said
+
+    # --- keys
+    # -----------------------------------------------------------------------------------------------------------
+
+    def act(self, action: str) -> Sequence[Effect]:
+        if self.menu is not None:
+            return self._in_menu(action)
+        if self.field is not None and (done := self._in_field(action)) is not None:
+            return done
+        move = steps(action, self._page, len(self.keys))
+        if move is not None:
+            return self._move(move)
+        handler = self._handlers().get(action)
+        if handler is not None:
+            return handler()
+        if action in VERB_OF:
+            return self._verb(action)
+        return common(action, self.context, self.name)
+
+    def _handlers(self) -> dict[str, Callable[[], Sequence[Effect]]]:
+        return {
+            "list.open": self._open,
+            "list.filter": self._filter,
+            "list.sort": self._sort,
+            "nav.back": self._back,
+            "view.pane": self._pane,
+            "problem.first": self._first,
+            "run.log": lambda: self._with_run("log"),
+            "run.history": self._history,
+            "action.menu": self._actions,
+            "action.arm": self._arm,
+            "alert.ack": self._ack,
+            "copy.menu": self._copy,
+        }
+
+    def _move(self, by: int) -> Sequence[Effect]:
+        keys = self.keys
+        if keys:
+            self.cursor = keys[min(max(self._index() + by, 0), len(keys) - 1)]
+            self.moved_at = self.context.now()
+        return ()
+
+    def _open(self) -> Sequence[Effect]:
+        item = self.here
+        if item is None:
+            return ()
+        if item.row is None:
+            return (Open("sources", item.name),)
+        return self._with_run("run")
+
+    def _with_run(self, screen: str) -> Sequence[Effect]:
+        item = self.here
+        if item is None:
+            return ()
+        if item.row is None:
+            return (Say(f"{item.name} is a source: it has no run; Enter shows its health"),)
+        if not item.row.run_key:
+            return (Say(f"{item.name} has not run yet: there is nothing to show"),)
+        return (Open(screen, item.row.run_key),)
+
+    def _history(self) -> Sequence[Effect]:
+        item = self.here
+        return (Open("runs", item.row.key),) if item is not None and item.row is not None else ()
+
+    def _sort(self) -> Sequence[Effect]:
+        self._order(at_once=True)
+        return ()
+
+    def _pane(self) -> Sequence[Effect]:
+        there = self.table if self.cursor in self.problems else self.problems
+        if there:
+            self.cursor = there[min(self._top[1] if there is self.table else 0, len(there) - 1)]
+            self.moved_at = self.context.now()
+        return ()
+
+    def _first(self) -> Sequence[Effect]:
+        if not any(i.problem for i in self.all):
+            return (Say("there is no problem on the floor"),)
+        if not self.problems:  # they stand in the table while a filter is on
+            self._set_filter("")
+        self.cursor = self.problems[0] if self.problems else next(i.key for i in self.all if i.problem)
+        self.moved_at = self.context.now()
+        return ()
+
+    def _back(self) -> Sequence[Effect]:
+        if self.filter:
+            self._set_filter("")
+            return ()
+        return common("nav.back", self.context, self.name)
+
+    def _verb(self, action: str) -> Sequence[Effect]:
+        item = self.here
+        if item is None or item.row is None:
+            return (Say(f"{item.name} is a source: this key acts on pipelines"),) if item is not None else ()
+        verb = self._meant(VERB_OF[action], item.row)
+        why = self._not_now(verb, item.row)
+        if why:
+            return (Say(f"{verb} {item.name}: {why}", "warn"),)
+        return (plan(verb, self._key(verb, item.row), item.name, item.source, self.context),)
+
+    @staticmethod
+    def _meant(verb: Verb, row: FloorRow) -> Verb:
+        if verb == Verb.PAUSE and row.mode == Mode.PAUSED:
+            return Verb.RESUME
+        if verb == Verb.HOLD and row.state == State.HELD:
+            return Verb.RELEASE
+        return verb
+
+    @staticmethod
+    def _key(verb: Verb, row: FloorRow) -> str:
+        """A run's key where one run is meant; the pipeline's where several are active, then they are offered."""
+        if VERBS[verb].of == KeyOf.PIPELINE or row.run_key is None or row.active > 1:
+            return row.key
+        return row.run_key
+
+    @staticmethod
+    def _not_now(verb: Verb, row: FloorRow) -> str | None:
+        if VERBS[verb].of == KeyOf.PIPELINE:
+            return None
+        if row.run_key is None:
+            return "it has not run yet"
+        if verb in (Verb.STOP, Verb.HOLD, Verb.RELEASE) and not row.active:
+            return "no run of it is active"
+        return None
+
+    def _actions(self) -> Sequence[Effect]:
+        item = self.here
+        if item is None or item.row is None:
+            return ()
+        entries: list[Entry] = []
+        for action, asked in VERB_OF.items():
+            if action == "run.rerun_from":
+                continue  # of a step: on the Run screen
+            verb = self._meant(asked, item.row)
+            why = cannot(verb, item.source, self.context) or self._not_now(verb, item.row)
+            entries.append(Entry(keymap.key_of(action), verb.value, action, VERBS[verb].means, why))
+        row = item.row
+        why = None if row.alert_id and not row.alert_acked else "it has no open alert that nobody has"
+        entries.append(Entry(keymap.key_of("alert.ack"), "acknowledge", "alert.ack", "say that you have it", why))
+        self.menu = Menu("Actions", f"on {item.name} · each shows its plan and asks", entries)
+        return ()
+
+    def _copy(self) -> Sequence[Effect]:
+        item = self.here
+        if item is None:
+            return ()
+        row = item.row
+        entries = [Entry("i", "key", Copy(item.key, "the key"), item.key)]
+        if row is not None:
+            entries.append(
+                Entry(
+                    "u",
+                    "run",
+                    Copy(row.run_key or "", "the run's key"),
+                    row.run_key or "",
+                    None if row.run_key else "it has not run",
+                )
+            )
+            error = row.error or ""
+            entries.append(
+                Entry("e", "error", Copy(error, "the error"), clean(error)[:60], None if error else "there is none")
+            )
+        self.menu = Menu("Copy", f"of {item.name}", entries)
+        return ()
+
+    def _in_menu(self, action: str) -> Sequence[Effect]:
+        menu = self.menu
+        assert menu is not None
+        move = steps(action, len(menu.entries), len(menu.entries))
+        if move is not None:
+            menu.move(move)
+            return ()
+        if action in ("list.open", "edit.enter"):
+            entry = menu.chosen()
+            return self._chose(entry) if entry is not None else ()
+        if action in ("nav.back", "edit.escape", "app.quit"):
+            self.menu = None
+        return ()
+
+    def _chose(self, entry: Entry) -> Sequence[Effect]:
+        if entry.why is not None:
+            return (Say(f"{entry.label}: {entry.why}", "warn"),)
+        self.menu = None
+        return (entry.value,) if isinstance(entry.value, Copy) else self.act(str(entry.value))
+
+    def _arm(self) -> Sequence[Effect]:
+        item = self.here
+        assert self.head is not None
+        source = item.source if item is not None else None
+        if source is None:
+            source = next((s for s in self.head.sources if s.protected), None)
+        if source is None:
+            return (Say("no environment here is protected: actions need no arming, each still asks"),)
+        self._asked = source.environment or source.name
+        armed = any(a.environment == source.environment and a.until > self.context.now() for a in self.head.armed)
+        return (arm(source.environment, source.protected, armed, self.context),)
+
+    def _ack(self) -> Sequence[Effect]:
+        item = self.here
+        if item is None:
+            return ()
+        alert = item.row.alert_id if item.row is not None else self._source_alert(item.name)
+        if alert is None:
+            return (Say(f"{item.name} has no open alert"),)
+        if item.row is not None and item.row.alert_acked:
+            return (Say(f"the alert of {item.name} is acknowledged already"),)
+        if not self.context.engine_alive:
+            return (Say("nobody is watching: an acknowledgement cannot be recorded; Ctrl+R starts the engine", "warn"),)
+        self._asked = item.name
+        return (Request("ack", {"alert": alert}, tag="ack"),)
+
+    def _source_alert(self, name: str) -> str | None:
+        return next((a.id for a in self.context.reader.alerts(open_only=True) if a.key == name), None)
+
+    def answer(self, tag: str, reply: dict[str, Any] | None, error: dict[str, str] | None) -> Sequence[Effect]:
+        return answered(tag, self._asked, error)
+
+    # --- the filter
+    # -----------------------------------------------------------------------------------------------------
+
+    def _filter(self) -> Sequence[Effect]:
+        self.field = Field(self.filter.text)
+        return ()
+
+    def _set_filter(self, text: str) -> None:
+        """Take a filter; a bad one is said and the last good one stays."""
+        try:
+            self.filter = parse(text, lambda: _STATES)
+            self.filter_error = None
+        except FilterError as error:
+            self.filter_error = str(error)
+        self._order(at_once=True)
+
+    def type(self, text: str) -> Sequence[Effect] | None:
+        if self.menu is not None:
+            entry = self.menu.typed(text)
+            if entry is not None:
+                return self._chose(entry)
+            return () if len(text) == 1 and text not in "jkgGq" else None
+        if self.field is None:
+            return None
+        if text in ("edit.up", "edit.down"):
+            return self._move(-1 if text == "edit.up" else 1)
+        if self.field.type(text):
+            self._set_filter(self.field.text)
+        return ()
+
+    def paste(self, text: str) -> Sequence[Effect]:
+        return (self.type(text.splitlines()[0]) or ()) if self.field is not None and text.strip() else ()
+
+    def _in_field(self, action: str) -> Sequence[Effect] | None:
+        if action in ("list.open", "edit.enter"):
+            self.field, self.filter_error = None, None
+            return ()
+        if action in ("nav.back", "edit.escape"):
+            self.field = None
+            self._set_filter("")
+            return ()
+        return None
+
+    # --- for scripts
+    # ------------------------------------------------------------------------------------------------------
+
+    def data(self) -> Any:
+        if self.head is None:
+            self.load()
+        assert self.head is not None
+        now, tz = self.context.now(), self.context.timezone
+        shown = [self.items[k] for k in self.keys]
+        records = [floor.record(i, self.all, tz, now) for i in shown]
+        return {
+            **frame.head_data(self.head, now),
+            "engine_alive": self.context.engine_alive,
+            "broken": self.verdict.broken,
+            "broken_since": self.verdict.since,
+            "problems": [r for r in records if r["problem"]],
+            "pipelines": [r for r, i in zip(records, shown, strict=True) if i.row is not None],
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        if self.head is None:
+            self.load()
+        now, tz = self.context.now(), self.context.timezone
+        return [floor.record(self.items[k], self.all, tz, now) for k in self.keys if self.items[k].row is not None]
