@@ -17,8 +17,8 @@ from typing import Any
 from engine.request import EXIT_BAD_INPUT
 from engine.store.reader import Reader, StoreMissing
 from tui import keymap, registry, terminal, themes
-from tui.cells import clean
 from tui.app import WatchfloorApp
+from tui.cells import clean
 from tui.start import Place, lock_held, start_engine
 from tui.view import Context
 
