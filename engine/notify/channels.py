@@ -158,8 +158,9 @@ class Channels:
 
     async def _running(self) -> asyncio.subprocess.Process:
         async with self._starting:
-            if self._process is not None and self._process.returncode is None:
-                return self._process
+            process, reader = self._process, self._reader
+            if process is not None and process.returncode is None and reader is not None and not reader.done():
+                return process  # nothing is awaited from here to the question's place in _open: no end goes unnoticed
             await self._end()
             self._process = await asyncio.create_subprocess_exec(
                 self._python, "-P", os.path.abspath(__file__),
@@ -248,14 +249,16 @@ def _one(part: Part) -> str:
 
 def where(url: str) -> str:
     """Of an address what may be shown: its kind, and the host where that is a host for sure."""
-    found = re.match(
-        r"\s*([A-Za-z0-9][A-Za-z0-9+.-]{0,30})://(?:[^@/?#]*@)?(\[[0-9A-Fa-f:.]+\](?::\d+)?|[A-Za-z0-9.-]+(?::\d+)?)?",
-        url,
-    )
+    found = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9+.-]{0,30})://([^?#]*)", url)
     if found is None:
         return "an address without a kind"
-    kind, host = found.group(1).lower(), found.group(2)
-    if host and kind.removesuffix("s") in _HOSTED:
+    kind, rest = found.group(1).lower(), found.group(2)
+    authority, _, path = rest.partition("/")
+    host = authority.rpartition("@")[2]
+    sure = (
+        re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:\d+)?", host) and "@" not in path
+    )  # else a password may hold a slash
+    if sure and kind.removesuffix("s") in _HOSTED:
         return f"{kind}://{host}"
     return f"{kind}://…"
 

@@ -17,6 +17,7 @@ from engine.context import Context
 from engine.ids import ulid
 from engine.notify import letters, message
 from engine.notify.channels import Channels, Fault, Outcome, no_address
+from engine.peer import Peer
 from engine.request import RequestError
 from engine.store import alerts as rows
 from engine.store import outbox
@@ -289,6 +290,11 @@ class Notifier:
                 await asyncio.wait(list(self._under_way.values()), return_when=asyncio.FIRST_COMPLETED)
             else:
                 await asyncio.sleep(0.05)
+
+    async def asked(self, body: dict[str, Any], _peer: Peer) -> dict[str, Any]:
+        """The socket's ``notify``: ``{"to"?: contact or route match}`` → ``{"reports": [{recipient, ok, words, ms}]}``."""
+        to = body.get("to")
+        return reports(await self.test(str(to) if to is not None else None))
 
     def _report(self, tx: Tx, recipient: str, letter: Letter | None) -> Report:
         if letter is None:
