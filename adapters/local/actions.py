@@ -225,7 +225,7 @@ class Actions:
         first = self._first_step(action.verb, key, job, state)
         done: dict[str, str] = {}
         for step in job.spec.steps:
-            if step.name == first:
+            if first is None or step.name == first:
                 break
             done[step.name] = self._done_in(state, step.name)
         date = check_date(action.business_date) if action.business_date else state.get("business_date")

@@ -292,11 +292,12 @@ class Book:
         self.stray.pop(name, None)
         self._spawned.pop(name, None)
         self.settled.append(state)
-        self._forget(name.rpartition("@")[0])
 
     def rest(self, state: st.Record) -> None:
         """Everything that follows from this run's end has been done: it needs no more attention."""
-        (self.folder / "active" / run_name(state["job"], state["run"])).unlink(missing_ok=True)
+        name = run_name(state["job"], state["run"])
+        (self.folder / "active" / name).unlink(missing_ok=True)
+        self._forget(name.rpartition("@")[0])
 
     def _forget(self, job: str) -> None:
         """Remove the oldest runs of a job beyond ``keep``; never one that is active."""

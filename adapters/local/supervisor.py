@@ -200,7 +200,7 @@ class Supervisor:
             delay = int(spec["retry_delay_ms"]) / 1000
             self.state.update(
                 state=State.RETRYING, native="waiting to retry",
-                sub=f"{spec['name']}: try {attempt} of {tries} after {duration_words(self.spec['retry_delay_ms'])}",
+                sub=f"{spec['name']}: try {attempt} of {tries} after {duration_words(spec['retry_delay_ms'])}",
             )  # fmt: skip
             self.save()
             until = self.active() + delay
