@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,6 +43,8 @@ class PipelineFacts:
     tags: tuple[str, ...]
     consumers: tuple[str, ...]
     next_run: int | None
+    downstream: tuple[str, ...] = ()
+    """Names of pipelines that wait for this one."""
 
 
 def pipeline_facts(tx: Tx, key: str) -> PipelineFacts | None:
@@ -52,17 +53,27 @@ def pipeline_facts(tx: Tx, key: str) -> PipelineFacts | None:
     ).fetchone()
     if row is None:
         return None
-    return PipelineFacts(row[0], row[1], row[2], row[3], row[4], _listed(row[5]), _listed(row[6]), row[7])
+    waiting = tx.db.execute(
+        "SELECT DISTINCT p.name FROM pipeline p, json_each(p.extra, '$.after') a"
+        " WHERE p.extra IS NOT NULL AND a.value = ? ORDER BY p.name LIMIT 20",
+        (key,),
+    ).fetchall()
+    return PipelineFacts(
+        row[0],
+        row[1],
+        row[2],
+        row[3],
+        row[4],
+        _listed(row[5]),
+        _listed(row[6]),
+        row[7],
+        tuple(name for (name,) in waiting),
+    )
 
 
 def _listed(text: str) -> tuple[str, ...]:
-    """Tags and consumers stand in one column, as JSON or separated by commas or new lines."""
-    if text.startswith("["):
-        try:
-            return tuple(str(item) for item in json.loads(text))
-        except ValueError:
-            pass
-    return tuple(part.strip() for part in text.replace("\n", ",").split(",") if part.strip())
+    """Tags and consumers stand in one column, a line each."""
+    return tuple(part for part in text.split("\n") if part)
 
 
 def active_runs(tx: Tx, pipeline_key: str) -> list[tuple[str, State]]:
@@ -155,7 +166,7 @@ class ActionRecord:
 
 
 _COLUMNS: Final = ActionRecord.__dataclass_fields__.keys()
-_SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM action"
+_SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM action"  # noqa: S608 - names of our own fields
 
 
 def _record(row: Sequence[Any] | None) -> ActionRecord | None:
@@ -196,19 +207,26 @@ def move(
     row = tx.db.execute("SELECT state, words FROM action WHERE id = ?", (action_id,)).fetchone()
     if row is None or not (ActionState(row[0]).in_flight):
         return False
+    told = (row[0], row[1]) != (int(state), words)
+    if not (told or result_key or after or ended or sent):
+        return True
     tx.db.execute(
         "UPDATE action SET state = ?, words = ?, changed = ?, ended = CASE WHEN ? THEN ? ELSE ended END,"
         " result_key = coalesce(?, result_key), after = coalesce(?, after), sent = CASE WHEN ? THEN ? ELSE sent END WHERE id = ?",
         (int(state), words, tx.now, ended, tx.now, result_key, after, sent, tx.now, action_id),
     )
-    if (row[0], row[1]) != (int(state), words):
+    if told:
         event(tx, action_id, state, words)
+    tx.bump("action")
     return True
 
 
-def set_after(tx: Tx, action_id: str, after: str) -> None:
-    tx.db.execute("UPDATE action SET after = ? WHERE id = ?", (after, action_id))
-    tx.bump("action")
+def first_words(tx: Tx, action_id: str, state: ActionState) -> str:
+    """What was said when an action came into a state; later words of that state are progress."""
+    row = tx.db.execute(
+        "SELECT words FROM action_event WHERE action_id = ? AND state = ? ORDER BY id LIMIT 1", (action_id, int(state))
+    ).fetchone()
+    return "" if row is None else str(row[0])
 
 
 def get(tx: Tx, action_id: str) -> ActionRecord | None:
@@ -252,10 +270,10 @@ def stopped_by(tx: Tx, run_key: str, attempt: int) -> str | None:
         (run, pipeline),
     ).fetchone()
     rows = tx.db.execute(
-        "SELECT verb, state, who, changed, attempt, seen_attempt FROM action WHERE scope = ? ORDER BY created DESC, id DESC",
+        "SELECT verb, state, who, created, ended, attempt, seen_attempt FROM action WHERE scope = ? ORDER BY created DESC, id DESC",
         (run_key,),
     ).fetchall()
-    for verb, number, who, changed, had, seen in rows:
+    for verb, number, who, created, ended, had, seen in rows:
         state = ActionState(number)
         if state not in _TOOK_HOLD:
             continue
@@ -267,9 +285,10 @@ def stopped_by(tx: Tx, run_key: str, attempt: int) -> str | None:
             return None
         if known is not None and known[2] and known[1] == State.STOPPED:
             return str(who)  # it was judged once; reading it again later changes nothing
-        if state in _PROVED or tx.now - int(changed) <= LATE_MS:
+        if state in _PROVED or state in (ActionState.EXECUTING, ActionState.VERIFYING):
             return str(who)
-        return None
+        since = created if state is ActionState.UNKNOWN or ended is None else ended
+        return str(who) if tx.now - int(since) <= LATE_MS else None
     return None
 
 
