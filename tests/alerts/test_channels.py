@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -105,7 +107,7 @@ async def test_a_sender_that_does_not_answer_is_killed_and_the_next_one_works(re
         assert (await channels.send(receiver.url(), "t", "b", "info")).ok
         stuck = channels.pid
         assert stuck is not None
-        subprocess.run(["kill", "-STOP", str(stuck)], check=True)
+        os.kill(stuck, signal.SIGSTOP)
         channels.limit_s = 0.5
         lost = await channels.send(receiver.url(), "t", "b", "info")
         assert lost.unsure
@@ -113,7 +115,8 @@ async def test_a_sender_that_does_not_answer_is_killed_and_the_next_one_works(re
         channels.limit_s = 20.0
         assert (await channels.send(receiver.url(), "t", "b", "info")).ok
         dead = channels.pid
-        subprocess.run(["kill", "-KILL", str(dead)], check=True)
+        assert dead is not None
+        os.kill(dead, signal.SIGKILL)
         assert (await channels.send(receiver.url(), "t", "b", "info")).parts  # whatever it was, an outcome
         assert (await channels.send(receiver.url(), "t", "b", "info")).ok
     finally:
