@@ -33,6 +33,11 @@ T = TypeVar("T")
 NEED_URL = frozenset(
     {"airflow", "databricks", "dagster", "dataiku", "kafka_connect", "prefect", "prometheus", "seatunnel", "talend"}
 )
+NOT_YET = {
+    "expectation": "read and checked, but this version does not judge it yet: nothing is said when it is late",
+    "series": "read and checked, but this version does not ask for it yet",
+}
+"""What is configured and not acted on must be said: silence would look like "all is well"."""
 ONE_HOST = ("http://localhost", "http://127.", "http://[::1]")
 
 
@@ -121,7 +126,7 @@ class _Build:
                 (node.at / "url").problem(
                     "expected a URL without user name and password, got one with them", "put them under auth"
                 )
-        for name, at in self.environments().items():
+        for name, at in self.environments(tell=True).items():
             if name in units.SELECTOR_WORDS:
                 at.problem(f'expected another name, got "{name}", which is a word of selectors', "rename it")
 
@@ -139,12 +144,12 @@ class _Build:
                 'jobs of this host have name = "local"',
             )
 
-    def environments(self) -> dict[str, At]:
+    def environments(self, tell: bool = False) -> dict[str, At]:
         seen: dict[str, At] = {}
         for node in self.nodes:
             for name in node.get("environment") or {}:
                 at = node.at / "environment" / name
-                if name in seen:
+                if name in seen and tell:
                     at.problem(
                         f'"{name}" is there twice (first: {seen[name].doc.name}:{_line(seen[name])})', "remove one"
                     )
@@ -310,6 +315,13 @@ class _Build:
                 for name in env or {}:
                     if looks_secret(name):
                         (at / name).warn("this looks like a secret written in the file", f'use pass_env = ["{name}"]')
+        for name, said in NOT_YET.items():
+            for node in self.all(name):
+                node.at.warn(said)
+        for node in self.all("window"):
+            for key in ("notify", "expect"):
+                if node[key] != "keep":
+                    (node.at / key).warn("this version does not keep to it yet: alerts and due times stay as they are")
         for file in self.files:
             try:
                 mode = file.stat().st_mode

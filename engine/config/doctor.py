@@ -29,7 +29,7 @@ class Line:
     hint: str = ""
 
     def __str__(self) -> str:
-        mark = {True: "✓", False: "✗", None: "?"}[self.ok]
+        mark = {True: "✓", False: "✗", None: "·"}[self.ok]
         return f"{mark} {self.what}: {self.words}" + (f"; {self.hint}" if self.hint else "")
 
 
@@ -149,9 +149,7 @@ def _source(config: Config, source: Source, probe: Probe | str, now: int | None)
     if may:
         yield Line(True, what, "may " + ", ".join(may))
     if may_not:
-        yield Line(
-            False, what, "may not " + ", ".join(may_not), "give the credential that right, or leave it to others"
-        )
+        yield Line(None, what, "may not " + ", ".join(may_not), "give the credential that right, or leave it to others")
     if unknown:
         yield Line(None, what, "cannot be told without trying: " + ", ".join(unknown))
     if now is not None and probe.server_time is not None and abs(now - probe.server_time) > SKEW_MS:

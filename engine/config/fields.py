@@ -164,7 +164,7 @@ class Text(Spec):
             raise wrong(self.expected, value, quoted if self.parse is None else self.hint)
         if not value.strip() or not value.isprintable():
             raise wrong(self.expected, value, self.hint)
-        if self.pattern and not re.fullmatch(self.pattern, value):
+        if self.pattern and not re.fullmatch(self.pattern, value, re.ASCII):
             raise wrong(self.expected, value, self.hint)
         if self.parse is None:
             return value
@@ -398,7 +398,7 @@ class MapOf(Spec):
         out: dict[str, Any] = {}
         for key, item in cast("dict[str, Any]", value).items():
             try:
-                if not re.fullmatch(self.name, key):
+                if not re.fullmatch(self.name, key, re.ASCII):
                     raise Bad(f'expected {self.what}, got "{printable(key)}"')
                 out[key] = (self.special(key) or self.of).read(at / key, item)
             except Bad as bad:

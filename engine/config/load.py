@@ -105,9 +105,7 @@ def _parse(name: str, raw: bytes) -> tuple[str, Mapping[str, Any]] | Problem:
         found = _WHERE.search(said)
         line = int(found[1]) if found else text.count("\n") + 1
         # the parser's words may quote the text, which may hold a secret: only its kind of complaint is kept
-        what = re.sub(
-            r"['\"].*['\"]", "…", _WHERE.sub("", said).replace(" (at end of document)", " at the end of the file")
-        )
+        what = re.sub(r"['\"].*['\"]", "…", _WHERE.sub("", said).replace(" (at end of document)", ""))
         return Problem(
             name,
             line,

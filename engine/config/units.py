@@ -14,17 +14,17 @@ from zoneinfo import ZoneInfo, available_timezones
 from adapters.model import SEVERITY_WORDS, Severity
 
 _MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+")
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+", re.ASCII)
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
 _MAX_MS = 100 * 366 * 86_400_000
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(B|[KMGT]i?B)")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(B|[KMGT]i?B)", re.ASCII)
 _BYTES = (
     {"B": 1}
     | {f"{p}B": 1000**n for n, p in enumerate("KMGT", 1)}
     | {f"{p}iB": 1024**n for n, p in enumerate("KMGT", 1)}
 )
-_RATE = re.compile(r"(\d+) ?/ ?(s|sec|min|m|h|hour)")
-_CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
+_RATE = re.compile(r"(\d+) ?/ ?(s|sec|min|m|h|hour)", re.ASCII)
+_CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 SELECTOR_WORDS = ("app", "layer", "tag", "env", "src")
 
@@ -123,8 +123,10 @@ def zone(text: str) -> str:
     try:
         ZoneInfo(text)
     except (KeyError, ValueError, OSError):  # not found; absolute or odd path; a directory of the zone database
-        close = nearest(text, available_timezones())
-        raise ValueError(f"{ZONE}; did you mean {close!r}?" if close else ZONE) from None
+        zones = available_timezones()
+        city = [name for name in sorted(zones) if name.rpartition("/")[2].casefold() == text.casefold()]
+        close = city[0] if city else nearest(text, zones, 0.8)
+        raise ValueError(f'{ZONE}; did you mean "{close}"?' if close else ZONE) from None
     return text
 
 
@@ -150,10 +152,10 @@ def selector(text: str) -> str:
     return text
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
+def nearest(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
     """The one known word that was probably meant."""
     names = list(known)
-    found = difflib.get_close_matches(word, names, 1, 0.6)
+    found = difflib.get_close_matches(word, names, 1, likeness)
     if found:
         return found[0]
     folded = {name.casefold(): name for name in names}
