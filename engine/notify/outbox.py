@@ -199,6 +199,13 @@ class Notifier:
                 letters.queue_end(tx, self.ctx.config, alert, letter.recipient)  # it may have arrived after all
             return
         wait = RETRY_MS[min(attempts, len(RETRY_MS)) - 1]
+        if (
+            outcome.lasting
+            and letter.kind in FIRING
+            and letter.fallback
+            and not outbox.stands(tx, letter, letter.fallback)
+        ):
+            self._second_contact(tx, letter)  # waiting would not help
         next_at = tx.now + int(wait * self._rng.uniform(1 - JITTER, 1 + JITTER))
         if self._give_up(letter, attempts, outcome, next_at, alert):
             outbox.finish(tx, letter.id, Post.FAILED, error=outcome.words, done=done, unsure=outcome.unsure)

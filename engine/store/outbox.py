@@ -167,6 +167,15 @@ def without_fallback(tx: Tx, older_than: int) -> list[Letter]:
     )
 
 
+def stands(tx: Tx, letter: Letter, recipient: str) -> bool:
+    """Whether this recipient has (or had) a message of the same step of the same alert."""
+    row = tx.db.execute(
+        "SELECT 1 FROM outbox WHERE alert_id = ? AND seq = ? AND kind = ? AND level = ? AND recipient = ?",
+        (letter.alert_id, letter.seq, letter.kind, letter.level, recipient),
+    ).fetchone()
+    return row is not None
+
+
 def delivery(tx: Tx, outbox_id: str, ok: bool, ms: int, detail: str) -> None:
     """One attempt and what came of it, in our own words."""
     tx.db.execute(
