@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from adapters.base import Listing
-from adapters.model import Pipeline, Run, RunKind, Sample, State
+from adapters.model import Pipeline, Run, RunKind, Sample, State, run_key
 from bench.figure import Figure, percentile
 from engine.clock import Clock
 from engine.store import runs, samples, sources
@@ -31,7 +31,7 @@ SEED = 20261121
 
 def polls(rows: int, first: int) -> Iterator[list[Run]]:
     """The same runs each time: seeded."""
-    dice = random.Random(SEED)  # noqa: S311 - not for secrets
+    dice = random.Random(SEED)
     made = 0
     tick = 0
     while made < rows:
@@ -42,11 +42,19 @@ def polls(rows: int, first: int) -> Iterator[list[Run]]:
             for number in order[: min(POLL, rows - made) - len(batch)]:
                 began = first + tick * STEP + dice.randrange(STEP)
                 luck = dice.random()
-                state = State.SUCCESS if luck > 0.08 else State.FAILED if luck > 0.03 else State.WARNING if luck > 0.01 else State.STOPPED
+                state = (
+                    State.SUCCESS
+                    if luck > 0.08
+                    else State.FAILED
+                    if luck > 0.03
+                    else State.WARNING
+                    if luck > 0.01
+                    else State.STOPPED
+                )
                 stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(began / 1000))
                 batch.append(
                     Run(
-                        key=f"bench:pipeline_{number:04d}/scheduled__{stamp}.{began % 1000:03d}+00:00",
+                        key=run_key(f"bench:pipeline_{number:04d}", f"scheduled__{stamp}.{began % 1000:03d}+00:00"),
                         native=state.name.lower(),
                         state=state,
                         kind=RunKind.MANUAL if luck > 0.97 else RunKind.SCHEDULED,
@@ -86,7 +94,9 @@ def bare(path: Path) -> Callable[[list[Run]], float]:
             rows.append((number, name, int(run.state), run.started, run.started, run.ended, run.source_updated))
         began = time.perf_counter()
         db.execute("BEGIN IMMEDIATE")
-        db.executemany("INSERT INTO run (pipeline_id, run, state, at, started, ended, updated) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        db.executemany(
+            "INSERT INTO run (pipeline_id, run, state, at, started, ended, updated) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
+        )
         db.execute("COMMIT")
         return time.perf_counter() - began
 
@@ -99,9 +109,15 @@ def fill(folder: Path, rows: int) -> tuple[Path, list[Figure]]:
     first = clock.now() - (rows // PIPELINES + 1) * STEP
     store = Store.open(folder / "floor.db", clock)
     with store.transaction() as tx:
-        source = sources.sync_sources(tx, [sources.SourceRecord(name="bench", kind="airflow", environment="prod")])["bench"]
+        source = sources.sync_sources(tx, [sources.SourceRecord(name="bench", kind="airflow", environment="prod")])[
+            "bench"
+        ]
         listing = [
-            Pipeline(key=f"bench:pipeline_{n:04d}", name=f"pipeline_{n:04d}", url=f"https://airflow.example.com/dags/pipeline_{n:04d}")
+            Pipeline(
+                key=f"bench:pipeline_{n:04d}",
+                name=f"pipeline_{n:04d}",
+                url=f"https://airflow.example.com/dags/pipeline_{n:04d}",
+            )
             for n in range(PIPELINES)
         ]
         runs.apply_pipelines(tx, source, Listing(listing, True), [])
@@ -133,7 +149,15 @@ def fill(folder: Path, rows: int) -> tuple[Path, list[Figure]]:
     return folder / "floor.db", [
         Figure("bare two-index insert", rows / bare_s / 1000, "k/s"),
         Figure("upsert into the full schema", rows / full_s / 1000, "k/s"),
-        Figure("upsert, ratio", ratio, "×", "≥ 0.25", "bare two-index insert", ratio >= 0.25, f"{rows:,} runs, polls of {POLL:,}"),
+        Figure(
+            "upsert, ratio",
+            ratio,
+            "×",
+            "≥ 0.25",
+            "bare two-index insert",
+            ratio >= 0.25,
+            f"{rows:,} runs, polls of {POLL:,}",
+        ),
         Figure("the same poll again (no change)", again / again_s / 1000, "k/s", note="writes nothing"),
         Figure("store size", size, "MB/M", "≤ 250", "", size <= 250, "MB per million runs"),
     ]
@@ -143,7 +167,7 @@ def ask(path: Path, turns: int = 60) -> list[Figure]:
     """p95 of each question that a screen asks while it stands."""
     reader = Reader(path)
     reader.open()
-    dice = random.Random(SEED)  # noqa: S311
+    dice = random.Random(SEED)
     page = reader.runs(limit=50)
     deep = page[-1]
     total = reader.run_count()

@@ -80,6 +80,17 @@ class _Tail:
             self.cut = True
         return True
 
+    def extend(self, rows: Sequence[tuple[int, int, int, int]]) -> None:
+        """Take in rows of (at, id, ms, state) that are all newer than what is held, oldest first."""
+        at, ids, ms, state = zip(*rows, strict=True)
+        self.at.extend(at)
+        self.id.extend(ids)
+        self.ms.extend(ms)
+        self.state.extend(state)
+        if len(self.at) > DEPTH:
+            del self.at[:-DEPTH], self.id[:-DEPTH], self.ms[:-DEPTH], self.state[:-DEPTH]
+            self.cut = True
+
 
 class _Pipe:
     """What is held of one pipeline between polls."""
@@ -116,27 +127,33 @@ def keep_current(tx: Tx, moved: Mapping[int, Sequence[Moved]], new_runs: int) ->
         held.clear()
     whole: list[tuple[Any, ...]] = []
     part: list[tuple[Any, ...]] = []
-    days: dict[tuple[int, int], list[int]] = {}
+    days: dict[int, list[int]] = {}
     for pipeline_id, rows in moved.items():
         pipe = held.get(pipeline_id)
         if pipe is None or not _follow(pipe, rows):
             pipe = held[pipeline_id] = _load(tx, pipeline_id)
         newest = pipe.last.id[-1] if len(pipe.last.id) else 0
         found = None
-        for run_id, name, had, now, extra in rows:
-            if run_id == newest:
-                found = (run_id, name, now[0], extra[1], extra[0], now[1] & KIND_MASK, *now[2:], extra[5])
-            if now[0] == State.SUCCESS and now[7] is not None and now[7] > (pipe.last_ok or 0):
-                pipe.last_ok = now[7]
+        last_ok = pipe.last_ok or 0
+        for row in rows:
+            had, now = row[2], row[3]
+            if row[0] == newest:
+                found = row
             if had is not None and had[0] >= 6:
                 _count_day(days, pipeline_id, had, -1)
             if now[0] >= 6:
                 _count_day(days, pipeline_id, now, 1)
+                if now[0] == 6 and now[7] is not None and now[7] > last_ok:
+                    last_ok = now[7]
+        pipe.last_ok = last_ok or None
         kept = (active.get(pipeline_id, 0), pipe.last_ok, *_usual(pipe, tx.now), tx.now)
         if found is None:
             part.append((*kept, pipeline_id, newest))
         else:
-            whole.append((pipeline_id, *found, *kept))
+            _, name, _, now, extra = found
+            whole.append(
+                (pipeline_id, newest, name, now[0], extra[1], extra[0], now[1] & KIND_MASK, *now[2:], extra[5], *kept)
+            )
     tx.db.executemany(_WHOLE, whole)
     for row in part:
         if tx.db.execute(_PART, row).rowcount == 0:
@@ -145,7 +162,7 @@ def keep_current(tx: Tx, moved: Mapping[int, Sequence[Moved]], new_runs: int) ->
         "INSERT INTO run_day (pipeline_id, day, ok, warning, bad, other, busy_ms) VALUES (?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (pipeline_id, day) DO UPDATE SET ok = ok + excluded.ok, warning = warning + excluded.warning,"
         " bad = bad + excluded.bad, other = other + excluded.other, busy_ms = busy_ms + excluded.busy_ms",
-        [(*spot, *sums) for spot, sums in days.items() if any(sums)],
+        [(spot >> 20, day_number((spot & 0xFFFFF) * DAY), *sums) for spot, sums in days.items() if any(sums)],
     )
     if new_runs:
         count_runs(tx, new_runs)
@@ -180,7 +197,12 @@ def _active(tx: Tx, moved: Mapping[int, Sequence[Moved]]) -> dict[int, int]:
         counts = tx.memo["active"] = dict(rows)
         return counts
     for pipeline_id, rows in moved.items():
-        more = sum((1 <= now[0] <= 5) - (had is not None and 1 <= had[0] <= 5) for _, _, had, now, _ in rows)
+        more = 0
+        for _, _, had, now, _ in rows:
+            if now[0] < 6:
+                more += now[0] > 0
+            if had is not None and 0 < had[0] < 6:
+                more -= 1
         if more:
             counts[pipeline_id] = counts.get(pipeline_id, 0) + more
     return counts
@@ -189,6 +211,8 @@ def _active(tx: Tx, moved: Mapping[int, Sequence[Moved]]) -> dict[int, int]:
 def _follow(pipe: _Pipe, rows: Sequence[Moved]) -> bool:
     """Take changed runs into what is held; False when only the store can tell (then it is loaded anew)."""
     last = pipe.last
+    if len(rows) > 1 and _append(pipe, rows):
+        return True
     for run_id, _, had, now, extra in rows:
         shape = extra[2] or 0
         if had is not None and not last.drop(run_id) and not last.cut:
@@ -208,6 +232,35 @@ def _follow(pipe: _Pipe, rows: Sequence[Moved]) -> bool:
                 return False
         if shape != Shape.PARTIAL and last.id[-1] == run_id:
             pipe.shape = shape
+    return True
+
+
+def _append(pipe: _Pipe, rows: Sequence[Moved]) -> bool:
+    """The common poll: several new runs of one shape, all newer than what is held. False: it is not that."""
+    fresh: list[tuple[int, int, int, int]] = []
+    good: list[tuple[int, int, int, int]] = []
+    shape = pipe.shape
+    for run_id, _, had, (state, kind, attempt, _, at, _, started, ended), extra in rows:
+        if had is not None or (extra[2] or 0) != shape:
+            return False
+        if state < 6 or ended is None or started is None:
+            fresh.append((at, run_id, -1, state))
+            continue
+        row = (at, run_id, ended - started, state)
+        fresh.append(row)
+        if state == 6 and attempt == 1 and ended >= started and kind & KIND_MASK == 0:
+            good.append(row)
+    fresh.sort()
+    last = pipe.last
+    if last.at and fresh[0][0] <= last.at[-1]:
+        return False
+    last.extend(fresh)
+    if good and shape != Shape.PARTIAL:
+        good.sort()
+        tail = pipe.good.get(shape)
+        if tail is None:
+            tail = pipe.good[shape] = _Tail((), False)
+        tail.extend(good)
     return True
 
 
@@ -285,14 +338,16 @@ def day_number(ms: int) -> int:
     return found
 
 
-def _count_day(days: dict[tuple[int, int], list[int]], pipeline_id: int, row: tuple[Any, ...], sign: int) -> None:
-    spot = (pipeline_id, day_number(row[4]))
+def _count_day(days: dict[int, list[int]], pipeline_id: int, row: tuple[Any, ...], sign: int) -> None:
+    """Add a run that ended to its day (key: pipeline × 2**20 + day since 1970), or take it away."""
+    _, _, _, _, at, _, started, ended = row
+    spot = (pipeline_id << 20) + at // DAY
     sums = days.get(spot)
     if sums is None:
         sums = days[spot] = [0, 0, 0, 0, 0]
     sums[_COLUMN[row[0]]] += sign
-    if row[6] is not None and row[7] is not None:
-        sums[4] += sign * max(row[7] - row[6], 0)
+    if started is not None and ended is not None and ended > started:
+        sums[4] += sign * (ended - started)
 
 
 _COLUMN: Final = {

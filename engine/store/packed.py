@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import Final
+from urllib.parse import quote
 
 from adapters.model import State, unquote_id
 
@@ -24,7 +25,7 @@ NATIVE: Final = tuple(state.name.lower() for state in State)
 """By state. A native word that equals ours in small letters is not stored."""
 
 STATES: Final = tuple(State)
-_PIPELINE, _RUN, _RAW = "\x01", "\x02", "\x03"
+_PIPELINE, _RUN, _RAW, _QUOTED = "\x01", "\x02", "\x03", "\x04"
 
 
 @lru_cache(maxsize=4096)
@@ -43,22 +44,34 @@ def bdate_text(number: int | None) -> str | None:
     return f"{text[:4]}-{text[4:6]}-{text[6:]}"
 
 
+def decoded(name: str) -> str:
+    """``unquote_id`` for the many names whose only quoted character is the colon of a time."""
+    if "%" not in name:
+        return name
+    plain = name.replace("%3A", ":")
+    return plain if "%" not in plain else unquote_id(name)
+
+
 def pack_url(url: str, pipeline_url: str | None, name: str) -> str:
-    """A run's URL without what is stored already: its pipeline's URL and its own name (as in the key, or decoded)."""
+    """A run's URL without what is stored already: its pipeline's URL, and its own name however it is quoted."""
     if pipeline_url and url.startswith(pipeline_url):
         url = _PIPELINE + url[len(pipeline_url) :]
-    if url.endswith(name):
-        return url[: -len(name)] + _RUN
-    raw = unquote_id(name)
-    return url[: -len(raw)] + _RAW if url.endswith(raw) else url
+    raw = decoded(name)
+    for mark, form in ((_RUN, name), (_RAW, raw), (_QUOTED, quote(raw, safe=""))):
+        if url.endswith(form):
+            return url[: -len(form)] + mark
+    return url
 
 
 def unpack_url(packed: str | None, pipeline_url: str | None, name: str) -> str | None:
     """The URL that ``pack_url`` made small."""
     if packed is None:
         return None
-    if packed.endswith(_RUN):
+    last = packed[-1:]
+    if last == _RUN:
         packed = packed[:-1] + name
-    elif packed.endswith(_RAW):
-        packed = packed[:-1] + unquote_id(name)
+    elif last == _RAW:
+        packed = packed[:-1] + decoded(name)
+    elif last == _QUOTED:
+        packed = packed[:-1] + quote(decoded(name), safe="")
     return (pipeline_url or "") + packed[1:] if packed.startswith(_PIPELINE) else packed

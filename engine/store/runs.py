@@ -23,6 +23,7 @@ from engine.store.packed import (
     STATES,
     bdate_number,
     pack_url,
+    unpack_url,
 )  # fmt: skip
 from engine.store.pipelines import apply_pipelines
 from engine.store.writer import Tx
@@ -35,6 +36,8 @@ WORD_LIMIT: Final = 200
 _INFERRED: Final = frozenset({State.LOST, State.MISSED, State.EXPECTED})
 """States that we concluded: the source's word replaces them, and that is no new attempt."""
 _BACK: Final = BACKFILLED | GENERATED
+_SUCCESS: Final = int(State.SUCCESS)
+_FULL: Final = Shape.FULL
 
 
 class RunChange(NamedTuple):
@@ -108,12 +111,10 @@ def apply_runs(tx: Tx, source_id: int, runs: Sequence[Run], observed: int) -> li
     poll = _Poll(tx, source_id, observed)
     asked = poll.ask(runs)
     known = poll.find(asked)
-    for spot, run in asked.items():
-        old = known.get(spot)
-        if old is None:
-            poll.insert(spot, run)
-        else:
-            poll.compare(spot, run, old)
+    for pipeline_id, named in asked.items():
+        poll.insert(pipeline_id, {name: run for name, run in named.items() if (pipeline_id, name) not in known})
+    for spot, old in known.items():
+        poll.compare(spot, asked[spot[0]][spot[1]], old)
     poll.write()
     return poll.changes
 
@@ -128,7 +129,7 @@ class _Poll:
         self.changes: list[RunChange] = []
         self._next = int(tx.db.execute("SELECT coalesce(max(id), 0) FROM run").fetchone()[0])
         self._ids: dict[str, int] = tx.memo.setdefault(f"pipelines:{source_id}", {})
-        self._urls: dict[int, tuple[str | None, str | None]] = tx.memo.setdefault("pipeline_urls", {})
+        self._urls: dict[int, tuple[str | None, str]] = tx.memo.setdefault("pipeline_urls", {})
         self._high: dict[int, int] = tx.memo.setdefault("run_high", {})
         self._inserts: list[tuple[Any, ...]] = []
         self._updates: list[tuple[Any, ...]] = []
@@ -141,10 +142,13 @@ class _Poll:
 
     # --- what is known --------------------------------------------------------------------------------------------
 
-    def ask(self, runs: Sequence[Run]) -> dict[Spot, Run]:
-        """The observations by pipeline and run; of two of one run the newer one."""
+    def ask(self, runs: Sequence[Run]) -> dict[int, dict[str, Run]]:
+        """The observations by pipeline and native run; of two of one run the newer one.
+
+        Grouped, so that a pipeline's rows are written beside each other: each page of an index is visited once.
+        """
         ids = self._ids
-        asked: dict[Spot, Run] = {}
+        asked: dict[int, dict[str, Run]] = {}
         for run in runs:
             pipeline, slash, name = run.key.partition("/")
             if not slash or not name:
@@ -152,10 +156,11 @@ class _Poll:
             pipeline_id = ids.get(pipeline)
             if pipeline_id is None:
                 pipeline_id = ids[pipeline] = self._pipeline(pipeline)
-            spot = (pipeline_id, name)
-            other = asked.get(spot)
-            if other is None or _order(run) >= _order(other):
-                asked[spot] = run
+            named = asked.get(pipeline_id)
+            if named is None:
+                asked[pipeline_id] = {name: run}
+            elif name not in named or _order(run) >= _order(named[name]):
+                named[name] = run
         return asked
 
     def _pipeline(self, key: str) -> int:
@@ -171,46 +176,49 @@ class _Poll:
             tx.bump("pipeline")
         return int(row[0] or 0)
 
-    def _url(self, url: str, spot: Spot) -> str | None:
+    def _url(self, url: str, pipeline_id: int, name: str) -> str | None:
         """The URL as it is stored; None when it is formed as its pipeline says."""
-        pipeline_id, name = spot
         known = self._urls.get(pipeline_id)
         if known is None:
             row = self.tx.db.execute("SELECT url, run_url FROM pipeline WHERE id = ?", (pipeline_id,)).fetchone()
+            if row[1] is None:
+                row = (row[0], pack_url(url, row[0], name))
+                self.tx.db.execute("UPDATE pipeline SET run_url = ? WHERE id = ?", (row[1], pipeline_id))
             known = self._urls[pipeline_id] = row
-        packed = pack_url(url, known[0], name)
-        if known[1] is None:
-            self.tx.db.execute("UPDATE pipeline SET run_url = ? WHERE id = ?", (packed, pipeline_id))
-            self._urls[pipeline_id] = (known[0], packed)
-            return None
-        return None if packed == known[1] else packed
+        return None if unpack_url(known[1], known[0], name) == url else pack_url(url, known[0], name)
 
-    def find(self, asked: Mapping[Spot, Run]) -> dict[Spot, tuple[Any, ...]]:
-        rows = self.tx.db.execute(_FIND, (json.dumps(list(asked)),)).fetchall()
-        return {(row[0], row[1]): row[2:] for row in rows}
+    def find(self, asked: Mapping[int, Mapping[str, Run]]) -> dict[Spot, tuple[Any, ...]]:
+        """What is stored of them."""
+        wanted = json.dumps([(i, name) for i, named in asked.items() for name in named])
+        return {(row[0], row[1]): row[2:] for row in self.tx.db.execute(_FIND, (wanted,)).fetchall()}
 
     # --- judging --------------------------------------------------------------------------------------------------
 
-    def insert(self, spot: Spot, run: Run) -> None:
-        """A run that was not known."""
-        self._next += 1
-        run_id, (pipeline_id, name) = self._next, spot
-        state, queued, started, ended, updated = run.state, run.queued, run.started, run.ended, run.source_updated
-        at = started if started is not None else queued if queued is not None else self.observed
-        bdate = None if run.business_date is None else bdate_number(run.business_date)
-        flags = (BACKFILLED if run.backfilled else 0) | (GENERATED if run.generated else 0)
-        if not flags and state >= State.SUCCESS:
-            flags = OBSERVED_LATE
-        history = flags >= BACKFILLED and flags != OBSERVED_LATE
-        if updated is None:
-            flags, updated = flags | OWN_TIME, self.observed
-        now = (int(state), int(run.kind) | flags, run.attempt, bdate, at, queued, started, ended)
-        extra = self._extra(run, spot)
-        self._inserts.append((run_id, pipeline_id, name, *now, updated))
-        if extra is not _NOTHING:
-            self._extras.append((run_id, *extra))
-        self._note(pipeline_id, (run_id, name, None, now, extra))
-        self.changes.append(RunChange(run_id, pipeline_id, self.source_id, run.key, None, state, run, False, history))
+    def insert(self, pipeline_id: int, named: Mapping[str, Run]) -> None:
+        """Runs of one pipeline that were not known."""
+        if not named:
+            return
+        observed, source_id, run_id = self.observed, self.source_id, self._next
+        moved = self._moved.setdefault(pipeline_id, [])
+        for name, run in named.items():
+            run_id += 1
+            state, queued, started, ended, updated = run.state, run.queued, run.started, run.ended, run.source_updated
+            at = started if started is not None else queued if queued is not None else observed
+            bdate = None if run.business_date is None else bdate_number(run.business_date)
+            flags = (BACKFILLED if run.backfilled else 0) | (GENERATED if run.generated else 0)
+            history = flags != 0
+            if not history and state >= _SUCCESS:
+                flags = OBSERVED_LATE
+            if updated is None:
+                flags, updated = flags | OWN_TIME, observed
+            now = (int(state), run.kind | flags, run.attempt, bdate, at, queued, started, ended)
+            extra = self._extra(run, pipeline_id, name)
+            self._inserts.append((run_id, pipeline_id, name, *now, updated))
+            if extra is not _NOTHING:
+                self._extras.append((run_id, *extra))
+            moved.append((run_id, name, None, now, extra))
+            self.changes.append(RunChange(run_id, pipeline_id, source_id, run.key, None, state, run, False, history))
+        self._next = run_id
 
     def compare(self, spot: Spot, run: Run, old: tuple[Any, ...]) -> None:
         """One observation against what is stored."""
@@ -236,7 +244,7 @@ class _Poll:
             flags &= ~_BACK
         flags = flags | OWN_TIME if stamp is None else flags & ~OWN_TIME
         now = _times(run, flags, attempt, None if again else had, had[4])
-        extra = self._extra(run, spot) if again else _learn(self._extra(run, spot), had_extra, after)
+        extra = self._extra(run, *spot) if again else _learn(self._extra(run, *spot), had_extra, after)
         if now == had and extra == had_extra:
             if stamp is not None and stamp > known:
                 self._high[run_id] = stamp  # only remembered: a poll that says nothing new writes nothing
@@ -252,19 +260,23 @@ class _Poll:
             self._extras.append((run_id, *extra))
         if again:
             self._attempts.append((run_id, had_attempt, before, had[6], had[7], had_extra[1]))
-        self._note(spot[0], (run_id, spot[1], had, now, extra))
+        self._moved.setdefault(spot[0], []).append((run_id, spot[1], had, now, extra))
         history = bool(had_flags & _BACK) and (run.backfilled or run.generated)
         self.changes.append(
             RunChange(run_id, spot[0], self.source_id, run.key, STATES[before], after, run, again, history)
         )
 
-    def _extra(self, run: Run, spot: Spot) -> Extra:
-        native = None if run.native == NATIVE[run.state] else run.native
-        url = None if run.url is None else self._url(run.url, spot)
+    def _extra(self, run: Run, pipeline_id: int, name: str) -> Extra:
+        native: str | None = run.native
+        if native == NATIVE[run.state]:
+            native = None
+        url = run.url
+        if url is not None:
+            url = self._url(url, pipeline_id, name)
         if (
             native is None and url is None and run.error is None and run.sub is None and run.exit_code is None
             and not run.params and run.rerun_of is None and run.client_id is None and run.stopped_by is None
-            and run.shape == Shape.FULL
+            and run.shape is _FULL
         ):  # fmt: skip
             return _NOTHING
         return (
@@ -279,13 +291,6 @@ class _Poll:
             run.exit_code,
             clip(run.stopped_by, WORD_LIMIT),
         )
-
-    def _note(self, pipeline_id: int, moved: Moved) -> None:
-        found = self._moved.get(pipeline_id)
-        if found is None:
-            self._moved[pipeline_id] = [moved]
-        else:
-            found.append(moved)
 
     # --- writing --------------------------------------------------------------------------------------------------
 

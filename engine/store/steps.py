@@ -71,6 +71,15 @@ def log_cursor(tx: Tx, run_key: str, step: str, map_index: int, attempt: int) ->
     return None if row is None else LogKnown(row[0], row[1], bool(row[2]), row[3], row[4])
 
 
+def said_error(tx: Tx, run_key: str, attempt: int) -> str | None:
+    """What is stored as the reason of that attempt of a run; None: nothing."""
+    run_id = run_id_of(tx, run_key)
+    row = tx.db.execute(
+        "SELECT e.error FROM run r JOIN run_extra e ON e.run_id = r.id WHERE r.id = ? AND r.attempt = ?", (run_id, attempt)
+    ).fetchone()
+    return None if row is None else row[0]
+
+
 def put_log(
     tx: Tx, run_key: str, step: str, map_index: int, attempt: int, path: str, size: int, complete: bool, cursor: str | None,
     note: str | None,
