@@ -118,6 +118,8 @@ class WatchfloorApp(TerminalApp):
         self._extent = (width, height)
         if not self.stack:
             with suppress(StoreError):  # the view meets the same and says so
+                self._version = self.context.reader.version()
+                self._topics = dict(self.context.reader.topics())
                 self._pulse()
             self._open(*self._first)
         self.paint()

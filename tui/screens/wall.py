@@ -182,7 +182,7 @@ class WallView(View):
     def _silent(self, head: Head, width: int, now: int) -> list[Line]:
         """Seven red rows: for how long nobody has been watching, across the room."""
         ctx = self.context
-        pixel = self._scale(width, 0)[0]
+        pixel = self._scale(width, 50)[0]
         since = frame.silent_since(ctx, head.engine)
         ground = "banner-fg on:banner-bg"
         age = words.age(max(now - since, 60_000)) if since is not None else "?"
@@ -214,13 +214,17 @@ class WallView(View):
         mark = STALE_MARK if stale and look.glyph != "?" else " "
         spans: list[Span] = [
             ("  ", ""),
-            (f"{look.glyph}{mark}", look.token),
+            (f"{look.glyph}{mark} ", look.token),
             (f"{cut(look.word.upper(), 8):<9}", look.style),
             (f"{cut_middle(item.name, name - 2):<{name}}", "text b"),
         ]
         if not narrow:
             spans.append((f"{cut(words.clock_short(item.since, tz, now), 6):<7}", "dim"))
-        said = words.sentence(floor.story(item, self.items, tz, now), max(width - cells(spans) - 1, 8))
+        told = floor.story(item, self.items, tz, now)
+        told = [
+            clause for clause in told if not (isinstance(clause, str) and clause.startswith("owner "))
+        ]  # no names here
+        said = words.sentence(told, max(width - cells(spans) - 1, 8))
         line = fit([*spans, *said], width)
         return recolour(line, "run-stale") if stale else line
 
@@ -274,7 +278,9 @@ class WallView(View):
 
     def _bottom(self, head: Head, width: int) -> list[Line]:
         gauges = frame.hosts_row(self.context, head, min(width, frame.NARROW - 1))
-        return [[], ends([(text, style) for text, style in gauges], frame.alerts_spans(head.counts), width)]
+        if gauges:
+            gauges[-1] = (gauges[-1][0].rstrip(), gauges[-1][1])
+        return [[], ends(gauges, frame.alerts_spans(head.counts), width)]
 
     # --- the rest ---------------------------------------------------------------------------------------------------
 
