@@ -278,7 +278,7 @@ class _Build:
             try:
                 resolve(ref, self.path.parent).reveal()
             except SecretError as error:
-                at.problem(f"expected a secret from {printable(ref)}, got none: {error.what}", error.hint)
+                at.problem(f"expected a secret from {printable(ref)}, got none: {error.clause}", error.hint)
                 continue
             said = warning(ref, self.path.parent)
             if said:

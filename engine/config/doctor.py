@@ -165,7 +165,7 @@ def _secret(what: str, ref: SecretRef, folder: Path) -> Iterator[Line]:
     try:
         resolve(ref, folder).reveal()
     except SecretError as error:
-        yield Line(False, what, f"no secret from {printable(ref)}: {error.what}", error.hint)
+        yield Line(False, what, error.what, error.hint)
         return
     said = warning(ref, folder)
     yield Line(None, what, *said) if said else Line(True, what, f"secret found by {printable(ref)}")

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from adapters.base import Secret
+from adapters.errors import AuthFailed
 from engine.config.model import SecretRef
 from engine.config.paths import relative
 
@@ -15,13 +16,15 @@ COMMAND_S = 10.0
 MAX_BYTES = 1 << 20
 
 
-class SecretError(Exception):
-    """A reference that gives nothing. ``what`` one clause, ``hint`` what to do; never the value or a program's output."""
+class SecretError(AuthFailed):
+    """A reference that gives nothing: for an adapter that reveals it, a credential that is not there.
 
-    def __init__(self, ref: SecretRef, what: str, hint: str) -> None:
-        super().__init__(f"{ref}: {what}")
-        self.what = what
-        self.hint = hint
+    ``clause`` says why, ``hint`` what to do; neither holds the value or a program's output.
+    """
+
+    def __init__(self, ref: SecretRef, clause: str, hint: str) -> None:
+        super().__init__(f"no secret from {ref}: {clause}", hint)
+        self.clause = clause
 
 
 def resolve(ref: SecretRef, folder: Path) -> Secret:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.errors import AdapterError
 from engine.config import secrets
 from engine.config.model import SecretRef
 from engine.config.secrets import SecretError, resolve, warning
@@ -44,24 +45,24 @@ def test_cred(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     assert resolve(SecretRef("cred", "airflow"), Path("/")).reveal() == VALUE
     monkeypatch.delenv("CREDENTIALS_DIRECTORY")
-    with pytest.raises(SecretError, match=r"^cred:airflow: systemd gave this process no credentials$"):
+    with pytest.raises(SecretError, match=r"^no secret from cred:airflow: systemd gave this process no credentials$"):
         resolve(SecretRef("cred", "airflow"), Path("/")).reveal()
 
 
 @pytest.mark.parametrize(
     ("ref", "sentence"),
     [
-        (SecretRef("env", "WF_NO"), "env:WF_NO: the environment variable WF_NO is not set"),
-        (SecretRef("file", "none"), "file:none: there is no file {}/none"),
-        (SecretRef("file", "empty"), "file:empty: it is empty"),
-        (SecretRef("file", "binary"), "file:binary: it is not UTF-8 text"),
-        (SecretRef("file", "."), "file:.: there is no file {}"),
+        (SecretRef("env", "WF_NO"), "no secret from env:WF_NO: the environment variable WF_NO is not set"),
+        (SecretRef("file", "none"), "no secret from file:none: there is no file {}/none"),
+        (SecretRef("file", "empty"), "no secret from file:empty: it is empty"),
+        (SecretRef("file", "binary"), "no secret from file:binary: it is not UTF-8 text"),
+        (SecretRef("file", "."), "no secret from file:.: there is no file {}"),
         (
             SecretRef("cmd", ("/nonexistent/pass",)),
-            "cmd:/nonexistent/pass: /nonexistent/pass cannot be run: no such file or directory",
+            "no secret from cmd:/nonexistent/pass: /nonexistent/pass cannot be run: no such file or directory",
         ),
-        (SecretRef("cmd", ("false",)), "cmd:false: false ended with exit code 1"),
-        (SecretRef("cmd", ("true",)), "cmd:true: it is empty"),
+        (SecretRef("cmd", ("false",)), "no secret from cmd:false: false ended with exit code 1"),
+        (SecretRef("cmd", ("true",)), "no secret from cmd:true: it is empty"),
     ],
 )
 def test_errors_name_the_reference(
@@ -74,6 +75,7 @@ def test_errors_name_the_reference(
         resolve(ref, tmp_path).reveal()
     assert str(caught.value) == sentence.format(tmp_path)
     assert caught.value.hint
+    assert isinstance(caught.value, AdapterError)  # what an adapter that reveals it lets out
 
 
 def test_a_failing_command_does_not_give_its_words_away(tmp_path: Path) -> None:
