@@ -5,7 +5,7 @@ nothing.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -56,8 +56,10 @@ class Filter:
         return bool(self.terms)
 
 
-def parse(text: str, states: Callable[[], frozenset[str]] | None = None) -> Filter:
-    """Read what was typed. FilterError on an unknown field, or on a state that no state's word begins with."""
+def parse(
+    text: str, states: Callable[[], frozenset[str]] | None = None, fields: Collection[str] = tuple(FIELDS)
+) -> Filter:
+    """Read what was typed. FilterError on a field that is not in ``fields``, or on a word that is in no state's name."""
     terms: list[Term] = []
     for word in text.split():
         negative = word.startswith("!")
@@ -68,15 +70,13 @@ def parse(text: str, states: Callable[[], frozenset[str]] | None = None) -> Filt
         if not colon or not name.isalpha():
             terms.append(Term("", body.casefold(), negative))
             continue
-        fact = FIELDS.get(name.casefold())
+        fact = FIELDS.get(name.casefold()) if name.casefold() in fields else None
         if fact is None:
-            near = difflib.get_close_matches(name.casefold(), FIELDS, 1, 0.5)
-            known = (
-                f"did you mean {near[0]}: ?"
-                if near
-                else f"known are {' '.join(f + ':' for f in FIELDS if f != 'source')}"
+            near = difflib.get_close_matches(name.casefold(), fields, 1, 0.5)
+            known = " ".join(f + ":" for f in fields if f != "source")
+            raise FilterError(
+                f"there is no field {name}: here, " + (f"did you mean {near[0]}:" if near else f"known are {known}")
             )
-            raise FilterError(f"there is no field {name}: here, {known}")
         value = value.casefold()
         if not value:
             continue

@@ -115,6 +115,17 @@ class Verdict:
     """Age in ms of the oldest truth on the screen."""
 
 
+def verdict_of(counts: Counts) -> Verdict:
+    """Line 1 of the screens that do not know the pipelines one by one."""
+    n = counts.by_state
+    return Verdict(
+        broken=sum(n.get(s, 0) for s in State if s.bad),
+        warnings=n.get(State.WARNING, 0),
+        unknown=counts.stale,
+        total=counts.total,
+    )
+
+
 def silent(ctx: Context, engine: EngineRow | None) -> bool:
     """Whether the banner is due: no engine holds the store, and it said goodbye or a minute has passed."""
     if ctx.engine_alive:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -12,15 +12,15 @@ from engine.store.rows import FloorRow
 from tui import keymap
 from tui.present import floor, frame, lines, words
 from tui.present.cut import clean
-from tui.present.field import Field
 from tui.present.filters import Filter, FilterError, parse
 from tui.present.floor import Grid, Item
 from tui.present.frame import Head
 from tui.present.glyphs import LOOKS
 from tui.present.menu import Entry, Menu
-from tui.screens import VERB_OF, answered, arm, cannot, common, plan, steps, window
+from tui.screens import VERB_OF, cannot, plan, window
 from tui.screens.empty import empty_rows
-from tui.view import Context, Copy, Effect, Line, Open, Request, Say, Span, View
+from tui.screens.lists import Handler, ListScreen
+from tui.view import Context, Copy, Effect, Line, Open, Say, Span
 
 STILL_MS = 3000
 """The order stands still for so long after the cursor moved."""
@@ -45,7 +45,7 @@ def moved_rows(old: Sequence[str], new: Sequence[str]) -> int:
     return len(new) - len(tails)
 
 
-class FloorView(View):
+class FloorView(ListScreen):
     """``arg`` ``!`` puts the cursor on the first problem."""
 
     name: ClassVar[str] = "floor"
@@ -69,15 +69,10 @@ class FloorView(View):
         self.moved_at = -STILL_MS
         self.waiting = 0
         self.filter: Filter = parse("")
-        self.filter_error: str | None = None
-        self.field: Field | None = None
-        self.menu: Menu | None = None
         self._want_first = arg == "!"
         self._top = [0, 0]
-        self._page = 20
         self._read: tuple[Any, ...] | None = None
         self._judged = (0, (), False)
-        self._asked = ""
 
     # --- reading
     # --------------------------------------------------------------------------------------------------------
@@ -184,10 +179,7 @@ class FloorView(View):
         top = frame.head_rows(ctx, head, self.verdict, self.title, width)
         room = height - len(top) - 1
         body = self._panes(width, room)
-        if self.menu is not None:
-            menu = self.menu.paint(width, min(room, len(self.menu.entries) + 1))
-            body = [*body[: room - len(menu)], *[[(" " * width, "")]] * max(0, room - len(menu) - len(body)), *menu]
-        return frame.page(ctx, top, body, self._footer(width), width, height)
+        return frame.page(ctx, top, self.under_menu(body, width, room), self._footer(width), width, height)
 
     def _tiny_names(self, width: int) -> list[list[Span]]:
         named = [self.items[k] for k in (self.problems or self.table)]
@@ -227,7 +219,7 @@ class FloorView(View):
         rows = room - 2
         at = self.table.index(self.cursor) if focused and self.cursor in self.table else 0
         self._top[1] = first = window(self._top[1], at, rows, total)
-        self._page = rows
+        self.page = rows
         hint = f"{first + 1}–{min(first + rows, total)} of {total}" if total > rows else ""
         out: list[Line] = [
             lines.rule("Pipelines", self._note(total) + self._badge(focused), hint, width, focused=focused)
@@ -281,12 +273,7 @@ class FloorView(View):
 
     def _footer(self, width: int) -> Line:
         if self.field is not None:
-            spans: list[Span] = [("/", "key b"), *self.field.spans(max(width // 2, 10))]
-            if self.filter_error:
-                spans += [("  ", ""), (self.filter_error, "run-late b")]
-            else:
-                spans += [("  ", ""), (f"{len(self.table) + len(self.problems)} shown", "dim")]
-            return frame.footer_row([], width, left=spans)
+            return self.field_row(width, f"{len(self.keys)} shown")
         return frame.footer_row(keymap.footer(self.contexts, width, only=self._offered(), words=self._words()), width)
 
     def _offered(self) -> list[str]:
@@ -325,27 +312,14 @@ class FloorView(View):
     # --- keys
     # -----------------------------------------------------------------------------------------------------------
 
-    def act(self, action: str) -> Sequence[Effect]:
-        if self.menu is not None:
-            return self._in_menu(action)
-        if self.field is not None and (done := self._in_field(action)) is not None:
-            return done
-        move = steps(action, self._page, len(self.keys))
-        if move is not None:
-            return self._move(move)
-        handler = self._handlers().get(action)
-        if handler is not None:
-            return handler()
-        if action in VERB_OF:
-            return self._verb(action)
-        return common(action, self.context, self.name)
+    @property
+    def length(self) -> int:
+        return len(self.keys)
 
-    def _handlers(self) -> dict[str, Callable[[], Sequence[Effect]]]:
+    def handlers(self) -> dict[str, Handler]:
         return {
             "list.open": self._open,
-            "list.filter": self._filter,
             "list.sort": self._sort,
-            "nav.back": self._back,
             "view.pane": self._pane,
             "problem.first": self._first,
             "run.log": lambda: self._with_run("log"),
@@ -356,12 +330,11 @@ class FloorView(View):
             "copy.menu": self._copy,
         }
 
-    def _move(self, by: int) -> Sequence[Effect]:
+    def move(self, by: int) -> None:
         keys = self.keys
         if keys:
             self.cursor = keys[min(max(self._index() + by, 0), len(keys) - 1)]
             self.moved_at = self.context.now()
-        return ()
 
     def _open(self) -> Sequence[Effect]:
         item = self.here
@@ -400,18 +373,12 @@ class FloorView(View):
         if not any(i.problem for i in self.all):
             return (Say("there is no problem on the floor"),)
         if not self.problems:  # they stand in the table while a filter is on
-            self._set_filter("")
+            self.set_filter("")
         self.cursor = self.problems[0] if self.problems else next(i.key for i in self.all if i.problem)
         self.moved_at = self.context.now()
         return ()
 
-    def _back(self) -> Sequence[Effect]:
-        if self.filter:
-            self._set_filter("")
-            return ()
-        return common("nav.back", self.context, self.name)
-
-    def _verb(self, action: str) -> Sequence[Effect]:
+    def verb(self, action: str) -> Sequence[Effect]:
         item = self.here
         if item is None or item.row is None:
             return (Say(f"{item.name} is a source: this key acts on pipelines"),) if item is not None else ()
@@ -486,100 +453,33 @@ class FloorView(View):
         self.menu = Menu("Copy", f"of {item.name}", entries)
         return ()
 
-    def _in_menu(self, action: str) -> Sequence[Effect]:
-        menu = self.menu
-        assert menu is not None
-        move = steps(action, len(menu.entries), len(menu.entries))
-        if move is not None:
-            menu.move(move)
-            return ()
-        if action in ("list.open", "edit.enter"):
-            entry = menu.chosen()
-            return self._chose(entry) if entry is not None else ()
-        if action in ("nav.back", "edit.escape", "app.quit"):
-            self.menu = None
-        return ()
-
-    def _chose(self, entry: Entry) -> Sequence[Effect]:
-        if entry.why is not None:
-            return (Say(f"{entry.label}: {entry.why}", "warn"),)
-        self.menu = None
-        return (entry.value,) if isinstance(entry.value, Copy) else self.act(str(entry.value))
-
     def _arm(self) -> Sequence[Effect]:
         item = self.here
         assert self.head is not None
-        source = item.source if item is not None else None
-        if source is None:
-            source = next((s for s in self.head.sources if s.protected), None)
-        if source is None:
-            return (Say("no environment here is protected: actions need no arming, each still asks"),)
-        self._asked = source.environment or source.name
-        armed = any(a.environment == source.environment and a.until > self.context.now() for a in self.head.armed)
-        return (arm(source.environment, source.protected, armed, self.context),)
+        return self.arm(item.source if item is not None else None, self.head)
 
     def _ack(self) -> Sequence[Effect]:
         item = self.here
         if item is None:
             return ()
-        alert = item.row.alert_id if item.row is not None else self._source_alert(item.name)
-        if alert is None:
-            return (Say(f"{item.name} has no open alert"),)
-        if item.row is not None and item.row.alert_acked:
-            return (Say(f"the alert of {item.name} is acknowledged already"),)
-        if not self.context.engine_alive:
-            return (Say("nobody is watching: an acknowledgement cannot be recorded; Ctrl+R starts the engine", "warn"),)
-        self._asked = item.name
-        return (Request("ack", {"alert": alert}, tag="ack"),)
+        if item.row is not None:
+            return self.ack(item.row.alert_id, item.name, item.row.alert_acked)
+        found = self.alert_of(item.name)
+        return self.ack(found[0], item.name, found[1]) if found else self.ack(None, item.name)
 
-    def _source_alert(self, name: str) -> str | None:
-        return next((a.id for a in self.context.reader.alerts(open_only=True) if a.key == name), None)
+    # --- the filter -----------------------------------------------------------------------------------------------------
 
-    def answer(self, tag: str, reply: dict[str, Any] | None, error: dict[str, str] | None) -> Sequence[Effect]:
-        return answered(tag, self._asked, error)
+    @property
+    def filter_text(self) -> str:
+        return self.filter.text
 
-    # --- the filter
-    # -----------------------------------------------------------------------------------------------------
-
-    def _filter(self) -> Sequence[Effect]:
-        self.field = Field(self.filter.text)
-        return ()
-
-    def _set_filter(self, text: str) -> None:
-        """Take a filter; a bad one is said and the last good one stays."""
+    def set_filter(self, text: str) -> None:
         try:
             self.filter = parse(text, lambda: _STATES)
             self.filter_error = None
         except FilterError as error:
             self.filter_error = str(error)
         self._order(at_once=True)
-
-    def type(self, text: str) -> Sequence[Effect] | None:
-        if self.menu is not None:
-            entry = self.menu.typed(text)
-            if entry is not None:
-                return self._chose(entry)
-            return () if len(text) == 1 and text not in "jkgGq" else None
-        if self.field is None:
-            return None
-        if text in ("edit.up", "edit.down"):
-            return self._move(-1 if text == "edit.up" else 1)
-        if self.field.type(text):
-            self._set_filter(self.field.text)
-        return ()
-
-    def paste(self, text: str) -> Sequence[Effect]:
-        return (self.type(text.splitlines()[0]) or ()) if self.field is not None and text.strip() else ()
-
-    def _in_field(self, action: str) -> Sequence[Effect] | None:
-        if action in ("list.open", "edit.enter"):
-            self.field, self.filter_error = None, None
-            return ()
-        if action in ("nav.back", "edit.escape"):
-            self.field = None
-            self._set_filter("")
-            return ()
-        return None
 
     # --- for scripts
     # ------------------------------------------------------------------------------------------------------

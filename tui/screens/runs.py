@@ -1,0 +1,372 @@
+"""Runs: all runs newest first, or those of one pipeline. Only a window around the cursor is ever read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from adapters.model import VERBS, KeyOf, State, Verb
+from engine.store.rows import RunRow, SourceRow
+from tui import keymap
+from tui.present import frame, lines, runs, words
+from tui.present.cut import clean
+from tui.present.filters import Filter, FilterError, parse
+from tui.present.frame import Head
+from tui.present.menu import Entry, Menu
+from tui.screens import VERB_OF, cannot, plan, window
+from tui.screens.lists import Handler, ListScreen
+from tui.view import Context, Copy, Effect, Line, Open, Say
+
+PAGE = 200
+"""Rows of one question to the store."""
+KEPT = 800
+"""Rows held at most; what is far from the cursor is read again when it is needed."""
+LOOKED = 4000
+"""How many rows a filter that the store cannot answer looks through for one page, before it says so."""
+STILL_MS = 3000
+"""New runs push nothing down for so long after the cursor moved."""
+OLDEST = (-(1 << 62), 0)
+
+
+class RunsView(ListScreen):
+    """``arg``: key of a pipeline (its history), or None for all."""
+
+    name: ClassVar[str] = "runs"
+    title: ClassVar[str] = "Runs"
+    contexts: ClassVar[tuple[str, ...]] = ("runs", "list", "global")
+    topics: ClassVar[frozenset[str]] = frozenset(
+        {"engine", "source", "health", "pipeline", "run", "alert", "arm", "sample"}
+    )
+    ticks: ClassVar[bool] = True
+
+    def __init__(self, context: Context, arg: str | None = None) -> None:
+        super().__init__(context)
+        self.pipeline = arg
+        self.head: Head | None = None
+        self.window: list[RunRow] = []
+        self.at_newest = True
+        self.at_oldest = False
+        self.cursor: str | None = None
+        self.moved = False
+        """Whether the operator moved; until then the cursor stays on the newest run."""
+        self.moved_at = -STILL_MS
+        self.waiting = 0
+        self.total = 0
+        self.looked = 0
+        self.filter: Filter = parse("")
+        self._top = 0
+        self._read: object = None
+
+    # --- reading --------------------------------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """The head, and the window again where runs moved."""
+        reader = self.context.reader
+        self.head = Head.read(self.context)
+        topics = dict(reader.topics())
+        read = (topics.get("run"), topics.get("pipeline"))
+        if read != self._read:
+            self._read = read
+            self._refresh()
+
+    def _ask(self, **place: Any) -> tuple[list[RunRow], bool]:
+        """One page that passes the filter, newest first; and whether the store has no more on that side."""
+        states, text = runs.asked_of_store(self.filter)
+        rest = runs.rest_of(self.filter)
+        newer = "after" in place
+        out: list[RunRow] = []
+        self.looked = 0
+        while True:
+            rows = self.context.reader.runs(limit=PAGE, pipeline_key=self.pipeline, states=states, text=text, **place)
+            self.looked += len(rows)
+            kept = [r for r in rows if not rest or rest.holds(runs.facts(r))]
+            out = [*kept, *out] if newer else [*out, *kept]
+            done = len(rows) < PAGE
+            if done or len(out) >= PAGE or self.looked >= LOOKED:
+                return out, done
+            edge = rows[0] if newer else rows[-1]
+            place = {"after" if newer else "before": (edge.at, edge.id)}
+
+    def _refresh(self) -> None:
+        """Read the window again where it stands. New runs push in only while the operator has not moved away from the top."""
+        self.total = self.context.reader.run_count() if not self.filter and self.pipeline is None else 0
+        first = self.window[0] if self.window else None
+        at_top = self._top == 0 and (self.at_newest or bool(self.waiting))
+        still = self.context.now() - self.moved_at < STILL_MS
+        if first is None or (at_top and not still):
+            self.window, self.at_oldest = self._ask()
+            self.at_newest, self.waiting = True, 0
+        else:
+            kept, done = self._ask(before=(first.at, first.id + 1))
+            if self.at_newest or self.waiting:
+                newer, _ = self._ask(after=(first.at, first.id))
+                self.waiting, self.at_newest = len(newer), not newer
+            self.window, self.at_oldest = kept, done
+        keys = [r.key for r in self.window]
+        if not self.moved or self.cursor not in keys:
+            self.cursor = keys[0] if keys else None
+
+    def _older(self) -> None:
+        if self.at_oldest or not self.window:
+            return
+        last = self.window[-1]
+        more, self.at_oldest = self._ask(before=(last.at, last.id))
+        self.window += more
+        cut = len(self.window) - KEPT
+        if cut > 0:
+            self.window = self.window[cut:]
+            self._top = max(self._top - cut, 0)
+            self.at_newest = False
+
+    def _newer(self) -> None:
+        if self.at_newest or not self.window:
+            return
+        first = self.window[0]
+        more, self.at_newest = self._ask(after=(first.at, first.id))
+        self.waiting = 0
+        self.window = [*more, *self.window]
+        self._top += len(more)
+        if len(self.window) > KEPT:
+            self.window = self.window[:KEPT]
+            self.at_oldest = False
+
+    def _index(self) -> int:
+        return next((i for i, r in enumerate(self.window) if r.key == self.cursor), 0)
+
+    @property
+    def here(self) -> RunRow | None:
+        return self.window[self._index()] if self.window else None
+
+    @property
+    def length(self) -> int:
+        return len(self.window)
+
+    def move(self, by: int) -> None:
+        """Steps read on at the edges; ``g`` and ``G`` go to the newest and the oldest run of all."""
+        if not self.window:
+            return
+        self.moved, self.moved_at = True, self.context.now()
+        at = self._index() + by
+        if abs(by) >= len(self.window) and by:  # g, G
+            self._end(newest=by < 0)
+            return
+        if at >= len(self.window):
+            self._older()
+        elif at < 0:
+            self._newer()
+        self.cursor = self.window[min(max(self._index() + by, 0), len(self.window) - 1)].key
+
+    def _end(self, *, newest: bool) -> None:
+        if newest:
+            self.window, self.at_oldest = self._ask()
+            self.at_newest, self.moved, self._top, self.waiting = True, False, 0, 0
+            self.cursor = self.window[0].key if self.window else None
+            return
+        self.window, done = self._ask(after=OLDEST)
+        self.at_newest, self.at_oldest = done, True
+        self._top = max(len(self.window) - self.page, 0)
+        self.cursor = self.window[-1].key if self.window else None
+
+    # --- painting -------------------------------------------------------------------------------------------------------
+
+    def paint(self, width: int, height: int) -> list[Line]:
+        if self.head is None:
+            self.load()
+        assert self.head is not None
+        ctx, head = self.context, self.head
+        verdict = frame.verdict_of(head.counts)
+        if frame.is_tiny(width, height):
+            names = [
+                [(" ", ""), (r.state.name.lower(), "text"), (" ", ""), (clean(r.name), "text")]
+                for r in self.window[:height]
+            ]
+            return frame.tiny(ctx, head, verdict, names, width, height)
+        top = frame.head_rows(ctx, head, verdict, self.title, width)
+        room = height - len(top) - 1
+        body = self.under_menu(self._table(width, room), width, room)
+        return frame.page(ctx, top, body, self._footer(width), width, height)
+
+    def _table(self, width: int, room: int) -> list[Line]:
+        rows = max(room - 2, 1)
+        self.page = rows
+        cols = runs.columns(width)
+        at = self._index()
+        self._top = window(self._top, at, rows, len(self.window))
+        shown = self.window[self._top : self._top + rows]
+        out: list[Line] = [lines.rule(self._name(), self._note(), self._hint(shown, width), width, focused=True)]
+        if not shown:
+            said = "no run is like that" if self.filter else "no run seen yet"
+            out.append([(f"   {said}", "dim")])
+            return out
+        out.append(lines.head(cols))
+        tz, now = self.context.timezone, self.context.now()
+        dark = {s.id for s in (self.head.sources if self.head else ()) if s.stale(now)}
+        all_stale = frame.silent(self.context, self.head.engine if self.head else None)
+        for i, r in enumerate(shown, self._top):
+            line = runs.run_row(r, cols, tz, now, stale=all_stale or r.source_id in dark, here=i == at)
+            out.append(lines.cursor(line, width) if i == at else line)
+        return out
+
+    def _name(self) -> str:
+        if self.pipeline is None:
+            return "Runs"
+        return f"Runs of {clean(self.window[0].name) if self.window else clean(self.pipeline)}"
+
+    def _note(self) -> str:
+        parts: list[str] = []
+        if self.filter:
+            parts.append(f"filter {self.filter.text}")
+            if self.looked >= LOOKED:
+                parts.append(f"searched {words.count(self.looked)}, older ones not yet")
+        elif self.pipeline is None:
+            parts.append(words.count(self.total))
+        parts.append("newest first")
+        if self.waiting:
+            parts.append(f"{self.waiting}{'+' if self.waiting >= PAGE else ''} new · {keymap.key_of('move.top')}")
+        return " · ".join(parts)
+
+    def _hint(self, shown: Sequence[RunRow], width: int) -> str:
+        if not shown or width < 100:
+            return ""
+        tz, now = self.context.timezone, self.context.now()
+        edge = " the oldest" if self.at_oldest and shown[-1] is self.window[-1] else ""
+        return f"{words.clock(shown[0].at, tz, now)} back to {words.clock(shown[-1].at, tz, now)}{edge}"
+
+    def _footer(self, width: int) -> Line:
+        if self.field is not None:
+            return self.field_row(width, f"{len(self.window)}{'' if self.at_oldest and self.at_newest else '+'} runs")
+        r = self.here
+        ids = ["list.open", "run.log"]
+        if r is not None and self.context.engine_alive and not self.context.read_only:
+            ids += (
+                ["run.stop", "run.hold"]
+                if r.state.active
+                else ["run.rerun_failed", "run.rerun"]
+                if r.state.bad
+                else ["run.rerun"]
+            )
+            ids.append("action.menu")
+        if self.pipeline is None:
+            ids.append("run.history")
+        ids += ["list.filter", "copy.menu", "screen.floor", "screen.sources", "nav.back", "app.quit"]
+        said = {"list.open": "story"}
+        if r is not None and r.state == State.HELD:
+            said["run.hold"] = "release"
+        return frame.footer_row(keymap.footer(self.contexts, width, only=ids, words=said), width)
+
+    # --- keys -----------------------------------------------------------------------------------------------------------
+
+    def handlers(self) -> dict[str, Handler]:
+        return {
+            "list.open": lambda: self._open("run"),
+            "run.log": lambda: self._open("log"),
+            "run.history": self._history,
+            "action.menu": self._actions,
+            "action.arm": self._arm,
+            "alert.ack": self._ack,
+            "copy.menu": self._copy,
+            "view.pane": lambda: (),
+        }
+
+    def _open(self, screen: str) -> Sequence[Effect]:
+        return (Open(screen, self.here.key),) if self.here is not None else ()
+
+    def _history(self) -> Sequence[Effect]:
+        if self.here is None or self.pipeline is not None:
+            return ()
+        return (Open("runs", self.here.pipeline_key),)
+
+    def _source(self, r: RunRow) -> SourceRow | None:
+        return next((s for s in (self.head.sources if self.head else ()) if s.id == r.source_id), None)
+
+    def verb(self, action: str) -> Sequence[Effect]:
+        r = self.here
+        if r is None:
+            return ()
+        verb = self._meant(VERB_OF[action], r)
+        why = self._not_now(verb, r)
+        if why:
+            return (Say(f"{verb} {clean(r.name)}: {why}", "warn"),)
+        key = r.pipeline_key if VERBS[verb].of == KeyOf.PIPELINE else r.key
+        return (plan(verb, key, clean(r.name), self._source(r), self.context),)
+
+    def _meant(self, verb: Verb, r: RunRow) -> Verb:
+        if verb == Verb.HOLD and r.state == State.HELD:
+            return Verb.RELEASE
+        if verb == Verb.PAUSE:
+            found = self.context.reader.pipeline(r.pipeline_key)
+            if found is not None and found.mode.name == "PAUSED":
+                return Verb.RESUME
+        return verb
+
+    @staticmethod
+    def _not_now(verb: Verb, r: RunRow) -> str | None:
+        if verb in (Verb.STOP, Verb.HOLD, Verb.RELEASE) and not r.state.active:
+            return "this run has ended"
+        if verb in (Verb.RERUN, Verb.RERUN_FAILED) and r.state.active:
+            return "this run has not ended"
+        return None
+
+    def _actions(self) -> Sequence[Effect]:
+        r = self.here
+        if r is None:
+            return ()
+        entries: list[Entry] = []
+        for action, asked in VERB_OF.items():
+            if action == "run.rerun_from":
+                continue  # of a step: on the Run screen
+            verb = self._meant(asked, r)
+            why = cannot(verb, self._source(r), self.context) or self._not_now(verb, r)
+            entries.append(Entry(keymap.key_of(action), verb.value, action, VERBS[verb].means, why))
+        self.menu = Menu("Actions", f"on {clean(r.name)} · each shows its plan and asks", entries)
+        return ()
+
+    def _copy(self) -> Sequence[Effect]:
+        r = self.here
+        if r is None:
+            return ()
+        error = r.error or ""
+        entries = [
+            Entry("u", "run", Copy(r.key, "the run's key"), r.key),
+            Entry("i", "key", Copy(r.pipeline_key, "the pipeline's key"), r.pipeline_key),
+            Entry("e", "error", Copy(error, "the error"), clean(error)[:60], None if error else "there is none"),
+        ]
+        self.menu = Menu("Copy", f"of {clean(r.name)}", entries)
+        return ()
+
+    def _arm(self) -> Sequence[Effect]:
+        assert self.head is not None
+        return self.arm(self._source(self.here) if self.here is not None else None, self.head)
+
+    def _ack(self) -> Sequence[Effect]:
+        r = self.here
+        if r is None:
+            return ()
+        found = self.alert_of(r.pipeline_key)
+        return self.ack(found[0], clean(r.name), found[1]) if found else self.ack(None, clean(r.name))
+
+    # --- the filter -----------------------------------------------------------------------------------------------------
+
+    @property
+    def filter_text(self) -> str:
+        return self.filter.text
+
+    def set_filter(self, text: str) -> None:
+        try:
+            self.filter = parse(text, runs.all_state_words, runs.FIELDS)
+            self.filter_error = None
+        except FilterError as error:
+            self.filter_error = str(error)
+            return
+        self.window, self._top, self.moved = [], 0, False
+        self._refresh()
+
+    # --- for scripts ------------------------------------------------------------------------------------------------------
+
+    def data(self) -> Any:
+        return self.rows()
+
+    def rows(self) -> list[dict[str, Any]]:
+        if self.head is None:
+            self.load()
+        return [runs.record(r) for r in self.window]

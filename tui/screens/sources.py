@@ -1,0 +1,441 @@
+"""Sources: can we see, with what right, and what did the engine, the messages and the actions come to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+from adapters.model import VERBS, ActionState, Health
+from engine.store.rows import ActionRow, DeliveryRow, SourceRow
+from tui import keymap
+from tui.present import frame, lines, words
+from tui.present.cut import clean, cut, first_line
+from tui.present.frame import Head
+from tui.present.glyphs import HEALTH_LOOKS, Look
+from tui.present.lines import Cell, Column
+from tui.present.menu import Entry, Menu
+from tui.screens import common, window
+from tui.screens.lists import Handler, ListScreen
+from tui.view import Context, Copy, Effect, Line, Request, Say, Span
+
+VIEWS = ("steps", "log", "history", "metrics")
+_SENT = (2, 4)
+"""States of an outbox row that need nobody: sent, or over before anybody was told."""
+
+
+def health_word(s: SourceRow, tz: str, now: int) -> str:
+    """``fresh · stale since 05:31 · auth failed · unreachable · rate limited until 06:10``."""
+    if s.health == Health.RATE_LIMITED and s.until is not None:
+        return f"limited to {words.hhmm(s.until, tz)}"
+    if s.health == Health.STALE or (s.health == Health.FRESH and s.stale(now)):
+        return f"stale {words.clock_short(s.last_ok, tz, now)}" if s.last_ok is not None else "stale"
+    return HEALTH_LOOKS[s.health].word
+
+
+def health_look(s: SourceRow, now: int) -> Look:
+    """A source that says fresh but was not heard of for three polls is stale."""
+    return HEALTH_LOOKS[Health.STALE if s.health == Health.FRESH and s.stale(now) else s.health]
+
+
+def budget(s: SourceRow) -> str:
+    return f"{s.requests_min}/{s.budget_min}" if s.budget_min else str(s.requests_min)
+
+
+class SourcesView(ListScreen):
+    """``arg``: name of the source that the cursor starts on."""
+
+    name: ClassVar[str] = "sources"
+    title: ClassVar[str] = "Sources"
+    contexts: ClassVar[tuple[str, ...]] = ("sources", "list", "global")
+    topics: ClassVar[frozenset[str]] = frozenset(
+        {"engine", "source", "health", "pipeline", "run", "alert", "outbox", "action", "arm", "sample"}
+    )
+    ticks: ClassVar[bool] = True
+
+    def __init__(self, context: Context, arg: str | None = None) -> None:
+        super().__init__(context)
+        self.head: Head | None = None
+        self.cursor: str | None = arg
+        self.letters: list[DeliveryRow] = []
+        self.actions: list[ActionRow] = []
+        self.first_pane = 0
+        self._top = 0
+
+    def load(self) -> None:
+        reader = self.context.reader
+        self.head = Head.read(self.context)
+        self.letters = [d for d in reader.deliveries(limit=200) if d.state not in _SENT and d.last_error]
+        self.actions = reader.actions(limit=20)
+        names = [s.name for s in self.head.sources]
+        if self.cursor not in names:
+            self.cursor = names[0] if names else None
+
+    @property
+    def sources(self) -> Sequence[SourceRow]:
+        return self.head.sources if self.head else ()
+
+    @property
+    def here(self) -> SourceRow | None:
+        return next((s for s in self.sources if s.name == self.cursor), None)
+
+    @property
+    def length(self) -> int:
+        return len(self.sources)
+
+    def move(self, by: int) -> None:
+        names = [s.name for s in self.sources]
+        if names:
+            at = names.index(self.cursor) if self.cursor in names else 0
+            self.cursor = names[min(max(at + by, 0), len(names) - 1)]
+
+    # --- painting -------------------------------------------------------------------------------------------------------
+
+    def paint(self, width: int, height: int) -> list[Line]:
+        if self.head is None:
+            self.load()
+        assert self.head is not None
+        ctx, head = self.context, self.head
+        verdict = frame.verdict_of(head.counts)
+        tz, now = ctx.timezone, ctx.now()
+        if frame.is_tiny(width, height):
+            names: list[list[Span]] = [
+                [
+                    (" ", ""),
+                    (cut(s.name, 24), "text b"),
+                    (" ", ""),
+                    (health_word(s, tz, now), health_look(s, now).style),
+                ]
+                for s in head.sources
+            ]
+            return frame.tiny(ctx, head, verdict, names, width, height)
+        top = frame.head_rows(ctx, head, verdict, self.title, width)
+        room = height - len(top) - 1
+        gap: list[Line] = [] if frame.is_narrow(width) else [[(" " * width, "")]]
+        body = self._table(width, max(min(len(head.sources) + 2, room // 3 + 2), 3))
+        panes = [self._detail(width), self._engine(width), self._letters(width), self._actions(width)]
+        order = [*panes[self.first_pane :], *panes[: self.first_pane]]
+        for i, pane in enumerate(order):
+            left = room - len(body) - len(gap)
+            if left < 2:
+                break
+            if left < len(pane):
+                pane = [*pane[: left - 1], self._more(width, len(order) - i - 1)] if left < len(pane) else pane
+            body += [*gap, *pane]
+        return frame.page(ctx, top, self.under_menu(body, width, room), self._footer(width), width, height)
+
+    def _more(self, width: int, panes: int) -> Line:
+        key = keymap.key_of("view.pane")
+        said = f" shows the next of {panes + 1} panes" if panes else " turns the panes"
+        return lines.fit([("   … ", "dim"), (key, "key b"), (said, "dim")], width)
+
+    def _columns(self, width: int) -> list[Column]:
+        if frame.is_narrow(width):
+            return [
+                Column("HEALTH", 17, gap=0), Column("SOURCE", 17 + max(width - 80, 0)), Column("ENV", 7), Column("SINCE", 9),
+                Column("AGE", 4, "r"), Column("NEXT", 4, "r", 2), Column("REQ/MIN", 7, "r"), Column("PIPES", 5, "r"),
+            ]  # fmt: skip
+        wide = frame.is_wide(width)
+        return [
+            Column("HEALTH", 17, gap=0), Column("SOURCE", 26 if wide else 14), Column("ENV", 8 if wide else 7), Column("SINCE", 9), Column("LAST OK", 8),
+            Column("AGE", 4, "r"), Column("NEXT", 4, "r", 2), Column("REQ/MIN", 7, "r", 2), Column("BYTES/MIN", 9, "r"),
+            Column("LATENCY", 7, "r"), Column("SKEW", 5, "r"), Column("PIPES", 5, "r"), Column("VERSION", 20 if wide else 7, gap=2),
+            Column("IDENTITY", 30 if wide else 0, gap=2),
+        ]  # fmt: skip
+
+    def _row(self, s: SourceRow, width: int) -> list[Span]:
+        tz, now = self.context.timezone, self.context.now()
+        look = health_look(s, now)
+        nxt = (
+            "now"
+            if s.next_try is not None and s.next_try <= now
+            else words.age(None if s.next_try is None else s.next_try - now)
+        )
+        age = words.age(frame.source_age(s, now))
+        values: dict[str, Cell] = {
+            "HEALTH": [(look.glyph, look.token), ("  ", ""), (health_word(s, tz, now), look.style)],
+            "SOURCE": [(cut(s.name, 26 if frame.is_wide(width) else 18), "text b" if s.name == self.cursor else "text")],
+            "ENV": [(cut(clean(s.environment) or s.kind, 8), "dim")],
+            "SINCE": [(words.clock(s.since, tz, now), "dim")],
+            "LAST OK": [(words.hhmmss(s.last_ok, tz) if s.last_ok is not None and now - s.last_ok < words.DAY else words.clock_short(s.last_ok, tz, now), "text")],
+            "AGE": [(age, "run-stale b" if s.stale(now) else "dim")],
+            "NEXT": [(nxt, "dim")],
+            "REQ/MIN": [(budget(s), "run-late" if s.budget_min and s.requests_min >= s.budget_min else "text")],
+            "BYTES/MIN": [(words.size(s.bytes_min), "text")],
+            "LATENCY": [("n/a" if s.latency_ms is None else f"{s.latency_ms} ms", "text")],
+            "SKEW": [(_skew(s.skew_ms), "run-late" if s.skew_ms is not None and abs(s.skew_ms) > 30_000 else "text")],
+            "PIPES": [(words.count(s.pipelines), "text")],
+            "VERSION": [(clean(s.version or "?"), "dim")],
+            "IDENTITY": [(clean(s.identity or "?"), "dim")],
+        }  # fmt: skip
+        cols = self._columns(width)
+        return lines.row(cols, [values[c.title] for c in cols])
+
+    def _table(self, width: int, room: int) -> list[Line]:
+        total = len(self.sources)
+        out: list[Line] = [lines.rule("Sources", self._note(), "", width, focused=True)]
+        if not total:
+            return [*out, [("   no source is configured: watchfloor init writes a first configuration", "dim")]]
+        out.append(lines.head(self._columns(width)))
+        rows = max(room - 2, 1)
+        self.page = rows
+        at = next((i for i, s in enumerate(self.sources) if s.name == self.cursor), 0)
+        self._top = window(self._top, at, rows, total)
+        for s in self.sources[self._top : self._top + rows]:
+            line = self._row(s, width)
+            out.append(lines.cursor(line, width) if s.name == self.cursor else line)
+        return out
+
+    def _note(self) -> str:
+        now = self.context.now()
+        total = len(self.sources)
+        good = sum(not s.stale(now) for s in self.sources)
+        return f"{total} · {good} answering" if total else "none"
+
+    def _detail(self, width: int) -> list[Line]:
+        s = self.here
+        if s is None:
+            return []
+        tz, now = self.context.timezone, self.context.now()
+        note = " · ".join(
+            p
+            for p in (
+                s.kind,
+                clean(s.url),
+                "protected" if s.protected else "not protected",
+                "TLS is not verified" if s.insecure else "",
+            )
+            if p
+        )
+        out: list[Line] = [lines.rule(s.name, note, "", width)]
+        look = health_look(s, now)
+        said: list[words.Clause] = [
+            [(health_word(s, tz, now), look.style), (f" since {words.clock(s.since, tz, now)}", "text")]
+        ]
+        if s.failures:
+            said.append(f"{words.many(s.failures, 'failure')} in a row")
+        if s.last_ok is not None:
+            said.append(f"last answer {words.clock(s.last_ok, tz, now)}")
+        if s.until is not None and s.until > now:
+            said.append(f"waits until {words.clock(s.until, tz, now)}")
+        out.append(_fact("Health", words.sentence(said, width - 12), width))
+        if s.detail:
+            out.append(_fact("Says", [(first_line(s.detail), "text")], width))
+        if s.hint:
+            out.append(_fact("Do", [(first_line(s.hint), "text b")], width))
+        who: list[words.Clause] = [
+            clean(s.identity) if s.identity else "identity not known",
+            f"version {clean(s.version or '?')}",
+        ]
+        if s.skew_ms is not None:
+            who.append(
+                f"its clock is {_skew(s.skew_ms)} {'ahead' if s.skew_ms > 0 else 'behind' if s.skew_ms < 0 else 'off'}"
+            )
+        who.append(f"polled every {words.duration(s.poll_ms)} at the fastest")
+        out.append(_fact("Who", words.sentence(who, width - 12), width))
+        can = [v.value for v in VERBS if v in s.offers] + [v for v in VIEWS if v in s.offers]
+        out.append(_fact("Can", [(" ".join(can) or "nothing is known yet", "text")], width))
+        lacks = [(v.value, s.why_not.get(v.value, "not offered by this system")) for v in VERBS if v not in s.offers]
+        lacks += [(v, s.why_not[v]) for v in VIEWS if v not in s.offers and v in s.why_not]
+        reasons: dict[str, list[str]] = {}
+        for verb, why in lacks:
+            reasons.setdefault(first_line(why), []).append(verb)
+        for i, (why, verbs) in enumerate(reasons.items()):
+            out.append(_fact("Cannot" if not i else "", [(" ".join(verbs), "dim"), (f": {why}", "dim")], width))
+        return out
+
+    def _engine(self, width: int) -> list[Line]:
+        head, ctx = self.head, self.context
+        assert head is not None
+        e, tz, now = head.engine, ctx.timezone, ctx.now()
+        if e is None:
+            return [
+                lines.rule("Engine", "none has run here", "", width),
+                _fact("Do", [(f"{keymap.key_of('app.refresh')} starts one", "text b")], width),
+            ]
+        state = "runs" if ctx.engine_alive else "stopped" if e.stopped is not None else "gone"
+        out: list[Line] = [
+            lines.rule("Engine", f"pid {e.pid} on {clean(e.host)} · {state} · version {clean(e.version)}", "", width)
+        ]
+        life = f"since {words.clock(e.started, tz, now)}, {words.running(now - e.started)}"
+        if not ctx.engine_alive:
+            life += f" · last sign of life {words.clock(e.stopped or e.heartbeat, tz, now)}"
+        out.append(_fact("Life", [(life, "text")], width))
+        if e.last_words or e.note:
+            out.append(
+                _fact(
+                    "Last words",
+                    [(first_line(e.last_words or e.note or ""), "run-failed" if not ctx.engine_alive else "text")],
+                    width,
+                )
+            )
+        out.append(
+            _fact(
+                "Store",
+                [(clean(str(ctx.reader.path)), "text"), (f" · {words.count(ctx.reader.run_count())} runs", "dim")],
+                width,
+            )
+        )
+        out.append(
+            _fact(
+                "Config",
+                [
+                    (clean(e.config_path), "text"),
+                    (f" · {clean(e.config_hash)[:12]}", "dim"),
+                    (" · demo" if e.demo else "", "dim"),
+                ],
+                width,
+            )
+        )
+        if e.config_error:
+            out.append(
+                _fact(
+                    "", [("newer configuration refused: ", "run-late b"), (first_line(e.config_error), "text")], width
+                )
+            )
+        return out
+
+    def _letters(self, width: int) -> list[Line]:
+        tz, now = self.context.timezone, self.context.now()
+        out: list[Line] = [
+            lines.rule("Messages not delivered", str(len(self.letters)) if self.letters else "none", "", width)
+        ]
+        for d in self.letters[:20]:
+            state = "given up" if d.state == 3 else f"next try {words.clock(d.next_at, tz, now)}"
+            clauses: list[words.Clause] = [
+                [(first_line(d.last_error or "?"), "text")],
+                f"{words.many(d.attempts, 'try', 'tries')}",
+                state,
+                d.kind,
+            ]
+            out.append(_fact(clean(d.recipient), words.sentence(clauses, width - 16), width, 12))
+        return out
+
+    def _actions(self, width: int) -> list[Line]:
+        tz, now = self.context.timezone, self.context.now()
+        out: list[Line] = [lines.rule("Actions of late", str(len(self.actions)) if self.actions else "none", "", width)]
+        for a in self.actions:
+            style = (
+                "run-failed"
+                if a.state in (ActionState.FAILED_EXECUTED, ActionState.FAILED_NOT_EXECUTED, ActionState.UNKNOWN)
+                else "text"
+            )
+            word = a.state.name.lower().replace("_", " ")
+            clauses: list[words.Clause] = [
+                [(f"{a.verb} ", "text b"), (clean(a.key), "text")],
+                [(word, style)],
+                [(first_line(a.words), style)],
+                clean(a.who),
+                clean(a.reason or ""),
+            ]
+            out.append(_fact(words.clock(a.created, tz, now), words.sentence(clauses, width - 14), width, 10))
+        return out
+
+    def _footer(self, width: int) -> Line:
+        ids = [
+            "app.refresh",
+            "view.pane",
+            "alert.ack",
+            "action.arm",
+            "copy.menu",
+            "screen.floor",
+            "screen.runs",
+            "nav.back",
+            "app.quit",
+        ]
+        said = {"app.refresh": "poll now" if self.context.engine_alive else "start engine", "view.pane": "next pane"}
+        return frame.footer_row(keymap.footer(self.contexts, width, only=ids, words=said), width)
+
+    # --- keys -----------------------------------------------------------------------------------------------------------
+
+    def handlers(self) -> dict[str, Handler]:
+        return {
+            "app.refresh": self._poll,
+            "view.pane": self._pane,
+            "list.open": self._pane,
+            "list.filter": lambda: (Say("there is no filter here: the sources are few"),),
+            "alert.ack": self._ack,
+            "action.arm": self._arm,
+            "copy.menu": self._copy,
+        }
+
+    def _poll(self) -> Sequence[Effect]:
+        if not self.context.engine_alive or self.here is None:
+            return common("app.refresh", self.context, self.name)
+        self.asked = self.here.name
+        return (Request("poll", {"source": self.here.name}, tag="poll"),)
+
+    def _pane(self) -> Sequence[Effect]:
+        self.first_pane = (self.first_pane + 1) % 4
+        return ()
+
+    def _ack(self) -> Sequence[Effect]:
+        if self.here is None:
+            return ()
+        found = self.alert_of(self.here.name)
+        return self.ack(found[0], self.here.name, found[1]) if found else self.ack(None, self.here.name)
+
+    def _arm(self) -> Sequence[Effect]:
+        assert self.head is not None
+        return self.arm(self.here, self.head)
+
+    def _copy(self) -> Sequence[Effect]:
+        s = self.here
+        if s is None:
+            return ()
+        entries = [
+            Entry("i", "name", Copy(s.name, "the source's name"), s.name),
+            Entry("u", "url", Copy(s.url, "the source's URL"), clean(s.url), None if s.url else "it has none"),
+            Entry(
+                "e",
+                "error",
+                Copy(s.detail or "", "what it says"),
+                clean(s.detail or "")[:60],
+                None if s.detail else "there is none",
+            ),
+        ]
+        self.menu = Menu("Copy", f"of {s.name}", entries)
+        return ()
+
+    # --- for scripts ------------------------------------------------------------------------------------------------------
+
+    def data(self) -> Any:
+        if self.head is None:
+            self.load()
+        assert self.head is not None
+        engine = self.head.engine
+        return {
+            "engine": None
+            if engine is None
+            else {**asdict(engine), "alive": self.context.engine_alive, "store": str(self.context.reader.path)},
+            "sources": self.rows(),
+            "undelivered": [asdict(d) for d in self.letters],
+            "actions": [{**asdict(a), "state": a.state.name.lower(), "events": None} for a in self.actions],
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        if self.head is None:
+            self.load()
+        now = self.context.now()
+        return [
+            {
+                "name": s.name, "kind": s.kind, "url": s.url, "environment": s.environment, "protected": s.protected, "insecure": s.insecure,
+                "state": health_look(s, now).word.replace(" ", "_"), "health": s.health.name.lower(), "stale": s.stale(now), "since": s.since,
+                "last_ok": s.last_ok, "last_try": s.last_try, "next_try": s.next_try, "failures": s.failures, "detail": s.detail,
+                "hint": s.hint, "until": s.until, "version": s.version, "identity": s.identity, "skew_ms": s.skew_ms,
+                "latency_ms": s.latency_ms, "requests_min": s.requests_min, "budget_min": s.budget_min, "bytes_min": s.bytes_min,
+                "poll_ms": s.poll_ms, "pipelines": s.pipelines, "offers": " ".join(sorted(s.offers)),
+            }
+            for s in self.sources
+        ]  # fmt: skip
+
+
+def _skew(ms: int | None) -> str:
+    if ms is None:
+        return "?"
+    return f"{ms} ms" if abs(ms) < 1000 else words.duration(abs(ms))
+
+
+def _fact(label: str, value: Sequence[Span], width: int, label_width: int = 8) -> Line:
+    """One labelled line of a pane."""
+    return lines.fit([(" ", ""), (f"{cut(label, label_width):<{label_width}}", "dim"), ("  ", ""), *value], width)
