@@ -264,9 +264,11 @@ class Http:
         """``words`` with this source's own secrets masked too."""
         return words(text, self.auth.secrets if self.auth else ())
 
-    async def get(self, path: str, shape: type[T], params: Params | None = None) -> tuple[T, Answer]:
+    async def get(
+        self, path: str, shape: type[T], params: Params | None = None, *, auth: bool = True
+    ) -> tuple[T, Answer]:
         """GET, typed. Raises adapters.errors."""
-        answer = await self.ask("GET", path, params=params)
+        answer = await self.ask("GET", path, params=params, auth=auth)
         return answer.decode(shape), answer
 
     async def ask(

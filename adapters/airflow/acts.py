@@ -172,7 +172,7 @@ async def _prepare_stop(http: Http, key: Key, action: Action) -> Prepared:
         effect="ends the run" + (f" ({'; '.join(parts)})" if parts else ""),
         proof="Airflow says the run has ended",
         undo="rerun-failed runs again what was cut off; what tasks did is not undone",
-        note='Airflow has no word for stopped and will say "failed"; a running process ends at its next heartbeat',
+        note='Airflow has no word for stopped and will say "failed"; a running process may go on for some 10 s',
         patience_s=300.0,
     )
 

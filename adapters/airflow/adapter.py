@@ -55,8 +55,9 @@ RECENT_MS: Final = 2 * DAY_MS
 PAGES_A_CALL: Final = 20
 """Of changed runs; the cursor carries on from there."""
 STEP_BACK_MS: Final = 60_000
-SETTLE_MS: Final = 6_000
-"""A stopped task's process writes on until its next heartbeat, after Airflow has called its log ended."""
+SETTLE_MS: Final = 15_000
+"""A stopped task's process writes on until its heartbeat is refused (5 s) and it is killed (5 s more), while Airflow
+already calls its log ended."""
 TRIES_A_CALL: Final = 20
 
 _OPTIONS: Final[Mapping[str, float]] = {"connect_timeout": 5.0, "read_timeout": 15.0, "total_timeout": 60.0}
@@ -137,7 +138,7 @@ class AirflowAdapter(Adapter):
     async def probe(self) -> Probe:
         """Version, health, who we are. Unsupported, in a sentence, for an Airflow 2."""
         version = await self._version()
-        health, _ = await self._http.get("/api/v2/monitor/health", HealthBody)
+        health, _ = await self._http.get("/api/v2/monitor/health", HealthBody, auth=False)
         self._notes = health.troubles()
         _, answer = await self._http.get("/api/v2/dags", Dags, {"limit": 1})
         claims = self._auth.claims()
@@ -158,12 +159,12 @@ class AirflowAdapter(Adapter):
 
     async def _version(self) -> str:
         try:
-            found, _ = await self._http.get("/api/v2/version", Version)
+            found, _ = await self._http.get("/api/v2/version", Version, auth=False)
             return found.version
         except (NotFound, BadResponse) as err:
             if isinstance(err, BadResponse) and err.status not in (404, 405):
                 raise
-        older = await self._http.request("GET", "/api/v1/version")
+        older = await self._http.request("GET", "/api/v1/version", auth=False)
         if older.status == 200 and not older.html:
             said = self._http.words(older.decode(Version).version)
             raise Unsupported(f"this is Airflow {said}; only Airflow 3 (its /api/v2) is spoken here")
@@ -182,7 +183,7 @@ class AirflowAdapter(Adapter):
 
     async def _look_at_health(self) -> None:
         try:
-            health, _ = await self._http.get("/api/v2/monitor/health", HealthBody)
+            health, _ = await self._http.get("/api/v2/monitor/health", HealthBody, auth=False)
         except (NotFound, Forbidden, BadResponse) as err:
             self._notes = (f"Airflow's health could not be read: {err.what}",)
         else:
@@ -235,7 +236,7 @@ class AirflowAdapter(Adapter):
         dag = parse_key(pipeline).pipeline
         now = self._http.server_time
         if now is None:
-            _, answer = await self._http.get("/api/v2/version", Version)
+            _, answer = await self._http.get("/api/v2/version", Version, auth=False)
             now = answer.server_time
         params: dict[str, str | list[str]] = {"order_by": "-run_after", "state": ["success", "failed"]}
         if now is not None:
@@ -376,6 +377,8 @@ class AirflowAdapter(Adapter):
         if not TASK_STATES.get(ti.state or "none", (State.RUNNING, None))[0].terminal:
             return ti.state == "up_for_retry"
         ended = ms(ti.end_date)
+        if ti.state == "success":
+            return True
         return ended is None or answer.server_time is None or answer.server_time - ended > SETTLE_MS
 
     async def _no_log(self, key: Key, attempt: int, cursor: str | None) -> LogChunk:

@@ -11,7 +11,7 @@ import msgspec
 
 from adapters.airflow.wire import Token
 from adapters.base import Secret
-from adapters.errors import AdapterError, AuthFailed
+from adapters.errors import AdapterError, AuthFailed, BadResponse
 from adapters.http import Answer, Http, refusal
 
 
@@ -71,6 +71,9 @@ class TokenAuth:
                 "check auth.user and auth.password of this source",
                 status=answer.status,
             )
+        if answer.status in (404, 405):
+            what = f"no Airflow 3 at {http.base}: it has no /auth/token"
+            raise BadResponse(what, "`watchfloor doctor` says what is there", status=answer.status)
         if not 200 <= answer.status < 300:
             raise refusal(answer, self._seen)
         return self._keep(answer.decode(Token).access_token)

@@ -51,9 +51,8 @@ def _lines(record: dict[str, Any]) -> list[str]:
     lines = first.splitlines() or [first]
     detail = record.get("error_detail")
     if isinstance(detail, list):
-        for number, part in enumerate(reversed(detail)):
-            if isinstance(part, dict):
-                lines += _traceback(part, first=number == 0)
+        for number, part in enumerate([p for p in reversed(detail) if isinstance(p, dict)]):
+            lines += _traceback(part, first=number == 0)
     return lines
 
 
@@ -89,4 +88,7 @@ def _traceback(part: dict[str, Any], *, first: bool) -> list[str]:
                 lines.append(f'  File "{file}", line {line}, in {frame.get("name", "?")}')
     said = str(part.get("exc_value", ""))
     lines += (f"{part.get('exc_type', 'Error')}: {said}" if said else str(part.get("exc_type", "Error"))).splitlines()
+    notes = part.get("exc_notes")
+    if isinstance(notes, list):
+        lines += [line for note in notes for line in str(note).splitlines()]
     return lines

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from adapters.airflow import AirflowAdapter
-from adapters.base import Secret, SourceSettings
+from adapters.base import Action, Secret, SourceSettings
 from adapters.contract import Fault
 from adapters.model import Verb, parse_key, pipeline_key, run_key, step_key
 from tests.servers.airflow_like import AirflowLike
@@ -124,3 +124,11 @@ class LikeWorld:
     def age(self, run_key_: str, days: float) -> None:
         key = parse_key(run_key_)
         self.like.runs[(key.pipeline, key.run or "")].run_after -= timedelta(days=days)
+
+
+def action(verb: Verb, key: str, **more: object) -> Action:
+    return Action(verb=verb, key=key, client_id="01JTEST", **more)  # type: ignore[arg-type]
+
+
+def mints(like: AirflowLike) -> int:
+    return sum(r.path == "/auth/token" for r in like.requests)
