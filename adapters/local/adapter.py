@@ -47,11 +47,12 @@ _OVERLAP_NS = 5_000_000_000
 
 _CAPS = Caps(
     frozenset(
-        {
+        str(what)
+        for what in (
             *(Verb.START, Verb.PAUSE, Verb.RESUME, Verb.HOLD, Verb.RELEASE, Verb.STOP),
             *(Verb.RERUN, Verb.RERUN_FROM, Verb.RERUN_FAILED),
             *("steps", "log", "history", "metrics"),
-        }
+        )
     ),
     {
         "mark": "a local run ends as its processes end; nothing else decides it",

@@ -46,9 +46,10 @@ class Book:
         self._seen: dict[str, tuple[int, int]] = {}
         self._stamps: dict[str, tuple[int, int]] = {}
         self._spawned: dict[str, tuple[int, float, int]] = {}  # pid, when, how often
+        self._trouble: dict[str, str] = {}  # why a supervisor could not even be started
         self._children: set[int] = set()
         for name in ("runs", "active", "tmp"):
-            (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+            (folder / name).mkdir(parents=True, exist_ok=True, mode=0o750)
 
     # --- making ---------------------------------------------------------------------------------------------------
 
@@ -66,15 +67,15 @@ class Book:
         if final.exists():
             return False
         scratch = self.folder / "tmp" / f"{secrets.token_hex(8)}"
-        scratch.mkdir(mode=0o700)
+        scratch.mkdir(mode=0o750)
         try:
             durable = spec is not None
             if spec is not None:
-                (scratch / "requests").mkdir(mode=0o700)
-                st.write_json(scratch / "spec.json", spec, durable)
+                (scratch / "requests").mkdir(mode=0o750)
+                st.write_json(scratch / "spec.json", spec, durable, mode=0o600)  # it holds declared environment
             st.write_json(scratch / "state.json", state, durable)
-            (scratch / "lock").touch(mode=0o600)
-            (self.folder / "active" / name).touch(mode=0o600)
+            (scratch / "lock").touch(mode=0o640)
+            (self.folder / "active" / name).touch(mode=0o640)
             try:
                 os.rename(scratch, final)
             except OSError:
@@ -92,8 +93,11 @@ class Book:
         spec = st.read_json(folder / "spec.json") or {}
         env = {key: os.environ[key] for key in (*st.BASE_ENV, *spec.get("pass_env", ())) if key in os.environ}
         env.setdefault("PATH", st.DEFAULT_PATH)
-        null, err = os.open(os.devnull, os.O_RDWR), os.open(folder / "supervisor.log", os.O_WRONLY | os.O_CREAT, 0o600)
+        opened: list[int] = []
+        pid = 0
         try:
+            opened.append(null := os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
+            opened.append(err := os.open(folder / "supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640))
             pid = os.posix_spawn(
                 sys.executable,
                 [sys.executable, "-I", "-S", str(_LAUNCH), str(folder)],
@@ -105,10 +109,12 @@ class Book:
                 ],
                 setsigmask=[],
             )
+            self._children.add(pid)
+        except OSError as error:  # no more processes or descriptors: the run is there, and care() tries again
+            self._trouble[name] = f"{error.filename or sys.executable}: {error.strerror}"
         finally:
-            os.close(null)
-            os.close(err)
-        self._children.add(pid)
+            for fd in opened:
+                os.close(fd)
         self._spawned[name] = (pid, time.monotonic(), self._spawned.get(name, (0, 0.0, 0))[2] + 1)
 
     # --- looking --------------------------------------------------------------------------------------------------
@@ -211,7 +217,9 @@ class Book:
     def _give_up(self, name: str) -> None:
         """Its supervisor ends without beginning it: say why, once, instead of trying for ever."""
         self.end(
-            name, State.FAILED, error=f"its supervisor does not start: {self._last_words(name) or 'it says nothing'}"
+            name,
+            State.FAILED,
+            error=f"its supervisor does not start: {self._last_words(name) or self._trouble.get(name) or 'it says nothing'}",
         )
 
     def _last_words(self, name: str) -> str:

@@ -63,12 +63,17 @@ class Planner:
 
     def tick(self, now: int) -> None:
         """Start what is due, release what waited, follow what ended."""
-        due_any = False
+        due_any, trouble = False, None
         for job in self.jobs.values():
-            if job.schedule is not None and self._due(job, now):
-                due_any = True
+            try:
+                if job.schedule is not None and self._due(job, now):
+                    due_any = True
+            except OSError as error:
+                trouble = error  # a full disk: this job's tick is tried again each second, the others go on
         if due_any:
             st.write_json(self._ticks_path, {"v": 1, "jobs": self._seen}, durable=False)
+        if trouble is not None:
+            raise trouble
         self._follow(now)
         self._release(now)
 
@@ -99,7 +104,6 @@ class Planner:
             self._look_from(name, now)
             return True
         ticks = job.schedule.last(entry["seen"], now, MISSED_SHOWN + 1)
-        self._look_from(name, now)
         newest = ticks[-1] if ticks else None
         starts = newest is not None and (now - newest <= LATE_MS or job.spec.catchup == "last")
         for at, tick in enumerate(ticks):
@@ -108,6 +112,7 @@ class Planner:
             elif at > 0 or len(ticks) <= MISSED_SHOWN:
                 more = " (and more before it)" if at == 1 and len(ticks) > MISSED_SHOWN else ""
                 self._missed(job, tick, newest if starts and job.spec.catchup == "last" else None, more)
+        self._look_from(name, now)  # last: what could not be written is found due again
         return True
 
     def _missed(self, job: Job, tick: int, instead: int | None, more: str) -> None:
@@ -196,8 +201,8 @@ class Planner:
 
     def _follow(self, now: int) -> None:
         """For each run that ended since the last look: start the jobs that come after it."""
-        ended, self.book.settled = self.book.settled, []
-        for state in ended:
+        while self.book.settled:
+            state = self.book.settled[0]
             if State(state["state"]).finished and state.get("business_date"):
                 key = (state["job"], state["business_date"])
                 finished = self._index()
@@ -207,6 +212,7 @@ class Planner:
                     if state["job"] in job.spec.after and job.schedule is None and job.name not in self.paused:
                         self._chain(job, state["business_date"], now)
             self.book.rest(state)
+            self.book.settled.pop(0)
 
     def _chain(self, job: Job, date: str, now: int) -> None:
         if self._unfinished(job, date):

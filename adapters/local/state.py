@@ -28,11 +28,12 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def write_json(path: Path, value: Record, durable: bool = True) -> None:
+def write_json(path: Path, value: Record, durable: bool = True, mode: int = 0o640) -> None:
     """Replace ``path`` atomically; ``durable``: a reader sees the old or the new one also after a power cut."""
     scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with open(scratch, "w", encoding="utf-8", errors="surrogateescape") as out:
+        fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        with open(fd, "w", encoding="utf-8", errors="surrogateescape") as out:
             json.dump(value, out, ensure_ascii=False, separators=(",", ":"))
             if durable:
                 out.flush()

@@ -407,7 +407,6 @@ def main(args: list[str]) -> int:
         return 1
     if state["state"] != State.QUEUED or state.get("supervisor"):
         return 0
-    os.umask(0o027)
     job = Supervisor(folder, spec, state)
     try:
         job.run()

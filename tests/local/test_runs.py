@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -407,6 +408,18 @@ async def test_a_supervisor_that_cannot_start_is_said_and_not_tried_for_ever(
     assert (run.state, run.error) == (State.FAILED, "its supervisor does not start: no disk, no job")
 
 
+async def test_a_supervisor_that_cannot_be_spawned_is_said(floor: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    f = floor(job("load", ("true",)))
+
+    def full(*args: object, **kw: object) -> int:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "posix_spawn", full)
+    run = await f.reach(await f.start("load"))
+    assert run.state == State.FAILED
+    assert (run.error or "").endswith("Resource temporarily unavailable")
+
+
 async def test_a_floor_that_cannot_be_written_is_a_sentence(floor: Make) -> None:
     f = floor(job("load", ("true",)))
     (f.folder / "state" / "tmp").rmdir()
@@ -459,8 +472,6 @@ async def test_an_idle_look_touches_only_what_is_active(floor: Make, monkeypatch
 
     await f.adapter.runs(page.cursor)
     monkeypatch.setattr(os, "stat", counting)
-    import time
-
     end = time.monotonic() + 5
     while True:
         seen.clear()
