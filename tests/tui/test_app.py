@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from engine.request import PROTOCOL, SCHEMA, RequestError, decode, encode
-from tests.tui import demo_app
 from tests.tui.demo_app import DemoView, build
 from tui import start, themes
 from tui.client import Client, NoEngine
@@ -562,7 +561,7 @@ def test_a_users_theme_may_be_partial_and_its_mistakes_are_sentences(tmp_path: P
         ("variables = 3", "should be a table"),
     ):
         (folder / "bad.toml").write_text(text)
-        with pytest.raises(ThemeError, match="bad.toml") as caught:
+        with pytest.raises(ThemeError, match=r"bad\.toml") as caught:
             themes.load("bad", tmp_path)
         assert words in str(caught.value)
     with pytest.raises(ThemeError, match="no theme 'nope': there are dark, light, ansi"):
