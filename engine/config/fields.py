@@ -21,8 +21,9 @@ LITERAL = (
     'write a reference: { env = "NAME" }, { file = "PATH" }, { cmd = ["program", "argument"] } or { cred = "NAME" }'
 )
 _SECRET_NAME = re.compile(
-    r"(?i)(pass(word|wd|phrase)?|secret|token|api_?key|private_?key|access_?key|bearer|cookie|pat|credentials?)$"
+    r"(?i)(pass(word|wd|phrase)?|pwd?|secret|token|(api|access|account|private|secret)_?key|bearer|cookie|pat|auth|credentials?)$"
 )
+_USER_INFO = re.compile(r"[^/\s]+@")
 
 
 class Bad(Exception):
@@ -105,7 +106,7 @@ def got(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return f'"{printable(value)}"'
+        return f'"{printable(_USER_INFO.sub("…@", value))}"'  # user:password@host
     if isinstance(value, int | float):
         return f"the number {value}"
     if isinstance(value, list):
@@ -394,7 +395,7 @@ class MapOf(Spec):
 
     def read(self, at: At, value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
-            raise wrong("a table", value, self.hint)
+            raise Bad("expected a table, got something else", self.hint)  # what stands there may be a secret
         out: dict[str, Any] = {}
         for key, item in cast("dict[str, Any]", value).items():
             try:

@@ -39,6 +39,8 @@ class Places:
 
     def prepare(self) -> None:
         """Make the state folders: 0700, in system mode 2750 with the group ``watchfloor``. PermissionError if not."""
+        if not self.system and self.state.is_dir() and self.state.stat().st_mode & 0o077:
+            os.chmod(self.state, 0o700)  # somebody made it by hand; logs and socket in it are for nobody else
         for folder in dict.fromkeys((self.state, self.store.parent, self.runs, self.logs)):
             if folder.is_dir():
                 continue

@@ -70,7 +70,7 @@ environ = MapOf(Text("a text in quotes"), name=r"[A-Za-z_][A-Za-z0-9_]*", what="
 
 
 def _auth(name: str) -> Spec | None:
-    return Secret() if looks_secret(name) else None
+    return Secret() if looks_secret(name) or name.endswith("key") else None
 
 
 ENVIRONMENT = Table(
@@ -97,7 +97,11 @@ SOURCE = Table(
         "requests": Field(Text(units.RATE, parse=units.rate), "request budget", default=60),
         "include": Field(ListOf(words, unique=True), "globs on native ids; none: all", default=()),
         "timezone": Field(zone, "for sources whose times carry no zone"),
-        "auth": Field(MapOf(Secret(literal=True), special=_auth), "user name, and references to secrets", default={}),
+        "auth": Field(
+            MapOf(Secret(literal=True), special=_auth, hint='write { user = "ops", password = { env = "NAME" } }'),
+            "user name, and references to secrets",
+            default={},
+        ),
         "tls": Field(
             Table(
                 {
@@ -277,8 +281,8 @@ SERIES = Table(
 UI = Table(
     {
         "theme": Field(words, "dark, light, ansi, or the name of an own theme"),
-        "glyphs": Field(Choice(("auto", "unicode", "ascii")), "auto: what the terminal can show"),
-        "mouse": Field(Bool(), "whether the mouse is listened to"),
+        "ascii": Field(Bool(), "true: glyphs that any font has; false: as the terminal can"),
+        "title": Field(Bool(), "whether the terminal's title shows what is wrong"),
         "bell": Field(Bool(), "whether a new alert rings the terminal's bell"),
     },
     "the terminal",

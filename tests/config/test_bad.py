@@ -261,6 +261,22 @@ CASES = {
         SOURCE.replace("https://", "https://ops:hunter2@"),
         "4: source[af].url: expected a URL without user name and password, got one with them; put them under auth",
     ),
+    "a secret in a URL without scheme": (
+        SOURCE.replace("https://", "ops:hunter2@"),
+        '4: source[af].url: expected a URL like https://airflow.example.com, got "…@a.example"',
+    ),
+    "auth as one text": (
+        SOURCE + 'auth = "ops:hunter2"',
+        '5: source[af].auth: expected a table, got something else; write { user = "ops", password = { env = "NAME" } }',
+    ),
+    "a literal under another name": (
+        SOURCE + 'auth = { client_secret = "hunter2" }',
+        f"5: source[af].auth.client_secret: expected a reference to a secret, got the secret itself; {REFERENCE}",
+    ),
+    "a key is a secret under auth": (
+        SOURCE + 'auth = { key = "hunter2" }',
+        f"5: source[af].auth.key: expected a reference to a secret, got the secret itself; {REFERENCE}",
+    ),
     "a secret among the options": (
         SOURCE + '[source.options]\nx = 1\n[source.options.deep]\napi_key = "hunter2"',
         "8: source[af].options.deep.api_key: expected no secret here, got one; put it under auth, as a reference",

@@ -115,6 +115,12 @@ def test_local_may_be_written_out_and_then_exists_once() -> None:
     assert (local.environment, local.protected) == ("prod", True)
 
 
+def test_options_are_the_adapters_own_and_pass_as_they_are() -> None:
+    text = SOURCE + 'options = { partition_key = "id", token_url = "https://t", deep = { list = [1, "a"] } }'
+    options = load_text(text, kinds=KINDS).sources[0].options
+    assert options == {"partition_key": "id", "token_url": "https://t", "deep": {"list": [1, "a"]}}
+
+
 def test_no_jobs_no_local_source_and_an_empty_file_is_a_configuration() -> None:
     config = load_text("")
     assert (config.sources, config.timezone) == ((), "UTC")

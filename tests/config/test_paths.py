@@ -77,6 +77,14 @@ def test_folders_are_for_their_owner_only(tmp_path: Path) -> None:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700, folder
 
 
+def test_a_state_folder_made_by_hand_is_closed(tmp_path: Path) -> None:
+    place = places(env={"HOME": str(tmp_path)})
+    place.state.mkdir(parents=True)
+    place.state.chmod(0o755)
+    place.prepare()
+    assert stat.S_IMODE(place.state.stat().st_mode) == 0o700
+
+
 def test_asking_for_places_is_light() -> None:
     code = (
         "import sys; import engine.config.paths as p; p.places();"

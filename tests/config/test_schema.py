@@ -122,5 +122,13 @@ def test_each_key_of_the_loader_is_in_the_schema_with_a_word_about_it() -> None:
     assert walk(shapes.ROOT, json_schema(), "") > 90
 
 
+def test_each_setting_that_the_terminal_asks_for_may_be_written() -> None:
+    """The terminal reads its own tables, without this loader: what it asks for must not be an error here."""
+    sources = (Path(__file__).parents[2] / "tui").rglob("*.py")
+    asked = {name for file in sources for name in re.findall(r"\bui\.get\(\"(\w+)\"", file.read_text())}
+    assert asked
+    assert asked <= set(shapes.UI.fields)
+
+
 def test_it_is_json() -> None:
     assert json.loads(json.dumps(json_schema())) == json_schema()
