@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.pty import Terminal  # noqa: E402
 
+DONE = re.compile(r"\bdone  \S")
 REASON = "wrong input, right one promised"
 
 
@@ -32,7 +33,7 @@ class Transcript:
     typed: str = ""
 
     def keep(self, screen: Terminal, said: str) -> None:
-        self.parts.append((said, self.typed, "\n".join(line.rstrip() for line in screen.lines).rstrip()))
+        self.parts.append((said, self.typed, "\n".join(line.rstrip() for line in screen.lines()).rstrip()))
         self.typed = ""
 
     def markdown(self) -> str:
@@ -54,7 +55,7 @@ class Hand:
     def press(self, *keys: str) -> None:
         for key in keys:
             self.screen.press(key)
-            self.screen.settle(0.12, 1.0)
+            self.screen.settle(0.3 if key == "escape" else 0.12, 1.0)  # a key right after Esc would be Alt+key
             self.transcript.typed += f"`{key}` "
 
     def type(self, text: str) -> None:
@@ -70,7 +71,7 @@ class Hand:
         self.transcript.keep(self.screen, said)
 
     def cursor_row(self) -> str:
-        return next((line for line in self.screen.lines if line.startswith("▌")), "")
+        return next((line for line in self.screen.lines() if line.startswith("▌")), "")
 
     def go_to(self, name: str, limit: int = 60) -> None:
         """Down until the cursor stands on that pipeline."""
@@ -122,7 +123,7 @@ def demo(argv: list[str], folder: Path) -> Transcript:
         hand.wait("proof")
         hand.keep("`x` on the slow job: the plan says what is now, what it will do, the exact call, and how it will be proved.")
         hand.confirm()
-        hand.wait(re.compile(r"\bdone\b"), 30)
+        hand.wait(DONE, 30)
         hand.keep("A reason and `y`: stopped, and proved by looking.")
         hand.press("escape")
         hand.wait(re.compile(r"stopped +flowchart_360"))
@@ -132,7 +133,7 @@ def demo(argv: list[str], folder: Path) -> Transcript:
         hand.wait("proof")
         time.sleep(0.6)
         hand.press("enter")
-        hand.wait(re.compile(r"\bdone\b"), 30)
+        hand.wait(DONE, 30)
         hand.keep("The way out that the log named: `T` starts the job that keeps the newest of the doubled contracts.")
         hand.press("escape")
 
@@ -143,7 +144,7 @@ def demo(argv: list[str], folder: Path) -> Transcript:
         hand.wait("proof")
         hand.keep("`R` on the failed run: rerun from its failed step; the steps that were done stay done.")
         hand.confirm()
-        hand.wait(re.compile(r"\bdone\b"), 30)
+        hand.wait(DONE, 30)
         hand.press("escape")
         hand.press("h")
         hand.wait(re.compile(r"✓ +ok +ldz_to_rdv_contracts"), 30)
@@ -181,7 +182,7 @@ def airflow(argv: list[str], folder: Path, url: str, user: str, password: str, f
         time.sleep(0.6)
         hand.press("A")
         _typed_confirm(hand, f"prod/{slow}")
-        hand.wait(re.compile(r"\bdone\b"), 90)
+        hand.wait(DONE, 90)
         hand.keep("`A` arms for 60 seconds; a reason and the typed name, then the proof: the run is terminal, and it is called stopped, not failed.")
         hand.press("escape")
         hand.wait(re.compile(rf"stopped +{slow}"), 60)
@@ -195,7 +196,7 @@ def airflow(argv: list[str], folder: Path, url: str, user: str, password: str, f
             time.sleep(0.6)
             hand.press("A")
         _typed_confirm(hand, f"prod/{failing}")
-        hand.wait(re.compile(r"\bdone\b"), 90)
+        hand.wait(DONE, 90)
         hand.press("escape")
         hand.wait(re.compile(r"✓ +ok"), 120)
         hand.keep("`R` cleared the failed task after its cause was mended; the same run ended well on its second attempt.")

@@ -120,7 +120,7 @@ class Engine:
             stop_all = getattr(poller.adapter, "stop_all", None)
             if self.demo and callable(stop_all):
                 try:
-                    await stop_all()  # pyright: ignore[reportGeneralTypeIssues]
+                    await stop_all("the end of the demo")  # pyright: ignore[reportGeneralTypeIssues]
                 except Exception as error:
                     self.log(f"{name}: stopping its jobs: {error}")
             await poller.close()

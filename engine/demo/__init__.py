@@ -141,7 +141,7 @@ async def first_round(adapter: Any) -> None:
     from adapters.model import Trigger, Verb
     from engine.ids import Ids
 
-    if (await adapter.runs(None)).runs:
+    if any(not run.generated for run in (await adapter.runs(None)).runs):
         return
     for pipeline in (await adapter.pipelines()).items:
         if pipeline.trigger in (Trigger.CRON, Trigger.INTERVAL):

@@ -189,12 +189,15 @@ class Poller:
             return
         self.take(page.runs)
 
-    def take(self, runs: Sequence[Run]) -> list[RunChange]:
-        """Store observations, judge them, and queue what is to be told: one transaction."""
+    def take(self, runs: Sequence[Run], *, found: bool = False) -> list[RunChange]:
+        """Store observations, judge them, and queue what is to be told: one transaction.
+
+        ``found``: the error in them was found in a log, and stands for good; a poll's own word is less.
+        """
         ctx = self.ctx
         full = any(run.state.bad and not run.backfilled for run in runs)
         with ctx.store.transaction(full=full) as tx:
-            seen = [self._ours(tx, run) for run in runs]
+            seen = list(runs) if found else [self._ours(tx, run) for run in runs]
             changes = store_runs.apply_runs(tx, self.source_id, seen, ctx.clock.now())
             self._alerts.on_runs(tx, changes)
         for change in changes:
@@ -205,11 +208,14 @@ class Poller:
         return changes
 
     def _ours(self, tx: Any, run: Run) -> Run:
-        """Our own stop is not a failure: the run is STOPPED, by whom."""
+        """Our own stop is not a failure: the run is STOPPED, by whom. A reason that was found in a log stays."""
         if run.state not in (State.FAILED, State.TIMED_OUT) or run.backfilled:
             return run
         who = store_actions.stopped_by(tx, run.key, run.attempt)
-        return replace(run, state=State.STOPPED, stopped_by=who, sub=f"by {who}") if who else run
+        if who:
+            return replace(run, state=State.STOPPED, stopped_by=who, sub=f"by {who}", error=None)
+        known = store_steps.said_error(tx, run.key, run.attempt)
+        return replace(run, error=known) if known and known != run.error else run
 
     # --- what a poll leads to -------------------------------------------------------------------------------------
 
@@ -270,9 +276,12 @@ class Poller:
             path = logs.log_path(self.ctx.places.logs, step)
             text = await asyncio.to_thread(logs.first_error, path)
         seen = await self.adapter.read(run)
-        if isinstance(seen, Run) and not seen.error:
+        if isinstance(seen, Run) and seen.state in (State.FAILED, State.TIMED_OUT) and (text or not seen.error):
+            with self.ctx.store.transaction() as tx:
+                ours = self._ours(tx, seen)
             words = f"{step.step}: {text}" if text else f"{step.step} {step.native}"
-            self.take([replace(seen, error=words)])
+            if ours.state is seen.state:
+                self.take([replace(ours, error=words)], found=True)
 
     async def fetch_log(self, step: StepRun) -> None:
         """Bring one log up to date: from its stored cursor on, until nothing more comes now."""

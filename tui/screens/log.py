@@ -40,6 +40,8 @@ class LogView(View):
         self._cursor = 0
         self._top = 0
         self._left = 0
+        self._room = PAGE
+        self._longest = 0
         self._follow = True
         self._seen = 0
         self._wrap = False
@@ -110,7 +112,7 @@ class LogView(View):
             self._first = False
             if self.log.errors and self.step is not None and self.step.state.bad:
                 self._follow = False
-                self._go(self._nearest(self.log.errors[0]))
+                self._go_far(self._nearest(self.log.errors[0]))
         if self._follow:
             self._cursor = max(0, self._count() - 1)
             self._seen = self._count()
@@ -162,6 +164,12 @@ class LogView(View):
 
     def _go(self, position: int) -> None:
         self._cursor = min(max(position, 0), max(0, self._count() - 1))
+
+    def _go_far(self, position: int) -> None:
+        """Like ``_go``; a target out of sight comes to a third of the page, with what led to it above."""
+        self._go(position)
+        if not self._top <= self._cursor < self._top + self._room:
+            self._top = max(0, self._cursor - self._room // 3)
 
     # --- painting -----------------------------------------------------------------------------------------------------
 
@@ -224,6 +232,7 @@ class LogView(View):
     def _page(self, width: int, room: int) -> list[Line]:
         assert self.log is not None
         count = self._count()
+        self._room = room
         digits = len(f"{self.log.count:,}")
         if self._cursor < self._top:
             self._top = self._cursor
@@ -238,13 +247,22 @@ class LogView(View):
         for i, (position, line) in enumerate(rows[:room]):
             whole = fit(line, width - 1)
             if position == self._cursor:
-                whole = cursor(whole, width - 1, mono=self.context.mono)
+                whole = self._under_cursor(whole, width - 1)
             out.append([*whole, marks[i]])
         if count and len(out) < room:
             ended = self.row is not None and self.row.complete
             said = "end of log" + (f" · {self.step.state.name.lower()}" if ended and self.step else " so far")
             out.append(fit([(" " * (digits + 4), ""), (said, "dim")], width))
         return out
+
+    def _under_cursor(self, line: list[Span], width: int) -> list[Span]:
+        """The cursor's row; hits of the search keep their ground on it."""
+        if self.context.mono or not any("on:hit-bg" in style for _, style in line):
+            return cursor(line, width, mono=self.context.mono)
+        return [
+            ("▌", "mark on:cursor-bg"),
+            *((t, s if "on:hit-bg" in s else f"{s} on:cursor-bg".strip()) for t, s in _drop_first(line)),
+        ]
 
     def _wrapped(self, width: int, room: int, digits: int) -> list[tuple[int, Line]]:
         """Like less: the page ends at the cursor's last row, or begins where it stood."""
@@ -269,6 +287,7 @@ class LogView(View):
         raw = self.log.raw(number)
         found = parts(raw[:20_000].decode("utf-8", "replace"))
         text = clean(found.rest.replace("\t", "    "))
+        self._longest = max(self._longest, len(text))
         lead: list[Span] = [("▌" if level in (ERROR, WARN) else " ", style), (f" {number + 1:>{digits},}  ", "dim")]
         if self._stamps:
             lead.append((f"{found.clock:<8}  ", "dim"))
@@ -374,7 +393,7 @@ class LogView(View):
             case "log.left":
                 self._left = max(0, self._left - 20)
             case "log.right":
-                self._left += 20
+                self._left = min(self._left + 20, max(0, self._longest - 20))
             case "copy.menu":
                 self._copying = True
             case "view.pane":
@@ -402,7 +421,7 @@ class LogView(View):
         ahead = [n for n in numbers if (n > here if way > 0 else n < here)]
         around = not ahead
         target = (ahead[0] if way > 0 else ahead[-1]) if ahead else (numbers[0] if way > 0 else numbers[-1])
-        self._go(self._nearest(target))
+        self._go_far(self._nearest(target))
         return [Say(f"no further {what}: went on from the other end", "info")] if around else ()
 
     def _other_step(self) -> Sequence[Effect]:
@@ -447,7 +466,7 @@ class LogView(View):
             if found is None:
                 return [Say(f"no line at or after {clean(typed)!r}; expected HH:MM or HH:MM:SS", "warn")]
             self._follow = False
-            self._go(self._nearest(found))
+            self._go_far(self._nearest(found))
             return ()
         if field == "log.keep":
             self._keep = typed
@@ -493,6 +512,12 @@ class LogView(View):
         if self.log is None:
             return []
         return [{"line": n + 1, "text": clean(self.log.text(n))} for n in range(self.log.count)]
+
+
+def _drop_first(line: Sequence[Span]) -> list[Span]:
+    """Without its first cell: the gutter."""
+    first, style = line[0]
+    return [(first[1:], style), *line[1:]] if first[1:] else list(line[1:])
 
 
 def _cells_from(text: str, start: int) -> str:

@@ -45,7 +45,7 @@ class PlanView(View):
     name = "plan"
     title = "Plan"
     contexts = ("dialog", "global")
-    topics = frozenset({"action", "arm"})
+    topics: frozenset[str] = frozenset({"action", "arm"})  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
         super().__init__(context)
@@ -66,11 +66,15 @@ class PlanView(View):
     # --- asking -----------------------------------------------------------------------------------------------------
 
     def load(self) -> None:
+        if self.under is not None:
+            self.under.load()
         if self.action:
             self.row = self.context.reader.action(self.action)
 
     def begin(self) -> Sequence[Effect]:
         self._opened = self.context.now()
+        if self.under is not None:  # what lies below stays true while the dialog is open
+            self.topics = PlanView.topics | self.under.topics
         return [self._ask()]
 
     def _ask(self) -> Request:
@@ -105,7 +109,7 @@ class PlanView(View):
 
     def _needed(self) -> list[str]:
         assert self.plan is not None
-        if self.plan.get("blocked") or self.plan.get("candidates"):
+        if self._stop() or self.plan.get("candidates"):
             return []
         needs = self.plan["needs"]
         out = ["date"] if self.verb == "start" else []
@@ -185,7 +189,7 @@ class PlanView(View):
             self.key = self._candidates()[self._pick]
             self.plan = None
             return [self._ask()]
-        if self.plan.get("blocked"):
+        if self._stop():
             return ()
         if self._values["date"].strip() != self._planned_date:
             return [self._ask(), Say("planned again for that business date; read it, then Enter")]
@@ -199,6 +203,17 @@ class PlanView(View):
             "reason": self._values["reason"].strip(), "typed": self._values["typed"],
         }  # fmt: skip
         return [Request("act", body, "act")]
+
+    def _unarmed(self) -> bool:
+        return bool(self.plan and (self.plan.get("needs") or {}).get("armed") and not self.plan.get("blocked"))
+
+    def _stop(self) -> str | None:
+        """Why it cannot be confirmed now; None: it can."""
+        if self.plan is None:
+            return None
+        if self.plan.get("blocked"):
+            return clean(str(self.plan["blocked"]))
+        return f"{clean(str(self.plan.get('environment') or 'this environment'))} is protected and not armed by you" if self._unarmed() else None
 
     def _given(self, name: str) -> bool:
         assert self.plan is not None
@@ -242,7 +257,7 @@ class PlanView(View):
         title: list[Span] = [(f" {clean(environment or 'plan').upper()} ", "b"), (clean(str(plan.get("source", self.key.partition(":")[0]))), "")]
         if plan.get("protected"):
             title.append((" · protected", ""))
-        if self.action is None and plan.get("blocked"):
+        if self.action is None and self._stop():
             title.append((" · blocked", "b"))
         head = ends(title, [(str(plan.get("class", "")), "b")], inner)
         out: list[Line] = [merge((t, f"{paper} {'b' if 'b' in s.split() else ''}".strip()) for t, s in head)]
@@ -268,8 +283,11 @@ class PlanView(View):
         out += self._guards(room)
         if self.problem:
             out += [[], *_wrapped("refused", [(_said(self.problem), "run-failed b")], room)]
-        if plan.get("blocked"):
-            return [*out, [], *_wrapped("blocked", [(clean(str(plan["blocked"])), "run-failed b")], room), [], [(keymap.key_of("dialog.cancel"), "key b"), (" close", "text")]]
+        stop = self._stop()
+        if stop:
+            arm: list[Span] = [(keymap.key_of("action.arm"), "key b"), (" arm it for 60 s    ", "text")] if self._unarmed() else []
+            close: Line = [*arm, (keymap.key_of("dialog.cancel"), "key b"), (" close", "text")]
+            return [*out, [], *_wrapped("blocked", [(stop, "run-failed b")], room), [], close]
         return [*out, [], *self._form(room)]
 
     def _waiting(self, room: int) -> list[Line]:
@@ -389,8 +407,8 @@ class PlanView(View):
         entries = [(keymap.key_of("dialog.next"), "next field"), (keymap.key_of("dialog.copy"), "copy the call"), ("Esc", "close")]
         if self._fields and not self._sent:
             entries = [("Tab", "next field"), ("Esc", LEAVE.get(self.verb, "leave it"))]
-        elif self.plan and self.plan.get("blocked"):
-            arm = [(keymap.key_of("action.arm"), "arm for 60 s")] if (self.plan.get("needs") or {}).get("armed") else []
+        elif self._stop():
+            arm = [(keymap.key_of("action.arm"), "arm for 60 s")] if self._unarmed() else []
             entries = [*arm, (keymap.key_of("dialog.copy"), "copy the call"), ("Esc", "close")]
         return frame.footer_row(entries, width)
 
@@ -430,21 +448,19 @@ def _wrapped(label: str, spans: Sequence[Span], room: int) -> list[Line]:
 
 def _over(below: Line, line: Line, left: int, inner: int, width: int) -> Line:
     """``line`` laid on ``below`` from column ``left`` on."""
-    before = fit(below, left) if left else []
-    after = _from(below, left + inner, width)
-    return [*before, *fit(line, inner), *after]
+    return [*_slice(below, 0, left, width), *fit(line, inner), *_slice(below, left + inner, width, width)]
 
 
-def _from(line: Line, start: int, width: int) -> list[Span]:
-    """The cells of a line from a column on."""
+def _slice(line: Line, start: int, end: int, width: int) -> list[Span]:
+    """The cells of a line from one column to another; half of a wide character is a blank."""
     out: list[Span] = []
     at = 0
     for text, style in fit(line, width):
         for char in text:
             size = cells_of(char)
-            if at >= start:
+            if start <= at and at + size <= end:
                 out.append((char, style))
-            elif at + size > start:
-                out.append((" ", style))
+            elif at < end and at + size > start:
+                out.append((" " * (min(at + size, end) - max(at, start)), style))
             at += size
     return merge(out)
