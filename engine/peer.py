@@ -58,10 +58,13 @@ def peer_of(sock: socket.socket) -> Peer:
 
 
 def _groups(sock: socket.socket, uid: int, gid: int) -> frozenset[str]:
-    """Names of all groups the peer had when it connected; from the user database where the kernel is older than 4.13."""
-    numbers = {gid}
+    """Names of all groups that the peer had when it connected.
+
+    From the user database where the kernel is older than 4.13, or where there are more than 256 (Python reads 1 KiB).
+    """
+    numbers = {gid & _NO_LOGIN}
     try:
-        numbers.update(array.array("I", sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * 65536)))
+        numbers.update(array.array("I", sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 1024)))
     except OSError:
         try:
             numbers.update(os.getgrouplist(pwd.getpwuid(uid).pw_name, gid))

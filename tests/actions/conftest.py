@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapters.base import Adapter
-from adapters.model import ActionState, Mode, Run, State
+from adapters.model import ActionState, Mode, Run, State, unquote_id
 from engine.actions import Actions
 from engine.config.model import Config, Environment, Source
 from engine.config.paths import Places, places
@@ -44,7 +44,13 @@ class Floor:
     def open(self) -> None:
         self.store = Store.open(self.folder / "floor.db", self.clock)
         with self.store.transaction() as tx:
-            ids = sources.sync_sources(tx, [sources.SourceRecord(name=s.name, kind=s.kind, environment=s.environment) for s in self.config.sources])
+            ids = sources.sync_sources(
+                tx,
+                [
+                    sources.SourceRecord(name=s.name, kind=s.kind, environment=s.environment)
+                    for s in self.config.sources
+                ],
+            )
         adapters: dict[str, Adapter] = {"prod-fake": self.prod, "dev-fake": self.dev}
         self.ctx = Context(
             clock=self.clock, store=self.store, config=self.config, places=_places(self.folder), adapters=adapters, source_ids=ids,
@@ -70,7 +76,7 @@ class Floor:
             for key, mode in adapter.modes.items():
                 tx.db.execute(
                     "INSERT INTO pipeline (source_id, key, name, mode) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET mode = excluded.mode",
-                    (source, key, key.partition(":")[2], int(mode)),
+                    (source, key, unquote_id(key.partition(":")[2]), int(mode)),
                 )
             for run in adapter.all.values():
                 put_run(tx, run)
@@ -78,8 +84,16 @@ class Floor:
     async def plan(self, verb: str, key: str, peer: Peer = ME, **more: Any) -> dict[str, Any]:
         return await self.actions.plan({"verb": verb, "key": key, **more}, peer)
 
-    async def act(self, plan: dict[str, Any], peer: Peer = ME, reason: str | None = REASON, typed: str | None = None) -> dict[str, Any]:
-        body: dict[str, Any] = {"plan": plan["plan"], "nonce": plan["nonce"], "hash": plan["hash"], "reason": reason, "typed": typed}
+    async def act(
+        self, plan: dict[str, Any], peer: Peer = ME, reason: str | None = REASON, typed: str | None = None
+    ) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "plan": plan["plan"],
+            "nonce": plan["nonce"],
+            "hash": plan["hash"],
+            "reason": reason,
+            "typed": typed,
+        }
         return await self.actions.act(body, peer)
 
     async def arm(self, peer: Peer = ME) -> None:
@@ -100,7 +114,9 @@ class Floor:
 
     def events(self, action: str) -> list[tuple[ActionState, str]]:
         with self.store.transaction() as tx:
-            found = tx.db.execute("SELECT state, words FROM action_event WHERE action_id = ? ORDER BY id", (action,)).fetchall()
+            found = tx.db.execute(
+                "SELECT state, words FROM action_event WHERE action_id = ? ORDER BY id", (action,)
+            ).fetchall()
         return [(ActionState(state), words) for state, words in found]
 
     def audited(self) -> list[rows.AuditRow]:

@@ -9,10 +9,37 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from adapters.base import (
-    Action, Adapter, Call, Done, Listing, NotDone, Page, Prepared, Probe, Reconciled, SendResult, Sent, Several, SourceSettings, Unknown,
+    Action,
+    Adapter,
+    Call,
+    Done,
+    Listing,
+    NotDone,
+    Page,
+    Prepared,
+    Probe,
+    Reconciled,
+    SendResult,
+    Sent,
+    Several,
+    SourceSettings,
+    Unknown,
 )  # fmt: skip
 from adapters.errors import BadResponse, Conflict, NotFound, Unreachable
-from adapters.model import Caps, LogChunk, Mode, Pipeline, Run, RunKind, State, StepRun, Verb, parse_key, run_key
+from adapters.model import (
+    Caps,
+    LogChunk,
+    Mode,
+    Pipeline,
+    Run,
+    RunKind,
+    State,
+    StepRun,
+    Verb,
+    parse_key,
+    pipeline_key,
+    run_key,
+)
 from engine.clock import Clock
 
 START = 1_790_000_000_000
@@ -97,14 +124,16 @@ class FakeAdapter(Adapter):
     # --- the world -------------------------------------------------------------------------------------------------
 
     def add(self, pipeline: str, mode: Mode = Mode.ACTIVE) -> str:
-        key = f"{self.settings.name}:{pipeline}"
+        key = pipeline_key(self.settings.name, pipeline)
         self.modes[key] = mode
         return key
 
     def run(self, pipeline: str, name: str, state: State = State.RUNNING, **fields: object) -> str:
         key = run_key(self.add(pipeline), name)
         now = self.clock.now()
-        base = Run(key=key, native=state.name.lower(), state=state, started=now - 60_000, ended=now if state.terminal else None)
+        base = Run(
+            key=key, native=state.name.lower(), state=state, started=now - 60_000, ended=now if state.terminal else None
+        )
         self.all[key] = replace(base, **fields)  # type: ignore[arg-type]
         return key
 
@@ -208,7 +237,9 @@ class FakeAdapter(Adapter):
             case Verb.PAUSE | Verb.RESUME:
                 wanted = Mode.PAUSED if action.verb is Verb.PAUSE else Mode.ACTIVE
                 word = self.modes[key.pipeline_key].name.lower()
-                return Done(f"it is {word}") if self.modes[key.pipeline_key] is wanted else NotDone(f"it is still {word}")
+                return (
+                    Done(f"it is {word}") if self.modes[key.pipeline_key] is wanted else NotDone(f"it is still {word}")
+                )
             case Verb.STOP:
                 run = self.all[key.run_key or ""]
                 return Done("the run ended") if run.state.terminal else NotDone(f"still {run.state.name.lower()}")
@@ -221,7 +252,9 @@ class FakeAdapter(Adapter):
         match action.verb:
             case Verb.START:
                 made = run_key(key.pipeline_key, f"wf-{action.client_id}")
-                self.all[made] = Run(key=made, native="running", state=State.RUNNING, kind=RunKind.MANUAL, started=self.clock.now())
+                self.all[made] = Run(
+                    key=made, native="running", state=State.RUNNING, kind=RunKind.MANUAL, started=self.clock.now()
+                )
                 return made
             case Verb.PAUSE:
                 self.modes[key.pipeline_key] = Mode.PAUSED

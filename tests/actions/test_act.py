@@ -32,7 +32,11 @@ async def test_ten_enters_from_two_terminals_are_one_call(floor: Floor, running:
     assert len({a["action"] for a in answers}) == 1
     assert (await floor.ended(answers[0]["action"])).state is ActionState.DONE
     again = await floor.act(plan)
-    assert again == {"action": answers[0]["action"], "state": ActionState.DONE, "words": floor.record(answers[0]["action"]).words}
+    assert again == {
+        "action": answers[0]["action"],
+        "state": ActionState.DONE,
+        "words": floor.record(answers[0]["action"]).words,
+    }
     assert len(floor.dev.sends) == 1
     assert floor.count() == 1
 
@@ -126,13 +130,14 @@ async def test_answer_that_never_comes_is_unknown(floor: Floor, monkeypatch: pyt
     key = floor.dev.add("daily")
     floor.dev.how = "hang"
     action = (await floor.act(await floor.plan("start", key)))["action"]
-    while floor.state(action) is ActionState.EXECUTING:
-        await asyncio.sleep(0.01)
+    await wait_for(lambda: floor.state(action) is not ActionState.EXECUTING)
     assert floor.state(action) is ActionState.UNKNOWN
     assert (await floor.ended(action)).state is ActionState.RECONCILED_NOT_DONE
 
 
-@pytest.mark.parametrize(("how", "said"), [("never-left", "connection refused"), ("conflict", "409: the run has ended already")])
+@pytest.mark.parametrize(
+    ("how", "said"), [("never-left", "connection refused"), ("conflict", "409: the run has ended already")]
+)
 async def test_refused_or_never_left_is_not_executed(floor: Floor, running: str, how: str, said: str) -> None:
     floor.dev.how = how
     record = await floor.ended((await floor.act(await floor.plan("stop", running)))["action"])
@@ -326,7 +331,9 @@ async def test_full_disk_means_no_call(floor: Floor, running: str) -> None:
     plan = await floor.plan("stop", running)
     real = floor.ctx.store
     floor.ctx.store = Full(real)  # type: ignore[assignment]
-    with pytest.raises(RequestError, match="nothing was sent: the intent could not be recorded: the disk is full") as caught:
+    with pytest.raises(
+        RequestError, match="nothing was sent: the intent could not be recorded: the disk is full"
+    ) as caught:
         await floor.act(plan)
     assert caught.value.code == "refused"
     assert floor.dev.sends == []
@@ -335,7 +342,9 @@ async def test_full_disk_means_no_call(floor: Floor, running: str) -> None:
     await floor.ended((await floor.act(plan))["action"])  # the plan is still good once there is room
 
 
-async def test_sqlite_error_inside_the_intent_means_no_call(floor: Floor, running: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_sqlite_error_inside_the_intent_means_no_call(
+    floor: Floor, running: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plan = await floor.plan("stop", running)
 
     def full(*_: object) -> None:
