@@ -95,7 +95,7 @@ _ROWS = ("floor", "runs", "run")
 
 ACTIONS: Final[tuple[KeyAction, ...]] = (
     # in and out
-    KeyAction("list.open", ("enter",), ("list",), "open", "open what the cursor is on", 1),
+    KeyAction("list.open", ("enter",), ("list", "run"), "open", "open what the cursor is on", 1),
     KeyAction(
         "nav.back",
         ("escape", "minus"),
@@ -115,7 +115,7 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     KeyAction("move.page_up", ("pageup",), _MOVE, "page up", "one page up"),
     KeyAction("move.half_down", ("ctrl+d",), _MOVE, "half down", "half a page down"),
     KeyAction("move.half_up", ("ctrl+u",), _MOVE, "half up", "half a page up"),
-    KeyAction("view.pane", ("tab",), ("global",), "pane", "the next pane"),
+    KeyAction("view.pane", ("tab",), ("floor", "log", "sources"), "pane", "the next pane"),
     # screens
     KeyAction("screen.floor", ("1",), ("global",), "Floor", "all pipelines, problems first"),
     KeyAction("screen.runs", ("3",), ("global",), "Runs", "all runs, newest first"),
@@ -126,7 +126,7 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     KeyAction(
         "list.filter",
         ("slash",),
-        ("list",),
+        ("floor", "runs"),
         "filter",
         "show only some rows: text, !text, state:failed src:prod owner:x layer:LDZ",
         50,
@@ -148,7 +148,11 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     KeyAction("pipeline.start", ("T",), _ROWS, "start", "plan a start, with a business date", 25),
     KeyAction("alert.ack", ("m",), ("floor", "runs", "run", "sources"), "ack", "take the open alert of this row", 30),
     KeyAction(
-        "action.arm", ("A",), ("global",), "arm", "arm or disarm the protected environment of this row, for 60 s"
+        "action.arm",
+        ("A",),
+        ("floor", "runs", "run", "sources", "dialog"),
+        "arm",
+        "arm or disarm the protected environment of this row, for 60 s",
     ),
     KeyAction(
         "copy.menu", ("y",), ("floor", "runs", "run", "log", "sources"), "copy", "copy a key, an error or lines", 58

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 NARROW: Final = 110
 WIDE: Final = 180
+_ARMING: Final = frozenset({"Floor", "Runs", "Run", "Sources"})
+"""Titles of the screens whose keys arm an environment."""
 _GAUGES: Final = ("host.cpu", "host.mem", "host.io", "host.load1")
 SILENT_MS: Final = 60_000
 """How long a silence is only a bold age, unless the engine said goodbye."""
@@ -197,7 +199,7 @@ def band_row(ctx: Context, head: Head, title: str, width: int, *, about: Sequenc
         right.append(("read-only", "text"))
     elif any(e.protected for e in head.environments):
         right.append(("read-only", "text"))
-        if not narrow:
+        if not narrow and title in _ARMING:
             right += [("  ", ""), (keymap.key_of("action.arm"), "key b"), (" arm", "dim")]
     elif head.sources:
         right.append(("every action asks", "dim"))

@@ -265,7 +265,6 @@ class RunsView(ListScreen):
             "action.arm": self._arm,
             "alert.ack": self._ack,
             "copy.menu": self._copy,
-            "view.pane": lambda: (),
         }
 
     def _open(self, screen: str) -> Sequence[Effect]:

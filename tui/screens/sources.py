@@ -17,7 +17,7 @@ from tui.present.lines import Cell, Column
 from tui.present.menu import Entry, Menu
 from tui.screens import common, window
 from tui.screens.lists import Handler, ListScreen
-from tui.view import Context, Copy, Effect, Line, Request, Say, Span
+from tui.view import Context, Copy, Effect, Line, Request, Span
 
 VIEWS = ("steps", "log", "history", "metrics")
 _SENT = (2, 4)
@@ -353,7 +353,6 @@ class SourcesView(ListScreen):
             "app.refresh": self._poll,
             "view.pane": self._pane,
             "list.open": self._pane,
-            "list.filter": lambda: (Say("there is no filter here: the sources are few"),),
             "alert.ack": self._ack,
             "action.arm": self._arm,
             "copy.menu": self._copy,
