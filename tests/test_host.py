@@ -190,6 +190,29 @@ def test_a_tree_is_found_and_its_cpu_and_memory_are_its_own() -> None:
     assert tree(quiet.pid) == []
 
 
+THREADED = """
+import subprocess, sys, threading
+def work():
+    subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    print("up", flush=True)
+    sys.stdin.read()
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+"""
+
+
+def test_what_a_second_thread_started_belongs_to_the_tree() -> None:
+    with running(THREADED) as child:
+        (kid,) = psutil.Process(child.pid).children()
+        assert tree(child.pid) == [child.pid, kid.pid]
+        both = sum(psutil.Process(pid).memory_info().rss for pid in (child.pid, kid.pid))
+        sampler = HostSampler()
+        found = {s.series: s.value for s in sampler.sample(0, {"local:t/1": [child.pid]})}
+        sampler.close()
+        assert found["run.rss:local:t/1"] == pytest.approx(both, rel=0.02)
+
+
 def test_the_process_table_names_user_parent_and_run() -> None:
     with running(FORKS) as child:
         kids = [p.pid for p in psutil.Process(child.pid).children(recursive=True)]
@@ -355,6 +378,16 @@ class TestTrees:
         machine.sample(trees={self.KEY: [10]})
         machine.process(10, 1, ticks=3, start=9)
         assert machine.sample(trees={self.KEY: [10]})[self.CPU] == pytest.approx(3)
+
+    def test_a_reused_pid_has_no_rate_in_the_table(self, machine: Machine) -> None:
+        machine.process(10, 1, ticks=5, start=1)
+        machine.sampler.processes(0, {})
+        machine.t += 1
+        machine.process(10, 1, ticks=55, start=1)
+        assert machine.sampler.processes(1, {})[0].cpu == pytest.approx(50)
+        machine.t += 1
+        machine.process(10, 1, ticks=99, start=2)
+        assert machine.sampler.processes(2, {})[0].cpu is None
 
     def test_never_more_than_the_machine_has(self, machine: Machine) -> None:
         machine.process(10, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -38,6 +39,19 @@ def test_cmd_runs_argv_without_shell_terminal_or_input(tmp_path: Path) -> None:
     ref = SecretRef("cmd", (sys.executable, "-c", code, "$HOME;x"))
     assert resolve(ref, tmp_path).reveal() == f"$HOME;x 0 True {tmp_path}"
     assert str(ref) == f"cmd:{sys.executable}"
+
+
+def test_cmd_cannot_read_what_is_typed(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from engine.config.secrets import *; from engine.config.model import SecretRef\n"
+        "try: print('got', resolve(SecretRef('cmd', ('cat',)), Path('/')).reveal())\n"
+        "except SecretError as error: print(error.clause)"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], input="typed", capture_output=True, text=True, check=True, cwd=root
+    )
+    assert done.stdout.strip() == "it is empty"
 
 
 def test_cred(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
