@@ -174,7 +174,7 @@ def _now(
     text = " ".join(parts)
     if run.attempt > 1:
         text += f", attempt {run.attempt}"
-    if run.exit_code is not None:
+    if run.exit_code is not None and f"exit {run.exit_code}" not in error:
         text += f", exit {run.exit_code}"
     return text + (f". Error: {error}" if error else ". No error text is known yet")
 

@@ -17,6 +17,7 @@ from engine.store.runs import RunChange
 from engine.store.writer import Tx
 
 FIRST_POLL_MS = 5_000
+SWEEP_EVERY_MS = 3_600_000
 
 
 class Alerts:
@@ -26,6 +27,7 @@ class Alerts:
         self.ctx = ctx
         self.life = Lifecycle(ctx)
         self._started = ctx.clock.now()
+        self._sweep_at = 0
         self._well: set[str] = set()
         """Sources that answered well since this start; until then nothing is said of them for a while."""
         self.open_count = 0
@@ -65,6 +67,9 @@ class Alerts:
             people.ack_ran_out(tx, self.life, alert, self.facts(tx, alert))
         for alert in rows.held_back(tx):
             self._let_go(tx, alert)
+        if tx.now >= self._sweep_at:
+            self._sweep_at = tx.now + SWEEP_EVERY_MS
+            rows.sweep(tx, tx.now - self.ctx.config.store.retain_runs_ms)
         rows.close_old(tx, tx.now - REOPEN_WITHIN_MS)
         self.open_count = rows.count_open(tx)
 

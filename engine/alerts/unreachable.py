@@ -112,17 +112,24 @@ def _severity(seen: SourceFacts) -> Severity:
 
 
 def _story(seen: SourceFacts, health: Health, since: int, detail: str, hint: str, timezone: str) -> Story:
-    count = f"{seen.pipelines} pipeline{'' if seen.pipelines == 1 else 's'}"
+    plural = "" if seen.pipelines == 1 else "s"
+    known = (
+        f"{seen.pipelines} pipeline{plural} unknown, what is shown of them is old"
+        if seen.pipelines
+        else "none of its pipelines is known yet"
+    )
     last = (
         f"last good answer at {message.clock_time(seen.last_ok, timezone)}"
         if seen.last_ok
-        else "it has never answered well"
+        else "it has not answered well so far"
     )
     important = f"; high or critical: {message.names(seen.important)}" if seen.important else ""
+    whose = f"its {seen.pipelines} pipeline{plural}" if seen.pipelines else "what it has"
     return Story(
         object=seen.name, fact=f"{_FACT[health]}: {detail or 'no more is known'}", environment=seen.environment, source=seen.name,
-        now=f"{count} unknown, what they show is old; {last}",
-        impact=f"nobody sees whether {count} run, fail or are late{important}",
+        now=f"{known}; {last}",
+        impact=f"nobody sees whether {whose} run{'s' if seen.pipelines < 2 else ''}, fail{'s' if seen.pipelines < 2 else ''} or "
+        f"{'is' if seen.pipelines < 2 else 'are'} late{important}",
         do=" · ".join(part for part in (hint, "see: watchfloor doctor") if part),
         ends=f"{GOOD_POLLS} good polls in a row",
     )  # fmt: skip

@@ -30,6 +30,11 @@ def send_test(config: Config, places: Places, to: str | None) -> int:
             with Ask(places.socket, timeout_s=PATIENCE_S) as ask:
                 reply = ask("notify", to=to)
             by = "by the engine"
+        except RequestError as error:
+            if error.code != "bad_request":
+                raise
+            reply = asyncio.run(_here(config, places, to))
+            by = "from here; the running engine is older and does not know how"
         except NoEngine:
             reply = asyncio.run(_here(config, places, to))
             by = "from here; no engine is running"

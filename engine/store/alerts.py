@@ -188,6 +188,34 @@ def close_old(tx: Tx, resolved_before: int) -> int:
     return moved
 
 
+def sweep(tx: Tx, before: int, portion: int = 500) -> int:
+    """Forget what was closed before then, with its history and messages; and test messages and silences as old."""
+    old = [
+        (row[0],)
+        for row in tx.db.execute(
+            "SELECT id FROM alert WHERE state = 5 AND changed < ? LIMIT ?", (before, portion)
+        ).fetchall()
+    ]
+    letters = [
+        (row[0],)
+        for (id,) in old
+        for row in tx.db.execute("SELECT id FROM outbox WHERE alert_id = ?", (id,)).fetchall()
+    ]
+    letters += tx.db.execute(
+        "SELECT id FROM outbox WHERE kind = 'test' AND state > 1 AND created < ? LIMIT ?", (before, portion)
+    ).fetchall()
+    tx.db.executemany("DELETE FROM delivery WHERE outbox_id = ?", letters)
+    tx.db.executemany("DELETE FROM outbox WHERE id = ?", letters)
+    tx.db.executemany("DELETE FROM alert_event WHERE alert_id = ?", old)
+    tx.db.executemany("DELETE FROM alert WHERE id = ?", old)
+    tx.db.execute("DELETE FROM silence WHERE until < ?", (before,))
+    if old:
+        tx.bump("alert")
+    if letters:
+        tx.bump("outbox")
+    return len(old)
+
+
 def count_open(tx: Tx) -> int:
     return int(tx.db.execute("SELECT count(*) FROM alert WHERE state < 4").fetchone()[0])
 

@@ -91,6 +91,7 @@ class Floor:
         routes: tuple[Route, ...] | None = None,
         rules: tuple[PipelineRule, ...] = (),
         setup: bool = True,
+        listed: tuple[str, ...] = ("daily", "hourly"),
     ) -> None:
         self.folder = folder
         self.clock: Any = clock or HandClock()
@@ -129,7 +130,7 @@ class Floor:
                     tx, [SourceRecord(name="flow", kind="airflow", environment="prod")]
                 )
                 self.alerts.tick(tx)
-            self.list("daily", "hourly")
+            self.list(*listed)
         else:
             with self.store.transaction() as tx:
                 self.ctx.source_ids = {"flow": tx.db.execute("SELECT id FROM source").fetchone()[0]}

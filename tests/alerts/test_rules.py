@@ -333,3 +333,31 @@ def test_a_source_taken_out_of_the_configuration_claims_nothing(floor: Floor) ->
     floor.tick()
     assert floor.states == [AlertState.CLOSED]
     assert floor.letters == [("ana", "fire", 4), ("ben", "fire", 4)]
+
+
+def test_what_was_closed_long_ago_is_forgotten_with_all_that_hangs_on_it(floor: Floor) -> None:
+    floor.poll(floor.run(State.FAILED, error="x"), floor.run(State.FAILED, pipeline="hourly", error="still broken"))
+    with floor.store.transaction() as tx:
+        tx.db.execute("INSERT INTO delivery (outbox_id, at, ok, ms, detail) SELECT id, 0, 0, 0, '' FROM outbox")
+    floor.clock.forward(MINUTE)
+    floor.poll(floor.run(State.SUCCESS, "r2"))
+    floor.clock.forward(31 * MINUTE)
+    floor.tick()
+    floor.clock.forward(401 * 86_400_000)
+    floor.tick()
+    assert floor.all("SELECT key FROM alert") == [("flow:hourly",)]
+    assert floor.all("SELECT 1 FROM alert_event WHERE alert_id NOT IN (SELECT id FROM alert)") == []
+    assert floor.all("SELECT 1 FROM outbox WHERE alert_id NOT IN (SELECT id FROM alert)") == []
+    assert floor.all("SELECT 1 FROM delivery WHERE outbox_id NOT IN (SELECT id FROM outbox)") == []
+    assert len(floor.letters) == 2
+
+
+def test_a_source_that_never_answered_claims_no_number(tmp_path: Path) -> None:
+    floor = Floor(tmp_path, listed=())
+    floor.clock.forward(10 * MINUTE)
+    for _ in range(2):
+        floor.health(Health.UNREACHABLE, "refused")
+    body = floor.one("SELECT body FROM outbox")
+    assert "none of its pipelines is known yet; it has not answered well so far" in body
+    assert "Impact: nobody sees whether what it has runs, fails or is late" in body
+    floor.close()

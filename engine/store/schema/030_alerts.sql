@@ -1,4 +1,5 @@
--- alert: at most one that is open (state < 4) per dedup key. Owner: alerts. severity: 0 critical .. 4 info (adapters.model.Severity).
+-- alert: at most one that is open (state < 4) per dedup key. Owner: alerts. Closed ones with all that hangs on them are kept
+-- as long as runs. severity: 0 critical .. 4 info (adapters.model.Severity).
 -- key: the pipeline's key, or the source's name. occurrence: business date or run; run_key: the run seen last.
 -- held_back: why nobody was told, null when somebody was. told: people to whom a firing message went.
 CREATE TABLE alert (
@@ -16,7 +17,7 @@ CREATE TABLE alert_event (id INTEGER PRIMARY KEY, alert_id TEXT NOT NULL, at INT
 CREATE INDEX alert_event_alert ON alert_event(alert_id);
 -- alert_source: since when a source is known here; what ended before that is history, no news. Owner: alerts.
 CREATE TABLE alert_source (source_id INTEGER PRIMARY KEY, first_seen INTEGER NOT NULL) STRICT;
--- silence: people's words, never without an end. Owner: alerts. Kept for ever (small).
+-- silence: people's words, never without an end. Owner: alerts. Kept as long as runs.
 CREATE TABLE silence (
   id TEXT PRIMARY KEY, match TEXT NOT NULL, until INTEGER NOT NULL, reason TEXT NOT NULL, who TEXT NOT NULL, uid INTEGER NOT NULL,
   created INTEGER NOT NULL
