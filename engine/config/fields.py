@@ -153,7 +153,9 @@ class Text(Spec):
     pattern: str | None = None
     parse: Callable[[str], Any] | None = None
     hint: str = ""
-    """What to do; ``{}`` stands for the value."""
+    """What to do."""
+    free: bool = False
+    """Empty, blank and many lines are fine too: what is handed to a program."""
 
     def read(self, at: At, value: Any) -> Any:
         if not isinstance(value, str):
@@ -163,7 +165,7 @@ class Text(Spec):
                 else ""
             )
             raise wrong(self.expected, value, quoted if self.parse is None else self.hint)
-        if not value.strip() or not value.isprintable():
+        if "\0" in value if self.free else not value.strip() or not value.isprintable():
             raise wrong(self.expected, value, self.hint)
         if self.pattern and not re.fullmatch(self.pattern, value, re.ASCII):
             raise wrong(self.expected, value, self.hint)
@@ -176,7 +178,7 @@ class Text(Spec):
             raise wrong(expected, value, hint or self.hint) from None
 
     def schema(self) -> Json:
-        out: Json = {"type": "string", "minLength": 1}
+        out: Json = {"type": "string"} if self.free else {"type": "string", "minLength": 1}
         return out | ({"pattern": f"^(?:{self.pattern})$"} if self.pattern else {})
 
 

@@ -61,12 +61,14 @@ moment = Text(units.MOMENT, parse=units.moment)
 days = Text(units.DAYS_WORDS, parse=units.days)
 severity = Choice(SEVERITIES, parse=units.severity)
 argv = ListOf(
-    Text("a word in quotes"),
+    Text("a word in quotes", free=True),
     least=1,
     what="a program and its arguments as a list",
     hint='write ["python", "load.py"]; there is no shell',
 )
-environ = MapOf(Text("a text in quotes"), name=r"[A-Za-z_][A-Za-z0-9_]*", what="the name of an environment variable")
+environ = MapOf(
+    Text("a text in quotes", free=True), name=r"[A-Za-z_][A-Za-z0-9_]*", what="the name of an environment variable"
+)
 
 
 def _auth(name: str) -> Spec | None:
@@ -269,7 +271,7 @@ SERIES = Table(
     {
         "name": Field(words, "name", required=True),
         "source": Field(words, "which source is asked", required=True),
-        "query": Field(words, "what it is asked", required=True),
+        "query": Field(Text(free=True), "what it is asked", required=True),
         "unit": Field(words, "unit", default=""),
         "normal": Field(
             ListOf(Number(), least=2, most=2, what="lowest and highest normal value"), "lowest and highest normal value"

@@ -115,6 +115,16 @@ def test_local_may_be_written_out_and_then_exists_once() -> None:
     assert (local.environment, local.protected) == ("prod", True)
 
 
+def test_a_program_may_be_given_any_words() -> None:
+    text = (
+        JOB.format("j").replace('["true"]', '["sh", "", " ", "a\\nb\\t\\u00e9"]')
+        + 'env = { EMPTY = "", LINES = "1\\n2" }\n'
+    )
+    step = load_text(text).jobs[0].steps[0]
+    assert step.run == ("sh", "", " ", "a\nb\té")
+    assert step.env == {"EMPTY": "", "LINES": "1\n2"}
+
+
 def test_options_are_the_adapters_own_and_pass_as_they_are() -> None:
     text = SOURCE + 'options = { partition_key = "id", token_url = "https://t", deep = { list = [1, "a"] } }'
     options = load_text(text, kinds=KINDS).sources[0].options
