@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -123,6 +124,13 @@ async def test_lost_before_is_found_not_to_have_happened(floor: Floor, how: str)
     assert record.state is ActionState.RECONCILED_NOT_DONE
     assert record.words.startswith("it did not happen: no such run · asked ")
     assert len(floor.dev.sends) == 1
+
+
+async def wait_for(fact: Callable[[], bool]) -> None:
+    """For what real time decides (a call's own limit): look again and again, ten seconds at most."""
+    async with asyncio.timeout(10):
+        while not fact():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 async def test_answer_that_never_comes_is_unknown(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:

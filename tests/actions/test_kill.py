@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import subprocess
 import sys
@@ -20,8 +21,8 @@ ROUNDS = ("after-intent", "before-effect", "after-effect") * 4 + ("random",) * 2
 async def test_killed_engines_leave_one_call_and_the_truth(tmp_path: Path) -> None:
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.actions.to_be_killed", str(tmp_path), str(seed), *ROUNDS],
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-m", "tests.actions.to_be_killed", str(tmp_path), str(seed), *ROUNDS],
         cwd=ROOT, capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     print(done.stdout)
