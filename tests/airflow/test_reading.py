@@ -301,6 +301,7 @@ async def test_a_stopped_runs_log_is_fetched_once_more(like: AirflowLike, adapte
     step = "af:daily/r1#extract"
     first = await adapter.log(step, 1, None)
     await adapter.send(await adapter.prepare(action(Verb.STOP, "af:daily/r1")))
+    like.set_task("daily", "r1", "extract", end=like.now() - timedelta(seconds=8))
     ended = await adapter.log(step, 1, first.cursor)
     assert not ended.end, "the process may still write"
     like.append_log("daily", "r1", "extract", "its last words")

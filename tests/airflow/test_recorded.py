@@ -47,7 +47,8 @@ def test_recorded_dags() -> None:
         "https://air/dags/wf_ok",
     )
     assert found["wf_daily"].next_run == 1795230000000
-    assert {p.mode for p in found.values()} <= {Mode.PAUSED, Mode.ACTIVE}
+    assert {p.mode for p in found.values()} == {Mode.PAUSED}
+    assert pipeline_of(Dag(dag_id="x", is_paused=False), "af", "https://air").mode is Mode.ACTIVE
 
 
 def test_recorded_runs() -> None:
@@ -61,6 +62,13 @@ def test_recorded_runs() -> None:
     assert long.started == 1795252238150
     west = run_of(_load("dag_runs", DagRuns).dag_runs[-1], "af", "https://air", timezone(timedelta(hours=-5)))
     assert west.business_date == "2026-11-20", "the date where the source lives"
+
+
+def test_a_cleared_run_has_no_end_whatever_is_left_in_its_fields() -> None:
+    item = _load("dag_runs", DagRuns).dag_runs[-1]
+    assert run_of(item, "af", "https://air", UTC).ended is not None
+    item.state = "queued"
+    assert run_of(item, "af", "https://air", UTC).ended is None
 
 
 def test_recorded_task_instances() -> None:
