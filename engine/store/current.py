@@ -40,7 +40,10 @@ def quantile(ordered: Sequence[float], q: float) -> float:
 
 
 class _Tail:
-    """The newest ``DEPTH`` runs of something, oldest first, by (at, id). ``cut``: there may be older ones in the store."""
+    """The newest ``DEPTH`` runs of something, oldest first, by (at, id). ``cut``: there may be older ones in the store.
+
+    ``state`` holds the state in its low four bits and the shape above.
+    """
 
     __slots__ = ("at", "cut", "id", "ms", "state")
 
@@ -217,7 +220,7 @@ def _follow(pipe: _Pipe, rows: Sequence[Moved]) -> bool:
         shape = extra[2] or 0
         if had is not None and not last.drop(run_id) and not last.cut:
             return False
-        if not last.put(now[4], run_id, _spent(now), now[0]):
+        if not last.put(now[4], run_id, _spent(now), now[0] | shape << 4):
             return False
         good = pipe.good.get(shape)
         if had is not None:
@@ -230,9 +233,13 @@ def _follow(pipe: _Pipe, rows: Sequence[Moved]) -> bool:
                 good = pipe.good[shape] = _Tail((), False)
             if not good.put(now[4], run_id, ms, State.SUCCESS):
                 return False
-        if shape != Shape.PARTIAL and last.id[-1] == run_id:
-            pipe.shape = shape
+    pipe.shape = _shape(last)
     return True
+
+
+def _shape(last: _Tail) -> int:
+    """Shape of the newest run that is not partial: its usual is the pipeline's."""
+    return next((s >> 4 for s in reversed(last.state) if s >> 4 != Shape.PARTIAL), int(Shape.FULL))
 
 
 def _append(pipe: _Pipe, rows: Sequence[Moved]) -> bool:
@@ -244,9 +251,9 @@ def _append(pipe: _Pipe, rows: Sequence[Moved]) -> bool:
         if had is not None or (extra[2] or 0) != shape:
             return False
         if state < 6 or ended is None or started is None:
-            fresh.append((at, run_id, -1, state))
+            fresh.append((at, run_id, -1, state | shape << 4))
             continue
-        row = (at, run_id, ended - started, state)
+        row = (at, run_id, ended - started, state | shape << 4)
         fresh.append(row)
         if state == 6 and attempt == 1 and ended >= started and kind & KIND_MASK == 0:
             good.append(row)
@@ -271,11 +278,18 @@ def _load(tx: Tx, pipeline_id: int) -> _Pipe:
         f" WHERE r.pipeline_id = ? ORDER BY r.at DESC, r.id DESC LIMIT {DEPTH + 1}",
         (pipeline_id,),
     ).fetchall()
-    cut = len(rows) > DEPTH
-    tail = [
-        (at, i, e - s if st >= 6 and s is not None and e is not None else -1, st) for at, i, s, e, st, _ in rows[:DEPTH]
-    ]
-    shape = next((r[5] for r in rows if r[5] != Shape.PARTIAL), int(Shape.FULL))
+    last = _Tail(
+        [
+            (
+                at,
+                run_id,
+                end - start if state >= 6 and start is not None and end is not None else -1,
+                state | shape << 4,
+            )
+            for at, run_id, start, end, state, shape in reversed(rows[:DEPTH])
+        ],
+        len(rows) > DEPTH,
+    )
     good: dict[int, _Tail] = {}
     for kind in (Shape.FULL, Shape.INCREMENTAL):
         found = tx.db.execute(
@@ -287,7 +301,7 @@ def _load(tx: Tx, pipeline_id: int) -> _Pipe:
         if found:
             good[int(kind)] = _Tail(found[:DEPTH][::-1], len(found) > DEPTH)
     row = tx.db.execute("SELECT last_ok FROM pipe_now WHERE pipeline_id = ?", (pipeline_id,)).fetchone()
-    return _Pipe(_Tail(tail[::-1], cut), good, shape, row[0] if row else None)
+    return _Pipe(last, good, _shape(last), row[0] if row else None)
 
 
 # duration against the usual → height 0-7 of ▁▂▃▄▅▆▇█, at the middle between the steps of the screens' strip
@@ -310,9 +324,9 @@ def _usual(pipe: _Pipe, now: int) -> tuple[int | None, int | None, int, bytes]:
     if usual:
         limits = [usual * f for f in _LIMITS]
         heights = [_HEIGHTS[bisect_left(limits, ms)] if ms >= 0 else 1 for ms in last.ms]
-        strip = bytes([s << 4 | h for s, h in zip(last.state, heights, strict=True)])
+        strip = bytes([(s & 15) << 4 | h for s, h in zip(last.state, heights, strict=True)])
     else:
-        strip = bytes([s << 4 | 1 for s in last.state])
+        strip = bytes([(s & 15) << 4 | 1 for s in last.state])
     return usual, p90, count, strip
 
 

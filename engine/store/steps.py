@@ -75,7 +75,8 @@ def said_error(tx: Tx, run_key: str, attempt: int) -> str | None:
     """What is stored as the reason of that attempt of a run; None: nothing."""
     run_id = run_id_of(tx, run_key)
     row = tx.db.execute(
-        "SELECT e.error FROM run r JOIN run_extra e ON e.run_id = r.id WHERE r.id = ? AND r.attempt = ?", (run_id, attempt)
+        "SELECT e.error FROM run r JOIN run_extra e ON e.run_id = r.id WHERE r.id = ? AND r.attempt = ?",
+        (run_id, attempt),
     ).fetchone()
     return None if row is None else row[0]
 
