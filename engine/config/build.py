@@ -161,6 +161,8 @@ class _Build:
         for name, node in jobs.items():
             steps: dict[str, Node] = {}
             for step in node["step"] or ():
+                if step["run"] and not step["run"][0].strip():
+                    (step.at / "run" / 0).problem("expected a program, got nothing", 'write ["python", "load.py"]')
                 if step["name"] is not None and steps.setdefault(step["name"], step) is not step:
                     (step.at / "name").problem(
                         f'"{step["name"]}" is there twice in this job', "give one of them another name"

@@ -79,6 +79,10 @@ CASES = {
         '5: job[a].step[s].run: expected a program and its arguments as a list, got "python load.py"; '
         'write ["python", "load.py"]; there is no shell',
     ),
+    "no program": (
+        JOB.replace('"true"', '"", "x"'),
+        '5: job[a].step[s].run[1]: expected a program, got nothing; write ["python", "load.py"]',
+    ),
     "a word that no program can be given": (
         JOB.replace('"true"', '"a\\u0000b"'),
         '5: job[a].step[s].run[1]: expected a word in quotes, got "a�b"',
