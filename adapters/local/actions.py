@@ -22,6 +22,7 @@ from adapters.local import tree
 from adapters.local.book import Book, close
 from adapters.local.jobs import Job, describe, fill, make_state, run_name
 from adapters.local.planner import Planner
+from adapters.local.words import clean
 from adapters.model import Key, RunKind, State, Verb, parse_key, pipeline_key, run_key
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]")
@@ -46,24 +47,25 @@ class Actions:
         try:
             key = parse_key(text)
         except ValueError as error:
-            raise NotFound(str(error)) from None
+            raise NotFound(clean(str(error), 200)) from None
         if key.source != self.source:
-            raise NotFound(f"{text} is not of the source {self.source}")
+            raise NotFound(f"{clean(text, 100)} is not of the source {self.source}")
         return key
 
     def job(self, name: str) -> Job:
         if name not in self.jobs:
-            raise NotFound(f"no job {name!r} is configured", "look at [[job]] in the configuration")
+            raise NotFound(f"no job {clean(name, 100)!r} is configured", "look at [[job]] in the configuration")
         return self.jobs[name]
 
     def run(self, key: Key) -> tuple[str, st.Record]:
         if key.run is None:
-            raise NotFound(f"{key} names a job, not a run")
+            raise NotFound(f"{clean(str(key), 100)} names a job, not a run")
         name = run_name(key.pipeline, key.run)
         state = self.book.state(name)
         if state is None:
             raise NotFound(
-                f"no run {key.run} of {key.pipeline} is kept here", f"the last {self.book.keep} of a job are"
+                f"no run {clean(key.run, 80)} of {clean(key.pipeline, 80)} is kept here",
+                f"the last {self.book.keep} of a job are",
             )
         return name, state
 
@@ -143,7 +145,9 @@ class Actions:
             try:
                 argv = fill(step.run, date, run, params)
             except ValueError as error:
-                raise Conflict(f"{job.name}, step {step.name}: {error}", "give it as --param NAME=VALUE") from None
+                raise Conflict(
+                    clean(f"{job.name}, step {step.name}: {error}", 200), "give it as --param NAME=VALUE"
+                ) from None
             calls.append(
                 Call(method="exec", target=shlex.join(argv), body={"step": step.name, "cwd": self.planner.cwd})
             )
@@ -257,7 +261,7 @@ class Actions:
                 raise Conflict("rerun-from needs a step", f"its steps are {', '.join(names)}")
             step = key.step if key.map_index < 0 else f"{key.step}.{key.map_index}"  # a step named "load.2"
             if step not in names:
-                raise NotFound(f"{job.name} has no step {step!r} now", f"its steps are {', '.join(names)}")
+                raise NotFound(f"{job.name} has no step {clean(step, 80)!r} now", f"its steps are {', '.join(names)}")
             return step
         last: dict[str, st.Record] = {step["name"]: step for step in state["steps"]}  # the last try of each
         for name in names:
@@ -432,4 +436,4 @@ def check_date(text: str) -> str:
     try:
         return Date.fromisoformat(text).isoformat()
     except ValueError:
-        raise Conflict(f"{text!r} is not a business date", "expected YYYY-MM-DD") from None
+        raise Conflict(f"{clean(text, 40)!r} is not a business date", "expected YYYY-MM-DD") from None

@@ -14,7 +14,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from adapters.base import Action, Adapter, Listing, Page, Prepared, Probe, Reconciled, SendResult, SourceSettings
+from adapters.base import (
+    Action,
+    Adapter,
+    Listing,
+    NotSent,
+    Page,
+    Prepared,
+    Probe,
+    Reconciled,
+    SendResult,
+    SourceSettings,
+    Unknown,
+)
 from adapters.errors import AdapterError, NotFound, Unreachable
 from adapters.local import state as st
 from adapters.local.actions import Actions
@@ -22,6 +34,7 @@ from adapters.local.book import KEEP, Book
 from adapters.local.jobs import Job, compile_job, run_name
 from adapters.local.planner import Planner
 from adapters.local.shape import generated, to_run, to_steps
+from adapters.local.words import clean
 from adapters.model import (
     Caps,
     JobSpec,
@@ -96,10 +109,11 @@ class LocalAdapter(Adapter):
         def locked() -> T:
             with self._lock:
                 try:
+                    os.stat(self.settings.folder / "runs")
                     return work()
                 except OSError as error:
                     raise Unreachable(
-                        f"{error.filename or self.settings.folder}: {error.strerror or error}",
+                        clean(f"{error.filename or self.settings.folder}: {error.strerror or error}", 200),
                         "look whether the disk is full and the state folder is ours",
                         sent=False,
                     ) from None
@@ -109,6 +123,9 @@ class LocalAdapter(Adapter):
     # --- looking --------------------------------------------------------------------------------------------------
 
     async def probe(self) -> Probe:
+        return await self._off(self._probe)
+
+    def _probe(self) -> Probe:
         warnings: list[str] = []
         if not os.path.exists("/proc/self/task"):
             warnings.append("no /proc: processes of a job cannot be followed")
@@ -178,7 +195,8 @@ class LocalAdapter(Adapter):
             names = {name for job in self._book.job_parts() for name in self._book.newest(job)[:_RECENT]}
             names |= set(self._book.active)
         elif mark is not None and mark.get("life") == self._life:
-            runs, names = [], set()
+            # what is active comes each time, so that nobody takes a run for gone that is only quiet
+            runs, names = [], set(self._book.active)
             for name in reversed(self._book.changed):
                 if self._book.changed[name] <= mark["seq"]:
                     break
@@ -298,9 +316,15 @@ class LocalAdapter(Adapter):
     async def send(self, prepared: Prepared) -> SendResult:
         def work() -> SendResult:
             self._book.refresh()
-            return self._actions.send(prepared)
+            try:
+                return self._actions.send(prepared)
+            except OSError as error:
+                return Unknown(f"it may be half done: {clean(str(error), 150)}")
 
-        return await self._off(work)
+        try:
+            return await self._off(work)
+        except Unreachable as error:
+            return NotSent(error.what)
 
     async def reconcile(self, prepared: Prepared) -> Reconciled:
         def work() -> Reconciled:

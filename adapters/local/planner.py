@@ -7,6 +7,7 @@ it made. ``ticks.json`` keeps up to when each schedule was looked at, so that ti
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,22 +36,37 @@ class Planner:
         self.cwd = str(config_folder.resolve())
         self._paused_path = book.folder / "paused.json"
         self._ticks_path = book.folder / "ticks.json"
-        self.paused: dict[str, Any] = (st.read_json(self._paused_path) or {}).get("jobs") or {}
+        self._paused: dict[str, Any] = {}
+        self._paused_stamp: tuple[int, int] | None = None
         self._seen: dict[str, dict[str, Any]] = (st.read_json(self._ticks_path) or {}).get("jobs") or {}
         self._next: dict[str, int | None] = {}
         self._finished: dict[tuple[str, str], tuple[int, str]] | None = None
 
     # --- pausing --------------------------------------------------------------------------------------------------
 
+    @property
+    def paused(self) -> dict[str, Any]:
+        """Job → since when and by whom, as the file says now: it is the truth, also if another process wrote it."""
+        try:
+            found = os.stat(self._paused_path)
+        except FileNotFoundError:
+            return {}
+        stamp = (found.st_mtime_ns, found.st_ino)
+        if stamp != self._paused_stamp:
+            self._paused = (st.read_json(self._paused_path) or {}).get("jobs") or {}
+            self._paused_stamp = stamp
+        return self._paused
+
     def set_paused(self, job: str, paused: bool, who: str, now: int) -> None:
         """Pause or resume a schedule, durably. Ticks that passed meanwhile are neither made up for nor missed."""
+        jobs = dict(self.paused)
         if paused:
-            self.paused.setdefault(job, {"since": now, "by": who})
+            jobs.setdefault(job, {"since": now, "by": who})
         else:
-            self.paused.pop(job, None)
+            jobs.pop(job, None)
             self._look_from(job, now)
             st.write_json(self._ticks_path, {"v": 1, "jobs": self._seen})
-        st.write_json(self._paused_path, {"v": 1, "jobs": self.paused})
+        st.write_json(self._paused_path, {"v": 1, "jobs": jobs})
 
     def next_run(self, job: Job, now: int) -> int | None:
         """When the schedule is due next; None without one, or while paused."""

@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from adapters.model import State
+
 MARK: Final = "WATCHFLOOR_RUN"
 FLOOR: Final = "WATCHFLOOR_STATE"
 """Set in every process of a run: which run it is, and in which state folder (two floors may have runs of one name)."""
@@ -22,6 +24,7 @@ BASE_ENV: Final = ("PATH", "HOME", "LANG", "TZ", "USER")
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 Record = dict[str, Any]
+_STATES: Final = frozenset(map(int, State))
 
 
 def now_ms() -> int:
@@ -55,7 +58,16 @@ def read_json(path: Path) -> Record | None:
 
 
 def read_state(folder: Path) -> Record | None:
-    return read_json(folder / "state.json")
+    """The run's state; None if it is not there, or not such a thing (only a broken disk or a stranger makes that)."""
+    state = read_json(folder / "state.json")
+    if state is None or not (isinstance(state.get("job"), str) and isinstance(state.get("run"), str)):
+        return None
+    if state.get("state") not in _STATES or not isinstance(state.get("steps"), list):
+        return None
+    state.setdefault("native", State(state["state"]).name.lower())
+    for name, missing in (("kind", 0), ("queued", 0), ("due", None)):
+        state.setdefault(name, missing)
+    return state
 
 
 def write_state(folder: Path, state: Record) -> None:

@@ -8,6 +8,7 @@ Only the standard library and adapters.model: it starts in a bare interpreter.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -120,8 +121,9 @@ class Supervisor:
                 self.hold(wish)
             elif verb == "release" and self.held_at is not None:
                 self.release()
-            elif verb == "stop" and self.wish is None:
-                self.wish = wish
+            elif verb == "stop":
+                self.wish = self.wish or wish
+                continue  # it lies there until the state says STOPPING: at no moment is it lost
             (box / name).unlink(missing_ok=True)
 
     def hold(self, wish: dict[str, Any]) -> None:
@@ -315,6 +317,9 @@ class Supervisor:
         wish = self.wish or {}
         self.state.update(state=State.STOPPING, native="stopping", sub=wish.get("sub"), stopped_by=wish.get("who"))
         self.save()
+        with contextlib.suppress(OSError):
+            for name in os.listdir(self.folder / "requests"):
+                (self.folder / "requests" / name).unlink(missing_ok=True)
         trouble = self.end_tree()
         self.state["error"] = trouble
         if record is not None:

@@ -40,10 +40,10 @@ def signal_name(number: int) -> str | None:
         return None
 
 
-def clean(text: str) -> str:
-    """One line without escapes and controls, at most 300 characters."""
+def clean(text: str, longest: int = _LONGEST) -> str:
+    """One line without escapes and controls, at most ``longest`` characters."""
     line = _CONTROLS.sub(" ", _ESCAPES.sub("", text)).strip()
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def exit_words(code: int) -> str:
