@@ -31,7 +31,7 @@ from tui.widgets.canvas import Canvas
 
 log = logging.getLogger("watchfloor.tui")
 
-POLL = 0.05
+POLL = 0.066
 """Seconds between looks at the store's version (1.6 µs each)."""
 LOAD_SHARE = 8
 """A view that is slow to load is loaded less often: an eighth of the time, but never later than LOAD_LATEST."""
@@ -60,6 +60,7 @@ class WatchfloorApp(TerminalApp):
         arg: str | None = None,
         *,
         theme: Theme,
+        first: View | None = None,
         place: Place | None = None,
         starts_engine: bool = False,
         slow_link: bool = False,
@@ -83,10 +84,11 @@ class WatchfloorApp(TerminalApp):
         self.last_engine: EngineRow | None = None
         self.said: tuple[str, str, float] | None = None
         self._first = (start, arg)
+        self._first_view = first
         self._extent: tuple[int, int] = (0, 0)
         self._version: object = None
         self._topics: dict[str, int] = {}
-        self._next_load = self._next_second = self._next_watch = 0.0
+        self._next_load = self._next_second = self._next_watch = self._painted = 0.0
         self._plain = False
         self._poll_timer: asyncio.TimerHandle | None = None
 
@@ -140,7 +142,7 @@ class WatchfloorApp(TerminalApp):
     # --- the store --------------------------------------------------------------------------------------------------
 
     def _poll(self) -> None:
-        """20 times a second: has the store changed? Once a second: ages, the engine's pulse, what is looked at."""
+        """15 times a second: has the store changed? Once a second: ages, the engine's pulse, what is looked at."""
         now = time.monotonic()
         pause = POLL
         try:
@@ -166,21 +168,25 @@ class WatchfloorApp(TerminalApp):
         if self.stack and (moved & self.stack[-1].view.topics or self.stack[-1].broken):
             self._load(self.stack[-1])
             self.paint()
+            self._painted = time.monotonic()
 
     def _second(self, now: float) -> None:
         self._pulse()
         if self.said is not None and now >= self.said[2]:
             self.said = None
+            self.paint()
+        fresh = now - self._painted < 0.8  # a change was read and painted this second: its ages are right
         if self.stack:
             shown = self.stack[-1]
-            if getattr(shown.view, "ticks", False):
+            if not fresh and getattr(shown.view, "ticks", False):
                 self._load(shown)
             if now >= self._next_watch and self.context.engine_alive:
                 self._next_watch = now + WATCH_EVERY
                 body = self._call(lambda view: view.watch())
                 if body:
                     self.link.watch(body)
-        self.paint()
+        if not fresh:
+            self.paint()
 
     def _pulse(self) -> None:
         """Alive is who holds the lock and gave a sign of life within a minute."""
@@ -369,7 +375,8 @@ class WatchfloorApp(TerminalApp):
             self.stack.remove(found)
         if fresh:
             try:
-                found = Shown(screen, arg, self.make(screen, self.context, arg))
+                first, self._first_view = self._first_view, None
+                found = Shown(screen, arg, first or self.make(screen, self.context, arg))
             except Exception as error:
                 log.error("%s could not be opened", screen, exc_info=error)
                 self.say(f"{screen} cannot be shown: {sentence(error)}", "bad")

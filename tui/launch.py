@@ -12,15 +12,18 @@ import time
 import tomllib
 from argparse import Namespace
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.request import EXIT_BAD_INPUT
 from engine.store.reader import Reader, StoreMissing
-from tui import keymap, registry, terminal, themes
-from tui.app import WatchfloorApp
+from tui import keymap, registry, themes
 from tui.cells import clean
+from tui.early import Early, refusal
 from tui.start import Place, lock_held, start_engine
-from tui.view import Context
+from tui.view import Context, View
+
+if TYPE_CHECKING:
+    from tui.app import WatchfloorApp
 
 FIRST_STORE = 10.0
 """Seconds that a first engine may take to make the store."""
@@ -38,7 +41,7 @@ def own_tables(place: Place) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def run(args: Namespace, place: Place, screen: str, arg: str | None = None) -> int:
     """Open ``screen`` on this terminal; returns the exit code. StoreError where the store cannot be read."""
-    sentence = terminal.refusal()
+    sentence = refusal()
     if sentence is not None:
         with suppress(OSError, ValueError):
             print(f"watchfloor: {sentence}", file=sys.stderr or sys.stdout)
@@ -63,34 +66,62 @@ def run(args: Namespace, place: Place, screen: str, arg: str | None = None) -> i
         read_only=bool(getattr(args, "read_only", False)),
         engine_alive=lock_held(place.lock),
     )
+    slow_link = bool(getattr(args, "slow_link", False))
+    context.extra["slow_link"] = slow_link
     theme = themes.choose(getattr(args, "theme", None) or ui.get("theme"), os.environ, place.config.parent)
-    kind = WatchfloorApp
-    if screen == "wall":
-        from tui.wall import WallApp
-
-        kind = WallApp
-    app = kind(
-        context,
-        registry.make,
-        screen,
-        arg,
-        theme=theme,
-        place=place,
-        starts_engine=True,
-        slow_link=bool(getattr(args, "slow_link", False)),
-        title="watchfloor" if ui.get("title") else None,
-        bell=bool(ui.get("bell")),
-    )
-    if problem:
-        app.say(problem, "bad")
+    early = Early()
     try:
+        view = _first_frame(early, context, theme, screen, arg)
+        from tui import terminal
+
+        app = _app_class(screen)(
+            context,
+            registry.make,
+            screen,
+            arg,
+            first=view,
+            theme=theme,
+            place=place,
+            starts_engine=True,
+            slow_link=slow_link,
+            title="watchfloor" if ui.get("title") else None,
+            bell=bool(ui.get("bell")),
+        )
+        app.early = early
+        if problem:
+            app.say(problem, "bad")
         code = terminal.run(app)
     finally:
+        early.leave()
         reader.close()
     if code == 0 and lock_held(place.lock):
         row = app.last_engine
         print(f"engine {row.pid if row else ''} keeps watching".replace("  ", " "), file=sys.stderr)
     return code
+
+
+def _first_frame(early: Early, context: Context, theme: themes.Theme, screen: str, arg: str | None) -> View | None:
+    """Paint the view from the store, before Textual is imported; None where it cannot be, and the app says why."""
+    context.mono = theme.mono or theme.ansi
+    try:
+        view = registry.make(screen, context, arg)
+        view.load()
+        lines = view.paint(*early.size)
+    except Exception:
+        logging.getLogger("watchfloor.tui").exception("the first frame failed")
+        return None
+    early.paint(lines, themes.Palette(theme))
+    return view
+
+
+def _app_class(screen: str) -> type[WatchfloorApp]:
+    if screen == "wall":
+        from tui.wall import WallApp
+
+        return WallApp
+    from tui.app import WatchfloorApp
+
+    return WatchfloorApp
 
 
 def _wait_for_store(reader: Reader, place: Place) -> bool:

@@ -11,7 +11,6 @@ import asyncio
 import base64
 import logging
 import os
-import re
 import select
 import signal
 import sys
@@ -22,12 +21,12 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from rich.color import ColorSystem
 from textual._compositor import CompositorUpdate
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 
 from tui.cells import Pens, Row, Shadow, clean
+from tui.early import ENTER, Early, new_shadow, refusal, terminal_encoding, terminal_size
 
 log = logging.getLogger("watchfloor.tui")
 
@@ -40,7 +39,6 @@ COPY_LIMIT = 74_994
 _SYNC_FROM = 512
 """Bytes from which a frame is wrapped in synchronised-output marks (16 bytes): less cannot be seen tearing."""
 _LEAVE_WITHIN = 2.0
-_SYSTEMS = {"standard": ColorSystem.STANDARD, "256": ColorSystem.EIGHT_BIT, "truecolor": ColorSystem.TRUECOLOR}
 _PRIVATE: tuple[tuple[type, str], ...] = (
     (App, "_display"),
     (App, "_handle_exception"),
@@ -61,28 +59,6 @@ def missing() -> list[str]:
     if code is None or "_writer_thread" not in code.co_names:
         gone.append("LinuxDriver._writer_thread")
     return gone
-
-
-def refusal(stdin: Any = None, stderr: Any = None) -> str | None:
-    """Why no screen can be shown here, in one sentence; None when stdin and stderr are a terminal.
-
-    Textual reads stdin and draws on stderr, so these two count; stdout may be anything.
-    """
-    for stream, name in (
-        (sys.__stdin__ if stdin is None else stdin, "standard input"),
-        (sys.__stderr__ if stderr is None else stderr, "standard error"),
-    ):
-        try:
-            usable = stream is not None and os.isatty(stream.fileno())
-        except (OSError, ValueError):
-            usable = False
-        if not usable:
-            closed = stream is None or stream.closed
-            return (
-                f"the screen needs a terminal, but {name} is {'closed' if closed else 'not one'}: "
-                "'watchfloor show floor' prints the same as text"
-            )
-    return None
 
 
 class Writer(threading.Thread):
@@ -183,23 +159,19 @@ class TerminalDriver(LinuxDriver):
     @_writer_thread.setter
     def _writer_thread(self, value: Any) -> None:
         # start_application_mode assigns a stock thread that it has not started yet; ours takes its place
-        self._writer = None if value is None else Writer(sys.__stderr__.fileno(), _encoding())  # pyright: ignore[reportOptionalMemberAccess]
+        self._writer = None if value is None else Writer(sys.__stderr__.fileno(), terminal_encoding() or "utf-8")  # pyright: ignore[reportOptionalMemberAccess]
 
     @property
     def writer(self) -> Writer | None:
         return self._writer
 
     def _get_terminal_size(self) -> tuple[int, int]:
-        for fd in (2, 0):
-            with suppress(OSError):
-                columns, lines = os.get_terminal_size(fd)
-                if columns and lines:
-                    return columns, lines
-        return super()._get_terminal_size()
+        return terminal_size()
 
-    def measure(self) -> tuple[int, int]:
-        """Columns and lines of the terminal that is drawn on."""
-        return self._get_terminal_size()
+    def write(self, data: str) -> None:
+        if data == ENTER and isinstance(self._app, TerminalApp) and self._app.early is not None:
+            return  # we are there already, and a second entering clears it
+        super().write(data)
 
     def start_application_mode(self) -> None:
         super().start_application_mode()
@@ -236,10 +208,6 @@ class TerminalDriver(LinuxDriver):
                     self._loop.call_soon_threadsafe(app.leave, 128 + signal.SIGHUP)
 
 
-def _encoding() -> str:
-    return (getattr(sys.__stderr__, "encoding", None) or "utf-8").lower()
-
-
 class TerminalApp(App[int]):
     """An app whose whole screen is cells of our own; see the module's first lines.
 
@@ -259,6 +227,8 @@ class TerminalApp(App[int]):
         if self.missing:
             log.warning("this Textual lacks %s: drawing by its own means", ", ".join(self.missing))
         self.animation_level = "none"
+        self.early: Early | None = None
+        """A first frame that stands already; taken over when the terminal is."""
         self.pens: Pens | None = None
         self.encoding: str | None = None
         self.frames = 0
@@ -360,14 +330,21 @@ class TerminalApp(App[int]):
     def _terminal_started(self, driver: TerminalDriver) -> None:
         self._loop_ = asyncio.get_running_loop()
         if isinstance(driver.writer, Writer):
-            self.pens = Pens(_SYSTEMS.get(self.console.color_system or ""))
-            encoding = _encoding()
-            self.encoding = None if encoding.replace("-", "") == "utf8" else encoding
-            self._shadow = Shadow(self.pens, erases=_erases_in_ground(os.environ.get("TERM", "")))
+            early, self.early = self.early, None
+            if early is not None and early.entered:
+                self._shadow = early.shadow
+                if early.size != terminal_size():
+                    self._shadow.forget()
+                driver.attrs_before = early.attrs
+                early.entered = False
+            else:
+                self._shadow = new_shadow(os.environ)
+            self.pens = self._shadow.pens
+            self.encoding = terminal_encoding()
             if self.title_text:
                 driver.write("\x1b[22;2t" + _title(self.title_text))
         self._listen()
-        self.terminal_ready(*driver.measure())
+        self.terminal_ready(*terminal_size())
 
     def _terminal_stopping(self) -> None:
         driver = self._driver
@@ -473,11 +450,6 @@ def _title(text: str) -> str:
     return f"\x1b]2;{clean(text)[:120]}\x07"
 
 
-def _erases_in_ground(term: str) -> bool:
-    """Terminals that erase in the current ground colour (terminfo ``bce``). GNU screen and the old ones do not."""
-    return bool(re.match(r"(xterm|tmux|linux|rxvt|konsole|gnome|vte|alacritty|foot|kitty|wezterm|st-|iterm)", term))
-
-
 def hung_up(fd: int) -> bool:
     """Whether the terminal behind this descriptor is gone."""
     poll = select.poll()
@@ -505,6 +477,9 @@ def run(app: TerminalApp) -> int:
         with suppress(OSError, ValueError, AttributeError):
             print(f"watchfloor: {sentence}", file=sys.stderr if sys.stderr is not None else sys.stdout, flush=True)
         return 2
+    if app.missing and app.early is not None:
+        app.early.leave()
+        app.early = None
     app.run(mouse=False)
     if app.failure:
         with suppress(OSError, ValueError):

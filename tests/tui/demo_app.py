@@ -63,7 +63,7 @@ class DemoView(View):
 
     name: ClassVar[str] = "floor"
     title: ClassVar[str] = "Demo"
-    contexts: ClassVar[tuple[str, ...]] = ("list", "global")
+    contexts: ClassVar[tuple[str, ...]] = ("floor", "list", "global")
     topics: ClassVar[frozenset[str]] = frozenset({"run"})
 
     def __init__(self, context: Context, arg: str | None = None) -> None:

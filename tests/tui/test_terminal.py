@@ -240,14 +240,17 @@ def test_a_stream_that_is_no_terminal_is_one_sentence(tmp_path: Path, stream: st
 
 
 def test_copy_goes_by_osc52_and_says_so(start: Callable[..., Terminal]) -> None:
-    terminal = start()
-    terminal.press("enter")  # the demo's runs screen knows l
-    terminal.wait_for("Runs runs")
-    terminal.press("f1")
-    terminal.settle()
+    terminal = start(env={"TMUX": "/tmp/x,1,0"})
     terminal.press("l")
-    terminal.settle()
-    assert b"\x1b]52;c;" not in terminal.raw(), "l means nothing in the list context"
+    terminal.wait_for("one line: 9 characters handed to the terminal's clipboard · in tmux this needs")
+    assert b"\x1b]52;c;c29tZSB0ZXh0\x07" in terminal.raw()
+
+
+def test_more_than_a_clipboard_takes_is_not_sent() -> None:
+    from tui.terminal import COPY_LIMIT, TerminalApp
+
+    said = TerminalApp.copy_osc52(object.__new__(TerminalApp), "x" * (COPY_LIMIT + 1), "a log")
+    assert said == f"not copied: {COPY_LIMIT + 1:,} bytes, a terminal's clipboard takes {COPY_LIMIT:,} at most"
 
 
 def test_plain_text_for_the_terminals_own_selection(start: Callable[..., Terminal]) -> None:
