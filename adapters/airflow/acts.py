@@ -295,7 +295,7 @@ def _taken(source: str, prepared: Prepared, answer: Answer) -> SendResult:
 # --- reconcile ------------------------------------------------------------------------------------------------------
 
 
-async def reconcile(http: Http, source: str, prepared: Prepared) -> Reconciled:
+async def reconcile(http: Http, prepared: Prepared) -> Reconciled:
     """Reads only. Done needs a fact that was not so when the action was prepared."""
     ask: Mapping[Verb, Callable[[Http, Key, Prepared], Awaitable[Reconciled]]] = {
         Verb.PAUSE: _is_paused,

@@ -46,7 +46,7 @@ from adapters.base import (
     SourceSettings,
 )
 from adapters.errors import AdapterError, BadResponse, Forbidden, NotFound, Unsupported
-from adapters.http import Http, Params
+from adapters.http import Http, Params, words
 from adapters.model import Caps, Key, LogChunk, Pipeline, Run, State, StepRun, Verb, parse_key, pipeline_key, run_key
 
 OVERLAP_MS: Final = 5_000
@@ -139,7 +139,7 @@ class AirflowAdapter(Adapter):
         """Version, health, who we are. Unsupported, in a sentence, for an Airflow 2."""
         version = await self._version()
         health, _ = await self._http.get("/api/v2/monitor/health", HealthBody, auth=False)
-        self._notes = health.troubles()
+        self._notes = tuple(map(words, health.troubles()))
         _, answer = await self._http.get("/api/v2/dags", Dags, {"limit": 1})
         claims = self._auth.claims()
         role = claims.get("role")
@@ -150,8 +150,8 @@ class AirflowAdapter(Adapter):
         if not self.settings.tls_verify:
             warnings.append("the server's certificate is not verified (tls.verify = false)")
         return Probe(
-            version=version,
-            identity=str(who) if who else self._auth.user or None,
+            version=words(version),
+            identity=words(str(who)) if who else self._auth.user or None,
             permissions={"view": True, **can},
             server_time=answer.server_time,
             warnings=tuple(warnings),
@@ -187,7 +187,7 @@ class AirflowAdapter(Adapter):
         except (NotFound, Forbidden, BadResponse) as err:
             self._notes = (f"Airflow's health could not be read: {err.what}",)
         else:
-            self._notes = health.troubles()
+            self._notes = tuple(map(words, health.troubles()))
 
     # --- runs -------------------------------------------------------------------------------------------------------
 
@@ -398,13 +398,22 @@ class AirflowAdapter(Adapter):
     # --- actions ----------------------------------------------------------------------------------------------------
 
     async def prepare(self, action: Action) -> Prepared:
-        return await acts.prepare(self._http, self.settings.name, self._zone, action)
+        try:
+            made = await acts.prepare(self._http, self.settings.name, self._zone, action)
+        except AdapterError as err:  # names of tasks and runs come from outside
+            err.what = self._http.words(err.what)
+            err.args = (err.what,)
+            raise
+        clean = self._http.words
+        return replace(made, effect=clean(made.effect), proof=clean(made.proof), note=clean(made.note))
 
     async def send(self, prepared: Prepared) -> SendResult:
-        return await acts.send(self._http, self.settings.name, prepared)
+        said = await acts.send(self._http, self.settings.name, prepared)
+        return replace(said, words=self._http.words(said.words))
 
     async def reconcile(self, prepared: Prepared) -> Reconciled:
-        return await acts.reconcile(self._http, self.settings.name, prepared)
+        found = await acts.reconcile(self._http, prepared)
+        return replace(found, words=self._http.words(found.words))
 
 
 # --- small things ---------------------------------------------------------------------------------------------------

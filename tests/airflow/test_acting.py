@@ -7,7 +7,7 @@ import pytest
 from adapters.airflow import AirflowAdapter
 from adapters.base import Action, NotDone, NotSent, Sent, Unknown
 from adapters.errors import BadResponse, Conflict, Forbidden, NotFound, Unreachable, Unsupported
-from adapters.model import Verb
+from adapters.model import Verb, step_key
 from tests.airflow.world import LikeWorld, action, settings
 from tests.servers.airflow_like import AirflowLike
 
@@ -174,3 +174,20 @@ def test_the_world_of_the_contract_is_whole() -> None:
     assert set(FAULTS) == set(Fault)
     assert set(FAULTS.values()) <= SERVED
     assert LikeWorld.source == "af"
+
+
+async def test_names_from_outside_stay_harmless(like: AirflowLike, adapter: AirflowAdapter) -> None:
+    evil = "load\x1b]52;c;cHduZWQ=\x07\n\u202e[red]"
+    like.add_dag("evil", tasks=(evil,))
+    like.add_run("evil", "r\x1b[31m", state="failed")
+    (run,) = (await adapter.runs(None)).runs
+    prepared = await adapter.prepare(action(Verb.RERUN_FAILED, run.key))
+    results = [prepared.effect, prepared.note, (await adapter.send(prepared)).words]
+    results.append((await adapter.reconcile(prepared)).words)
+    like.tick()
+    like.tick()
+    with pytest.raises(Conflict) as caught:
+        await adapter.prepare(action(Verb.RERUN_FROM, step_key(run.key, evil)))
+    for text in (*results, str(caught.value)):
+        assert text.isprintable(), repr(text)
+        assert "52;c" not in text
