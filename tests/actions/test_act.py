@@ -527,3 +527,11 @@ async def test_run_that_we_reran_after_our_stop_fails_by_itself(floor: Floor, ru
     await floor.ended((await floor.act(await floor.plan("stop", running)))["action"])
     await floor.ended((await floor.act(await floor.plan("rerun", running)))["action"])
     assert who(floor, running) is None
+
+
+async def test_an_end_is_never_taken_back(floor: Floor, running: str) -> None:
+    action = (await floor.act(await floor.plan("stop", running)))["action"]
+    before = await floor.ended(action)
+    with floor.store.transaction() as tx:
+        assert rows.move(tx, action, ActionState.VERIFY_TIMEOUT, "late word", ended=True) is False
+    assert floor.record(action) == before
