@@ -36,7 +36,9 @@ NOW = 1_795_150_320_000
 SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
 TZ = "Europe/Paris"
 SIZES = ((80, 24), (120, 40), (200, 50))
-ALL_VERBS = frozenset({Verb.START, Verb.PAUSE, Verb.RESUME, Verb.STOP, Verb.RERUN, Verb.RERUN_FAILED, Verb.RERUN_FROM, "steps", "log"})
+ALL_VERBS = frozenset(
+    {Verb.START, Verb.PAUSE, Verb.RESUME, Verb.STOP, Verb.RERUN, Verb.RERUN_FAILED, Verb.RERUN_FROM, "steps", "log"}
+)
 
 
 class StillClock(Clock):
@@ -98,9 +100,15 @@ class House:
         """A source as the engine would have it, with its health."""
         self._records.append(
             sources.SourceRecord(
-                name=name, kind=kind, url=f"https://{name}.example", environment=environment, color=color, protected=protected,
-                insecure=insecure, ord=len(self._records),
-            )  # fmt: skip
+                name=name,
+                kind=kind,
+                url=f"https://{name}.example",
+                environment=environment,
+                color=color,
+                protected=protected,
+                insecure=insecure,
+                ord=len(self._records),
+            )
         )
         with self.tx() as tx:
             self.ids = sources.sync_sources(tx, self._records)
@@ -156,9 +164,13 @@ class House:
             factor = (100, 92, 130, 108, 100, 70, 155, 97)[i % 8]
             items.append(
                 Run(
-                    key=run_key(pipeline_key(source, native), f"h{i:03d}"), native=state.name.lower(), state=state, started=started,
-                    ended=started + usual * factor // 100, kind=RunKind.SCHEDULED,
-                )  # fmt: skip
+                    key=run_key(pipeline_key(source, native), f"h{i:03d}"),
+                    native=state.name.lower(),
+                    state=state,
+                    started=started,
+                    ended=started + usual * factor // 100,
+                    kind=RunKind.SCHEDULED,
+                )
             )
         self.runs(source, items)
 
@@ -166,11 +178,24 @@ class House:
         with self.tx() as tx:
             steps.apply_steps(tx, key, items)
 
-    def log(self, key: str, step: str, path: Path, *, attempt: int = 1, complete: bool = True, note: str | None = None) -> None:
+    def log(
+        self, key: str, step: str, path: Path, *, attempt: int = 1, complete: bool = True, note: str | None = None
+    ) -> None:
         with self.tx() as tx:
-            steps.put_log(tx, key, step, -1, attempt, str(path), path.stat().st_size if path.exists() else 0, complete, None, note)
+            steps.put_log(
+                tx, key, step, -1, attempt, str(path), path.stat().st_size if path.exists() else 0, complete, None, note
+            )
 
-    def alert(self, id: str, key: str, *, acked: bool = False, ago: int = HOUR, title: str = "failed", severity: Severity = Severity.HIGH) -> None:
+    def alert(
+        self,
+        id: str,
+        key: str,
+        *,
+        acked: bool = False,
+        ago: int = HOUR,
+        title: str = "failed",
+        severity: Severity = Severity.HIGH,
+    ) -> None:
         with self.tx() as tx:
             at = self.now - ago
             alerts.insert(
@@ -186,9 +211,14 @@ class House:
 
     def letter(self, id: str, alert: str, recipient: str, *, error: str | None = None) -> None:
         with self.tx() as tx:
-            outbox.put(tx, id=id, alert_id=alert, kind="fire", recipient=recipient, notify_type="failure", title="t", body="b")
+            outbox.put(
+                tx, id=id, alert_id=alert, kind="fire", recipient=recipient, notify_type="failure", title="t", body="b"
+            )
             if error is not None:
-                tx.db.execute("UPDATE outbox SET attempts = 2, last_error = ?, next_at = ? WHERE id = ?", (error, self.now + MINUTE, id))
+                tx.db.execute(
+                    "UPDATE outbox SET attempts = 2, last_error = ?, next_at = ? WHERE id = ?",
+                    (error, self.now + MINUTE, id),
+                )
 
     def arm(self, environment: str, seconds: int = 42) -> None:
         from engine.store import actions
@@ -203,7 +233,13 @@ class House:
                 samples.describe_series(tx, name, unit=unit, max=top)
             for i, cpu in enumerate((20.0, 35.0, 60.0, 80.0, 60.0, 35.0, 48.0, 41.0)):
                 t = self.now - (7 - i) * SECOND
-                readings = [("host.cpu", cpu), ("host.mem", 63.0), ("host.io", 4.0), ("host.disk:/data", 81.0), ("host.load1", 1.5)]
+                readings = [
+                    ("host.cpu", cpu),
+                    ("host.mem", 63.0),
+                    ("host.io", 4.0),
+                    ("host.disk:/data", 81.0),
+                    ("host.load1", 1.5),
+                ]
                 samples.put_samples(tx, t, [Sample(n, t, v, "%") for n, v in readings])
 
     def reader(self) -> Reader:
@@ -213,7 +249,14 @@ class House:
 
     def context(self, **more: Any) -> Context:
         """A context that may act, of a living engine."""
-        given: dict[str, Any] = {"reader": self.reader(), "now": self.clock.now, "timezone": TZ, "read_only": False, "engine_alive": True, **more}
+        given: dict[str, Any] = {
+            "reader": self.reader(),
+            "now": self.clock.now,
+            "timezone": TZ,
+            "read_only": False,
+            "engine_alive": True,
+            **more,
+        }
         return Context(**given)
 
     def close(self) -> None:
@@ -244,11 +287,36 @@ def story(folder: Path) -> House:
     h = House(folder)
     h.engine()
     h.source("prod-airflow", color="red")
-    h.source("dbx-prod", kind="databricks", offers=frozenset({Verb.START, Verb.RERUN}), why_not={"stop": "the token may not cancel runs"})
-    h.source("dataiku", ok_ago=21 * MINUTE, health=Health.AUTH_FAILED, since_ago=21 * MINUTE, detail="401 for this API key", hint="the key expired: make a new one")
-    h.source("local", kind="local", environment="local", protected=False, poll_ms=SECOND, ok_ago=SECOND, offers=ALL_VERBS | {Verb.HOLD, Verb.RELEASE})
+    h.source(
+        "dbx-prod",
+        kind="databricks",
+        offers=frozenset({Verb.START, Verb.RERUN}),
+        why_not={"stop": "the token may not cancel runs"},
+    )
+    h.source(
+        "dataiku",
+        ok_ago=21 * MINUTE,
+        health=Health.AUTH_FAILED,
+        since_ago=21 * MINUTE,
+        detail="401 for this API key",
+        hint="the key expired: make a new one",
+    )
+    h.source(
+        "local",
+        kind="local",
+        environment="local",
+        protected=False,
+        poll_ms=SECOND,
+        ok_ago=SECOND,
+        offers=ALL_VERBS | {Verb.HOLD, Verb.RELEASE},
+    )
 
-    p = h.pipeline("prod-airflow", "ldz_to_rdv_contracts", owner="data-eng", rule=PipelineRule(match="prod-airflow:*", layer="RDV", criticality=Severity.HIGH))
+    p = h.pipeline(
+        "prod-airflow",
+        "ldz_to_rdv_contracts",
+        owner="data-eng",
+        rule=PipelineRule(match="prod-airflow:*", layer="RDV", criticality=Severity.HIGH),
+    )
     h.history("prod-airflow", "ldz_to_rdv_contracts", usual=11 * MINUTE)
     h.run(
         "prod-airflow", "ldz_to_rdv_contracts", "r1", State.FAILED, started_ago=164 * MINUTE, took=4 * MINUTE + 2 * SECOND, attempt=2,
@@ -259,13 +327,29 @@ def story(folder: Path) -> House:
     h.letter("o2", "7K2F", "bi-team", error="550 mailbox full")
     h.pipeline("local", "fx_rates_probe", next_in=8 * MINUTE)
     h.history("local", "fx_rates_probe", usual=14 * SECOND, every=HOUR, last_ago=HOUR, odd={1: State.FAILED})
-    h.run("local", "fx_rates_probe", "r9", State.FAILED, started_ago=12 * MINUTE, took=9 * SECOND, error="exit 7: no connection to fx-gw")
+    h.run(
+        "local",
+        "fx_rates_probe",
+        "r9",
+        State.FAILED,
+        started_ago=12 * MINUTE,
+        took=9 * SECOND,
+        error="exit 7: no connection to fx-gw",
+    )
     h.pipeline("dbx-prod", "churn_features_refresh")
     h.history("dbx-prod", "churn_features_refresh", usual=41 * MINUTE)
     h.run("dbx-prod", "churn_features_refresh", "run-77", State.RUNNING, started_ago=112 * MINUTE)
     h.pipeline("prod-airflow", "campaign_360_build")
     h.history("prod-airflow", "campaign_360_build", usual=17 * MINUTE)
-    h.run("prod-airflow", "campaign_360_build", "r2", State.WARNING, started_ago=80 * MINUTE, took=18 * MINUTE, error="212 of 48,310 rows rejected")
+    h.run(
+        "prod-airflow",
+        "campaign_360_build",
+        "r2",
+        State.WARNING,
+        started_ago=80 * MINUTE,
+        took=18 * MINUTE,
+        error="212 of 48,310 rows rejected",
+    )
     h.pipeline("prod-airflow", "tmc_cards_to_ldz")
     h.history("prod-airflow", "tmc_cards_to_ldz", usual=6 * MINUTE)
     h.run("prod-airflow", "tmc_cards_to_ldz", "due", State.MISSED, started_ago=None, queued_ago=57 * MINUTE)
@@ -294,7 +378,15 @@ def story(folder: Path) -> House:
     h.pipeline("local", "month_end_close", next_in=7 * DAY)
     h.pipeline("prod-airflow", "churn_train_weekly", trigger=Trigger.MANUAL, next_in=None)
     h.history("prod-airflow", "churn_train_weekly", n=5, usual=2 * HOUR)
-    for i, name in enumerate(("mart_to_ldz_customer", "mart_to_ldz_accounts", "mart_to_ldz_transactions", "ldz_to_rdv_customer", "dq_reconcile_rdv")):
+    for i, name in enumerate(
+        (
+            "mart_to_ldz_customer",
+            "mart_to_ldz_accounts",
+            "mart_to_ldz_transactions",
+            "ldz_to_rdv_customer",
+            "dq_reconcile_rdv",
+        )
+    ):
         h.pipeline("prod-airflow", name, next_in=HOUR + i * MINUTE)
         h.history("prod-airflow", name, usual=(7 + i) * MINUTE, last_ago=90 * MINUTE, odd={3 + i: State.FAILED})
     h.pipeline("prod-airflow", "stopped_load")
@@ -321,7 +413,10 @@ def big(folder: Path, pipelines_: int = 2000, runs_each: int = 0) -> House:
     h = House(folder)
     h.engine()
     h.source("prod-airflow")
-    items = [Pipeline(key=pipeline_key("prod-airflow", f"p{i:04d}"), name=f"p{i:04d}", next_run=h.now + i * SECOND) for i in range(pipelines_)]
+    items = [
+        Pipeline(key=pipeline_key("prod-airflow", f"p{i:04d}"), name=f"p{i:04d}", next_run=h.now + i * SECOND)
+        for i in range(pipelines_)
+    ]
     with h.tx() as tx:
         pipelines.apply_pipelines(tx, h.ids["prod-airflow"], Listing(items, complete=True), [])
     _many_runs(h, items, runs_each or 1)
@@ -336,7 +431,12 @@ def _many_runs(h: House, items: Sequence[Pipeline], each: int) -> None:
             state = states[(i + r) % 5] if r == each - 1 else State.SUCCESS
             started = h.now - (each - r) * HOUR - i
             batch.append(
-                Run(key=run_key(p.key, f"r{r}"), native=state.name, state=state, started=started, ended=started + MINUTE if state.terminal else None)
+                Run(
+                    key=run_key(p.key, f"r{r}"),
+                    native=state.name,
+                    state=state,
+                    started=started,
+                    ended=started + MINUTE if state.terminal else None,
+                )
             )
         h.runs("prod-airflow", batch)
-

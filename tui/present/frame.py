@@ -274,8 +274,11 @@ _QUIET: Final[tuple[tuple[State, str], ...]] = (
 )
 
 
-def counts_row(head: Head, width: int) -> list[Span]:
-    """Row 2: pipelines by state, those that need someone first; alerts at the right."""
+def counts_row(head: Head, width: int, ascii: bool = False) -> list[Span]:
+    """Row 2: pipelines by state, those that need someone first; alerts at the right.
+
+    In plain ascii a blank stands between glyph and count: a missed one is ``0``.
+    """
     counts, narrow = head.counts, is_narrow(width)
     shown: list[tuple[Look, int, str]] = [
         (LOOKS[s], counts.by_state.get(s, 0), word) for s, word in _COUNTED if counts.by_state.get(s, 0)
@@ -287,13 +290,14 @@ def counts_row(head: Head, width: int) -> list[Span]:
         shown.append((NO_VIEW, counts.stale, "unknown"))
     right = [] if narrow or not counts.alerts else alerts_spans(counts)
     room = width - (cells(right) + 3 if right else 1)
-    left = _counted(shown, long=not narrow)
+    apart = " " if ascii else ""
+    left = _counted(shown, long=not narrow, apart=apart)
     bare: list[str] = []
     for word in ("", *_FIRST_BARE):
         if cells(left) <= room:
             break
         bare.append(word)
-        left = _counted(shown, long=False, bare=bare)
+        left = _counted(shown, long=False, bare=bare, apart=apart)
     return ends(left, right, width)
 
 
@@ -304,7 +308,9 @@ _FIRST_BARE: Final = (
 """Which words go first where all do not fit; glyph and count stay."""
 
 
-def _counted(shown: Sequence[tuple[Look, int, str]], *, long: bool, bare: Sequence[str] = ()) -> list[Span]:
+def _counted(
+    shown: Sequence[tuple[Look, int, str]], *, long: bool, bare: Sequence[str] = (), apart: str = ""
+) -> list[Span]:
     """``✗ 2 failed``, shorter ``✗2 failed``, shortest ``✗2``: no count is ever cut off."""
     left: list[Span] = [(" ", "")]
     for i, (look, n, word) in enumerate(shown):
@@ -314,9 +320,9 @@ def _counted(shown: Sequence[tuple[Look, int, str]], *, long: bool, bare: Sequen
         if long:
             left += [(f" {n} ", "text b"), (word, "dim")]
         elif word in bare:
-            left.append((str(n), "text"))
+            left.append((f"{apart}{n}", "text"))
         else:
-            left += [(f"{n} ", "text"), (_SHORT.get(word, word), "dim")]
+            left += [(f"{apart}{n} ", "text"), (_SHORT.get(word, word), "dim")]
     if not shown:
         left.append(("no runs seen yet", "dim"))
     return left
@@ -453,7 +459,11 @@ def head_rows(
     if silent(ctx, head.engine):
         rows += silent_rows(ctx, head, verdict, width)
     else:
-        rows += [verdict_row(ctx, head, verdict, width), counts_row(head, width), hosts_row(ctx, head, width)]
+        rows += [
+            verdict_row(ctx, head, verdict, width),
+            counts_row(head, width, ctx.ascii),
+            hosts_row(ctx, head, width),
+        ]
     if not is_narrow(width):
         rows.append([(" " * width, "")])
     return rows
@@ -498,7 +508,7 @@ def tiny(
         one = [(f"all {verdict.total} fine", "run-ok")]
     if width < 20 or height < 5:
         return finish([one], width, height, ascii=ctx.ascii)
-    rows: list[Line] = [[(" ", ""), *one], fit(counts_row(head, width), width), *names]
+    rows: list[Line] = [[(" ", ""), *one], fit(counts_row(head, width, ctx.ascii), width), *names]
     rows = rows[: height - 1] + [[(" " * width, "")]] * max(0, height - 1 - len(rows))
     return finish([*rows, footer_row([], width)], width, height, ascii=ctx.ascii)
 

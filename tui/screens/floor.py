@@ -172,7 +172,7 @@ class FloorView(ListScreen):
         if not head.sources and not self.rows_ and not silent:
             top = [frame.band_row(ctx, head, self.title, width)]
             foot = frame.footer_row(
-                keymap.footer(self.contexts, width, only=["app.refresh", "screen.sources", "app.quit"]), width
+                keymap.footer(self.contexts, width, only=["screen.sources", "app.theme", "app.quit"]), width
             )
             body = empty_rows(width, height - 3)
             return frame.page(ctx, top, [*body, frame.hosts_row(ctx, head, width)], foot, width, height)

@@ -24,12 +24,12 @@ _SENT = (2, 4)
 """States of an outbox row that need nobody: sent, or over before anybody was told."""
 
 
-def health_word(s: SourceRow, tz: str, now: int) -> str:
-    """``fresh · stale since 05:31 · auth failed · unreachable · rate limited until 06:10``."""
+def health_word(s: SourceRow, tz: str, now: int, narrow: bool = False) -> str:
+    """``fresh · stale since 05:31 · auth failed · unreachable · rate limited until 06:10``; ``limited 06:10`` if narrow."""
     if s.health == Health.RATE_LIMITED and s.until is not None:
-        return f"limited to {words.hhmm(s.until, tz)}"
-    if s.health == Health.STALE or (s.health == Health.FRESH and s.stale(now)):
-        return f"stale {words.clock_short(s.last_ok, tz, now)}" if s.last_ok is not None else "stale"
+        return f"{'limited' if narrow else 'rate limited until'} {words.hhmm(s.until, tz)}"
+    if (s.health == Health.STALE or (s.health == Health.FRESH and s.stale(now))) and s.last_ok is not None:
+        return f"stale {'' if narrow else 'since '}{words.clock_short(s.last_ok, tz, now)}"
     return HEALTH_LOOKS[s.health].word
 
 
@@ -137,7 +137,8 @@ class SourcesView(ListScreen):
             ]  # fmt: skip
         wide = frame.is_wide(width)
         return [
-            Column("HEALTH", 17, gap=0), Column("SOURCE", 26 if wide else 14), Column("ENV", 8 if wide else 7), Column("SINCE", 9), Column("LAST OK", 8),
+            Column("HEALTH", 27, gap=0), Column("SOURCE", 26 if wide else max(width - 106, 6)), Column("ENV", 8 if wide else 6),
+            Column("SINCE", 9), Column("LAST OK", 8 if wide else 0),
             Column("AGE", 4, "r"), Column("NEXT", 4, "r", 2), Column("REQ/MIN", 7, "r", 2), Column("BYTES/MIN", 9, "r"),
             Column("LATENCY", 7, "r"), Column("SKEW", 5, "r"), Column("PIPES", 5, "r"), Column("VERSION", 20 if wide else 7, gap=2),
             Column("IDENTITY", 30 if wide else 0, gap=2),
@@ -153,7 +154,7 @@ class SourcesView(ListScreen):
         )
         age = words.age(frame.source_age(s, now))
         values: dict[str, Cell] = {
-            "HEALTH": [(look.glyph, look.token), ("  ", ""), (health_word(s, tz, now), look.style)],
+            "HEALTH": [(look.glyph, look.token), ("  ", ""), (health_word(s, tz, now, frame.is_narrow(width)), look.style)],
             "SOURCE": [(cut(s.name, 26 if frame.is_wide(width) else 18), "text b" if s.name == self.cursor else "text")],
             "ENV": [(cut(clean(s.environment) or s.kind, 8), "dim")],
             "SINCE": [(words.clock(s.since, tz, now), "dim")],
@@ -209,9 +210,7 @@ class SourcesView(ListScreen):
         )
         out: list[Line] = [lines.rule(s.name, note, "", width)]
         look = health_look(s, now)
-        said: list[words.Clause] = [
-            [(health_word(s, tz, now), look.style), (f" since {words.clock(s.since, tz, now)}", "text")]
-        ]
+        said: list[words.Clause] = [[(look.word, look.style), (f" since {words.clock(s.since, tz, now)}", "text")]]
         if s.failures:
             said.append(f"{words.many(s.failures, 'failure')} in a row")
         if s.last_ok is not None:
@@ -264,7 +263,7 @@ class SourcesView(ListScreen):
         if e.last_words or e.note:
             out.append(
                 _fact(
-                    "Last words",
+                    "Said",
                     [(first_line(e.last_words or e.note or ""), "run-failed" if not ctx.engine_alive else "text")],
                     width,
                 )

@@ -1,0 +1,195 @@
+"""Sources: can we see, with what right, since when; the engine, the messages, the actions."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from adapters.model import Health
+from tests.tui import snap, stores
+from tests.tui.stores import HOUR, MINUTE, SECOND, SIZES, House, painted
+from tui import keymap
+from tui.screens.sources import SourcesView
+from tui.view import App, Copy, Request, Say
+
+
+@pytest.fixture(scope="module")
+def tale(tmp_path_factory):
+    house = stores.story(tmp_path_factory.mktemp("story"))
+    yield house
+    house.close()
+
+
+@pytest.fixture
+def house(tmp_path):
+    h = House(tmp_path)
+    yield h
+    h.close()
+
+
+def sources(h: House, arg: str | None = None, **more) -> SourcesView:
+    view = SourcesView(h.context(**more), arg)
+    view.load()
+    return view
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_source_has_its_health_word_and_age_at_each_size(tale, size):
+    shown = painted(sources(tale), *size)
+    assert shown[0].startswith(" Sources ")
+    assert shown[-1].rstrip().endswith("? help")
+    for name, word, age in (
+        ("prod-airflow", "fresh", "15s"),
+        ("dbx-prod", "fresh", "15s"),
+        ("dataiku", "auth failed", "21m"),
+        ("local", "fresh", "4s"),
+    ):
+        row = next(line for line in shown if f" {name} " in line and line[0] in " ▌" and word in line)
+        assert age in row
+        assert "12/60" in row
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+def test_snapshot(tale, size):
+    shown = painted(sources(tale, "dataiku"), *size)
+    snap.same(f"sources-{size[0]}x{size[1]}", [line if " Store " not in line[:8] else " Store" for line in shown])
+
+
+@pytest.mark.parametrize(
+    ("health", "more", "said"),
+    [
+        (Health.FRESH, {"ok_ago": 2 * SECOND}, "✓  fresh"),
+        (Health.FRESH, {"ok_ago": 5 * MINUTE}, "?  stale since 05:47"),
+        (Health.STALE, {"ok_ago": 5 * MINUTE}, "?  stale since 05:47"),
+        (Health.AUTH_FAILED, {}, "✗  auth failed"),
+        (Health.UNREACHABLE, {}, "✗  unreachable"),
+        (Health.BAD_ANSWER, {}, "▲  bad answer"),
+        (Health.RATE_LIMITED, {"until_in": 18 * MINUTE}, "»  rate limited until 06:10"),
+        (Health.NEVER, {"ok_ago": None}, "·  not polled yet"),
+    ],
+)
+def test_health_words(house, health, more, said):
+    house.engine()
+    until = more.pop("until_in", None)
+    house.source("s", health=health, until=None if until is None else house.now + until, **more)
+    assert any(line[1:].startswith(said) for line in painted(sources(house), 120, 40))
+    short = said.replace("since ", "").replace("rate limited until", "limited")
+    assert any(line[1:].startswith(short) for line in painted(sources(house), 80, 24))
+
+
+def test_the_detail_says_what_it_can_and_cannot_and_why(tale):
+    text = "\n".join(painted(sources(tale, "dbx-prod"), 120, 40))
+    assert "Can       start rerun" in text
+    assert "stop: the token may not cancel runs" in text
+    assert "databricks · https://dbx-prod.example · protected" in text
+    text = "\n".join(painted(sources(tale, "dataiku"), 120, 40))
+    assert "Says      401 for this API key" in text
+    assert "Do        the key expired: make a new one" in text
+
+
+def test_an_unchecked_certificate_is_badged(house):
+    house.engine()
+    house.source("s", insecure=True, protected=False)
+    assert "not protected · TLS is not verified" in "\n".join(painted(sources(house), 120, 40))
+
+
+def test_the_engine_says_who_where_and_what_it_refused(house):
+    house.engine(config_error="watchfloor.toml:12: unknown key 'nmae'")
+    house.source("s")
+    text = "\n".join(painted(sources(house), 120, 40))
+    assert "Engine pid 4711 on ops-01 · runs" in text
+    assert "/etc/watchfloor.toml · c0ffee12" in text
+    assert "newer configuration refused: watchfloor.toml:12: unknown key 'nmae'" in text
+    assert "floor.db" in text or "Store" in text
+
+
+def test_a_dead_engine_leaves_its_last_words(house):
+    house.engine(heartbeat_ago=HOUR, stopped="disk I/O error")
+    house.source("s")
+    text = "\n".join(painted(sources(house, engine_alive=False), 120, 40))
+    assert "NOBODY IS WATCHING" in text
+    assert "last words: disk I/O error" in text
+    assert " Said      disk I/O error" in text
+
+
+def test_messages_that_did_not_arrive(tale):
+    view = sources(tale)
+    assert [d.recipient for d in view.letters] == ["bi-team"]
+    assert "bi-team       550 mailbox full · 2 tries · next try 05:53" in "\n".join(painted(view, 120, 40))
+
+
+def test_panes_turn_so_that_each_can_be_read_on_a_small_screen(tale):
+    view = sources(tale)
+    titles = set()
+    for _ in range(4):
+        shown = painted(view, 80, 18)
+        titles |= {
+            word
+            for word in ("Engine", "Messages", "Actions", "Health")
+            if any(line.startswith(f" {word} ") for line in shown)
+        }
+        view.act("view.pane")
+    assert titles == {"Engine", "Messages", "Actions", "Health"}
+
+
+def test_poll_now_asks_for_this_source_and_starts_an_engine_where_none_runs(tale):
+    view = sources(tale)
+    view.act("move.down")
+    assert list(view.act("app.refresh")) == [Request("poll", {"source": "dbx-prod"}, tag="poll")]
+    assert view.answer("poll", {}, None) == (Say("polling now"),)
+    assert list(sources(tale, engine_alive=False).act("app.refresh")) == [App("start-engine")]
+
+
+def test_keys(tale):
+    view = sources(tale, "dataiku")
+    assert view.cursor == "dataiku"
+    (said,) = view.act("alert.ack")
+    assert said == Say("dataiku has no open alert")
+    assert list(view.act("action.arm")) == [Request("arm", {"environment": "prod"}, tag="arm")]
+    view.act("copy.menu")
+    assert list(view.type("e")) == [Copy("401 for this API key", "what it says")]
+    view.act("move.bottom")
+    assert view.cursor == "local"
+
+
+def test_an_alert_on_a_source_can_be_taken(house):
+    house.engine()
+    house.source("s", health=Health.UNREACHABLE, ok_ago=HOUR)
+    house.alert("9QX1", "s")
+    assert list(sources(house).act("alert.ack")) == [Request("ack", {"alert": "9QX1"}, tag="ack")]
+
+
+def test_every_key_of_the_help_reaches_something(tale):
+    for action, keys in keymap.active().reach(SourcesView.contexts):
+        for key in keys:
+            assert keymap.resolve(SourcesView.contexts, key) == action.id
+        view = sources(tale)
+        view.act("move.down")
+        before = painted(view, 80, 24)
+        effects = view.act(action.id)
+        assert effects or painted(view, 80, 24) != before, action.id
+
+
+def test_no_source_and_no_engine(house):
+    view = sources(house, engine_alive=False)
+    text = "\n".join(painted(view, 80, 24))
+    assert "no source is configured" in text
+    assert "no engine has ever run here" in text
+    for action in ("move.down", "copy.menu", "alert.ack"):
+        assert list(view.act(action)) == []
+
+
+@pytest.mark.parametrize("size", [*SIZES, (60, 16), (109, 20), (40, 10), (5, 2)])
+def test_hostile_words_keep_it_straight(house, size):
+    house.engine()
+    bad = "\x1b]0;x\x07\x1b[2J売上" + "y" * 3000 + "\n\u202e"
+    house.source("s", detail=bad, hint=bad, version=bad, identity=bad, environment="e\x1b[1m", why_not={"hold": bad})
+    painted(sources(house), *size)
+
+
+def test_data_is_plain(tale):
+    data = json.loads(json.dumps(SourcesView(tale.context()).data()))
+    assert data["engine"]["pid"] == 4711
+    assert [s["state"] for s in data["sources"]] == ["fresh", "fresh", "auth_failed", "fresh"]
+    assert data["undelivered"][0]["recipient"] == "bi-team"
