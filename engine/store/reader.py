@@ -196,14 +196,16 @@ class Reader(Link):
             where.append("(r.at, r.id) > (?, ?)")
             values += after
         order = "r.at, r.id" if after is not None and before is None else "r.at DESC, r.id DESC"
-        parts: list[tuple[str, list[Any]]] = []
+        # a plus before a column keeps SQLite from choosing its index, whose rows would have to be sorted
+        state = [f"+r.state IN ({numbers(states)})"] if states is not None else []
         if pipelines is not None and len(pipelines) <= _NEAR:
-            state = [f"r.state IN ({numbers(states)})"] if states is not None else []
             parts = [(where_all(["r.pipeline_id = ?", *state, *where]), [i, *values]) for i in pipelines]
         else:
-            inside = [] if pipelines is None else [f"r.pipeline_id IN ({numbers(pipelines)})"]
+            inside: list[str] = []
+            if pipelines is not None:
+                inside = ["+r.pipeline_id IN (SELECT value FROM json_each(?))"]
+                values.insert(0, json.dumps(pipelines))
             if states is None or State.SUCCESS in states:
-                state = [f"r.state IN ({numbers(states)})"] if states is not None else []
                 parts = [(where_all([*state, *inside, *where]), values)]
             else:  # each has its own part of an index, already in order
                 parts = [

@@ -88,6 +88,8 @@ class Store:
                 f"{path} lies on {kind}, where SQLite's locks are not safe: put the store on a local disk ([store] path = …)"
             )
         fresh = _make_file(path, system)
+        if not os.access(path, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+            raise StoreError(f"{path} cannot be written by this user")  # SQLite would silently only read
         try:
             db = sqlite3.connect(
                 path, timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=256

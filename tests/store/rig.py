@@ -36,7 +36,9 @@ class Rig:
         self.clock = Still()
         self.store = Store.open(self.path, self.clock)
         with self.store.transaction() as tx:
-            self.source = sources.sync_sources(tx, [sources.SourceRecord(name="a", kind="local", environment="prod")])["a"]
+            self.source = sources.sync_sources(tx, [sources.SourceRecord(name="a", kind="local", environment="prod")])[
+                "a"
+            ]
         self.list("p")
         self._reader: Reader | None = None
 
@@ -77,7 +79,12 @@ def past_runs(minutes: list[float], *, pipeline: str = "a:p", first: int = NOW -
     """Successful scheduled runs of these durations, six hours apart, oldest first."""
     return [
         a_run(
-            f"past-{i}", State.SUCCESS, pipeline=pipeline, started=first + i * 6 * HOUR, ended=first + i * 6 * HOUR + int(m * MIN), **fields
+            f"past-{i}",
+            State.SUCCESS,
+            pipeline=pipeline,
+            started=first + i * 6 * HOUR,
+            ended=first + i * 6 * HOUR + int(m * MIN),
+            **fields,
         )
         for i, m in enumerate(minutes)
     ]

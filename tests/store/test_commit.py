@@ -26,7 +26,10 @@ def test_a_commit_moves_version_and_only_its_topics(rig: Rig) -> None:
 
 
 def test_a_poll_that_says_nothing_new_wakes_nobody(rig: Rig) -> None:
-    seen = [a_run("1", State.RUNNING), a_run("2", State.FAILED, ended=1, error="no disk", sub="x", params={"a": 1}, url="http://x/2")]
+    seen = [
+        a_run("1", State.RUNNING),
+        a_run("2", State.FAILED, ended=1, error="no disk", sub="x", params={"a": 1}, url="http://x/2"),
+    ]
     rig.see(*seen)
     rig.list("p")
     with rig.store.transaction() as tx:
@@ -38,7 +41,9 @@ def test_a_poll_that_says_nothing_new_wakes_nobody(rig: Rig) -> None:
     with rig.store.transaction() as tx:
         sources.put_health(tx, rig.source, health=1, since=5, detail=None)
         sources.put_caps(tx, rig.source, Caps(frozenset({"stop"})))
-        assert sources.sync_sources(tx, [sources.SourceRecord(name="a", kind="local", environment="prod")]) == {"a": rig.source}
+        assert sources.sync_sources(tx, [sources.SourceRecord(name="a", kind="local", environment="prod")]) == {
+            "a": rig.source
+        }
         assert not tx.bumped
     assert rig.reader.version() == version
     assert rig.reader.topics() == topics
@@ -144,7 +149,14 @@ def test_two_readers_read_whole_commits_beside_a_writer(rig: Rig) -> None:
 def test_the_engines_row_tells_of_its_life(rig: Rig) -> None:
     def started(tx: object) -> None:
         sources.engine_started(
-            tx, pid=4711, host="ops1", version="0.1", protocol=1, config_path="/c.toml", config_hash="abc", timezone="Europe/Paris"
+            tx,
+            pid=4711,
+            host="ops1",
+            version="0.1",
+            protocol=1,
+            config_path="/c.toml",
+            config_hash="abc",
+            timezone="Europe/Paris",
         )  # type: ignore[arg-type]
 
     with rig.store.transaction() as tx:
@@ -174,7 +186,13 @@ def test_sources_follow_the_configuration(rig: Rig) -> None:
         sources.put_caps(tx, ids["b"], Caps(frozenset({"stop", "log"}), {"hold": "Airflow cannot"}))
         sources.put_health(tx, ids["b"], health=4, since=7, detail="refused", hint="is it up?", poll_ms=10_000)
     (row,) = rig.reader.sources()
-    assert (row.name, row.color, row.protected, row.offers, row.why_not) == ("b", "red", True, {"stop", "log"}, {"hold": "Airflow cannot"})
+    assert (row.name, row.color, row.protected, row.offers, row.why_not) == (
+        "b",
+        "red",
+        True,
+        {"stop", "log"},
+        {"hold": "Airflow cannot"},
+    )
     assert (row.health.name, row.detail, row.hint) == ("UNREACHABLE", "refused", "is it up?")
     assert row.stale(rig.clock.at)
     assert [(s.name, s.pipelines) for s in rig.reader.sources(gone=True)] == [("b", 0), ("a", 1)]

@@ -114,7 +114,9 @@ def test_a_reader_that_stands_notices_a_newer_schema(rig: Rig) -> None:
         tx.db.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
-@pytest.mark.parametrize("content", [b"this is not a database, but it is long enough to look at" * 40, b"SQLite format 3\0" + b"\xff" * 5000])
+@pytest.mark.parametrize(
+    "content", [b"this is not a database, but it is long enough to look at" * 40, b"SQLite format 3\0" + b"\xff" * 5000]
+)
 def test_what_is_no_database_is_refused_in_one_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "floor.db"
     path.write_bytes(content)

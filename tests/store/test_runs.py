@@ -22,7 +22,9 @@ def states(changes: list[runs.RunChange]) -> list[tuple[str, State | None, State
 
 
 def test_a_run_is_followed_from_queue_to_end(rig: Rig) -> None:
-    assert states(rig.see(a_run(state=State.QUEUED, queued=NOW, started=None))) == [("a:p/1", None, State.QUEUED, False)]
+    assert states(rig.see(a_run(state=State.QUEUED, queued=NOW, started=None))) == [
+        ("a:p/1", None, State.QUEUED, False)
+    ]
     assert states(rig.see(a_run(started=NOW + 5))) == [("a:p/1", State.QUEUED, State.RUNNING, False)]
     (change,) = rig.see(a_run(state=State.FAILED, started=NOW + 5, ended=NOW + 65_000, error="KeyError"))
     assert (change.before, change.after, change.backfilled) == (State.RUNNING, State.FAILED, False)
@@ -37,17 +39,23 @@ def test_an_older_observation_never_overwrites_a_newer_one(rig: Rig) -> None:
     assert rig.see(a_run(state=State.RUNNING, source_updated=199)) == []
     assert rig.see(a_run(state=State.FAILED, ended=NOW + 9, source_updated=199)) == []
     assert rig.see(a_run(state=State.RUNNING, source_updated=200)) == [], "of one moment, the end is the later word"
-    assert states(rig.see(a_run(state=State.FAILED, ended=NOW + 9, source_updated=201))) == [("a:p/1", State.SUCCESS, State.FAILED, False)]
+    assert states(rig.see(a_run(state=State.FAILED, ended=NOW + 9, source_updated=201))) == [
+        ("a:p/1", State.SUCCESS, State.FAILED, False)
+    ]
 
 
 def test_two_observations_in_one_poll_are_judged_by_their_time_not_their_place(rig: Rig) -> None:
-    changes = rig.see(a_run(state=State.SUCCESS, ended=NOW, source_updated=20), a_run(state=State.RUNNING, source_updated=10))
+    changes = rig.see(
+        a_run(state=State.SUCCESS, ended=NOW, source_updated=20), a_run(state=State.RUNNING, source_updated=10)
+    )
     assert states(changes) == [("a:p/1", None, State.SUCCESS, False)]
 
 
 def test_a_wall_clock_that_steps_back_does_not_blind_the_store(rig: Rig) -> None:
     rig.see(a_run())
-    assert states(rig.see(a_run(state=State.SUCCESS, ended=NOW), later=-3 * HOUR)) == [("a:p/1", State.RUNNING, State.SUCCESS, False)]
+    assert states(rig.see(a_run(state=State.SUCCESS, ended=NOW), later=-3 * HOUR)) == [
+        ("a:p/1", State.RUNNING, State.SUCCESS, False)
+    ]
 
 
 def test_times_of_two_clocks_are_not_compared(rig: Rig) -> None:
@@ -67,7 +75,12 @@ def test_a_run_opened_again_keeps_both_attempts(rig: Rig, number: int) -> None:
     detail = rig.reader.run("a:p/1")
     assert detail is not None
     assert [(a.attempt, a.state, a.started, a.ended) for a in detail.attempts] == [(1, State.FAILED, NOW, NOW + 10)]
-    assert (detail.row.attempt, detail.row.state, detail.row.started, detail.row.ended) == (2, State.SUCCESS, NOW + 50, NOW + 90)
+    assert (detail.row.attempt, detail.row.state, detail.row.started, detail.row.ended) == (
+        2,
+        State.SUCCESS,
+        NOW + 50,
+        NOW + 90,
+    )
     assert (detail.row.error, detail.exit_code) == (None, None), "what the first attempt said is not said of the second"
     assert rig.ask("SELECT ok, bad FROM run_day") == [(1, 0)], "one run counts once, as it is now"
     rig.see(a_run(state=State.RUNNING, started=NOW + 150, attempt=number + 1))
@@ -90,7 +103,16 @@ def test_what_we_inferred_gives_way_without_a_new_attempt(rig: Rig) -> None:
 
 
 def test_what_a_source_leaves_out_stays_known(rig: Rig) -> None:
-    rig.see(a_run(state=State.FAILED, ended=NOW + 5, error="from the log", business_date="2026-11-20", url="http://x/1", params={"b": 2}))
+    rig.see(
+        a_run(
+            state=State.FAILED,
+            ended=NOW + 5,
+            error="from the log",
+            business_date="2026-11-20",
+            url="http://x/1",
+            params={"b": 2},
+        )
+    )
     assert rig.see(a_run(state=State.FAILED)) == []
     (change,) = rig.see(a_run(state=State.STOPPED, stopped_by="ana"))
     assert change.after is State.STOPPED
@@ -117,7 +139,9 @@ def test_history_raises_nothing_but_what_was_live_still_does(rig: Rig) -> None:
 
 
 def test_first_seen_at_its_end_is_marked(rig: Rig) -> None:
-    rig.see(a_run("late", State.SUCCESS, ended=NOW), a_run("made", State.SUCCESS, ended=NOW, generated=True), a_run("live"))
+    rig.see(
+        a_run("late", State.SUCCESS, ended=NOW), a_run("made", State.SUCCESS, ended=NOW, generated=True), a_run("live")
+    )
     notes = {name: rig.reader.run(f"a:p/{name}") for name in ("late", "made", "live")}
     assert {n: d.note for n, d in notes.items() if d} == {
         "late": "first seen when it had ended", "made": "made up for the demo", "live": None,
@@ -199,7 +223,12 @@ def test_below_eight_runs_nothing_is_usual_yet(rig: Rig) -> None:
 
 def test_shapes_have_usuals_of_their_own(rig: Rig) -> None:
     rig.see(*past_runs([60.0] * 9, shape=Shape.FULL))
-    rig.see(*[a_run(f"inc{i}", State.SUCCESS, shape=Shape.INCREMENTAL, started=NOW + i, ended=NOW + i + 5 * MIN) for i in range(8)])
+    rig.see(
+        *[
+            a_run(f"inc{i}", State.SUCCESS, shape=Shape.INCREMENTAL, started=NOW + i, ended=NOW + i + 5 * MIN)
+            for i in range(8)
+        ]
+    )
     assert rig.ask("SELECT usual_ms, usual_n FROM pipe_now") == [(5 * MIN, 8)]
     rig.see(a_run("full", shape=Shape.FULL, started=NOW + HOUR))
     assert rig.ask("SELECT usual_ms, usual_n FROM pipe_now") == [(60 * MIN, 9)]
@@ -208,7 +237,12 @@ def test_shapes_have_usuals_of_their_own(rig: Rig) -> None:
 def test_the_strip_shows_the_last_thirty_with_heights_against_the_usual(rig: Rig) -> None:
     rig.see(*past_runs([10.0] * 40))
     times = [7.4, 10, 12.5, 15, 20, 30]
-    rig.see(*[a_run(f"t{i}", State.SUCCESS, kind=RunKind.MANUAL, started=NOW + i, ended=NOW + i + int(m * MIN)) for i, m in enumerate(times)])
+    rig.see(
+        *[
+            a_run(f"t{i}", State.SUCCESS, kind=RunKind.MANUAL, started=NOW + i, ended=NOW + i + int(m * MIN))
+            for i, m in enumerate(times)
+        ]
+    )
     rig.see(a_run("bad", State.FAILED, started=NOW + 90, ended=NOW + 91), a_run("on", started=NOW + 99))
     (row,) = rig.reader.floor()
     assert len(row.strip) == 30
@@ -233,19 +267,33 @@ def test_the_current_row_is_the_run_that_started_last(rig: Rig) -> None:
 
 
 def test_days_are_civil_days() -> None:
-    assert [day_number(t) for t in (0, -1, 951_782_400_000, 951_868_800_000, NOW)] == [19700101, 19691231, 20000229, 20000301, 20261118]
+    assert [day_number(t) for t in (0, -1, 951_782_400_000, 951_868_800_000, NOW)] == [
+        19700101,
+        19691231,
+        20000229,
+        20000301,
+        20261118,
+    ]
 
 
 def test_day_counts_follow_a_run_that_moves(rig: Rig) -> None:
-    rig.see(a_run("1", State.FAILED, started=NOW, ended=NOW + MIN), a_run("2", State.SUCCESS, started=NOW, ended=NOW + 2 * MIN))
+    rig.see(
+        a_run("1", State.FAILED, started=NOW, ended=NOW + MIN),
+        a_run("2", State.SUCCESS, started=NOW, ended=NOW + 2 * MIN),
+    )
     rig.see(a_run("1", State.SUCCESS, started=NOW - DAY, ended=NOW - DAY + MIN))
-    assert rig.ask("SELECT day, ok, bad, busy_ms FROM run_day ORDER BY day") == [(20261117, 1, 0, MIN), (20261118, 1, 0, 2 * MIN)]
+    assert rig.ask("SELECT day, ok, bad, busy_ms FROM run_day ORDER BY day") == [
+        (20261117, 1, 0, MIN),
+        (20261118, 1, 0, 2 * MIN),
+    ]
 
 
 _observation = st.fixed_dictionaries(
     {
         "name": st.integers(0, 45),
-        "state": st.sampled_from([State.QUEUED, State.RUNNING, State.SUCCESS, State.SUCCESS, State.FAILED, State.LOST, State.WARNING]),
+        "state": st.sampled_from(
+            [State.QUEUED, State.RUNNING, State.SUCCESS, State.SUCCESS, State.FAILED, State.LOST, State.WARNING]
+        ),
         "start": st.one_of(st.none(), st.integers(0, 60)),
         "took": st.integers(0, 50),
         "attempt": st.integers(1, 2),
@@ -258,7 +306,9 @@ _observation = st.fixed_dictionaries(
 
 @given(polls=st.lists(st.lists(_observation, max_size=12), max_size=12))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_is_kept_on_write_equals_what_is_computed_from_the_runs(rig: Rig, polls: list[list[dict[str, Any]]]) -> None:
+def test_what_is_kept_on_write_equals_what_is_computed_from_the_runs(
+    rig: Rig, polls: list[list[dict[str, Any]]]
+) -> None:
     """Any order of any observations: pipe_now, run_day and tally say what the runs say."""
     with rig.store.transaction() as tx:
         for table in ("run", "run_extra", "attempt", "pipe_now", "run_day", "tally"):
@@ -350,7 +400,9 @@ def test_a_run_may_come_before_its_pipeline_is_listed(rig: Rig) -> None:
 def test_rules_say_what_the_orchestrator_does_not_know(rig: Rig) -> None:
     rules = [
         PipelineRule(match="*", layer="LDZ", owner="data-eng", criticality=Severity.LOW),
-        PipelineRule(match="a:p*", application="CDM", consumers=("bi", "crm"), runbook="r.md", business_date="start - 1d"),
+        PipelineRule(
+            match="a:p*", application="CDM", consumers=("bi", "crm"), runbook="r.md", business_date="start - 1d"
+        ),
         PipelineRule(match="app:CDM", criticality=Severity.CRITICAL),
         PipelineRule(match="tag:never", owner="nobody"),
     ]
