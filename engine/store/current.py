@@ -117,6 +117,21 @@ def _worth(now: tuple[Any, ...], shape: int) -> int | None:
     return None
 
 
+def _head(last: _Tail) -> int:
+    """Id of the run that a pipeline's row shows: the newest active one, else the newest that was not skipped, else the newest.
+
+    A tick that was skipped because a run was still active must not hide that run.
+    """
+    fallback = 0
+    for i in range(len(last.id) - 1, -1, -1):
+        state = last.state[i] & 15
+        if State.QUEUED <= state <= State.STOPPING:
+            return last.id[i]
+        if not fallback and state != State.SKIPPED:
+            fallback = last.id[i]
+    return fallback or (last.id[-1] if len(last.id) else 0)
+
+
 def _spent(now: tuple[Any, ...]) -> int:
     """Duration of a run that ended, -1 where it is not known."""
     return now[7] - now[6] if now[0] >= State.SUCCESS and now[6] is not None and now[7] is not None else -1
@@ -135,7 +150,7 @@ def keep_current(tx: Tx, moved: Mapping[int, Sequence[Moved]], new_runs: int) ->
         pipe = held.get(pipeline_id)
         if pipe is None or not _follow(pipe, rows):
             pipe = held[pipeline_id] = _load(tx, pipeline_id)
-        newest = pipe.last.id[-1] if len(pipe.last.id) else 0
+        newest = _head(pipe.last)
         found = None
         last_ok = pipe.last_ok or 0
         for row in rows:
@@ -375,8 +390,8 @@ def rebuild_now(tx: Tx, pipeline_id: int) -> None:
     tx.memo.setdefault("pipes", {})[pipeline_id] = pipe
     row = tx.db.execute(
         "SELECT r.id, r.run, r.state, x.sub, x.native, r.kind & 7, r.attempt, r.bdate, r.at, r.queued, r.started, r.ended, x.error"
-        " FROM run r LEFT JOIN run_extra x ON x.run_id = r.id WHERE r.pipeline_id = ? ORDER BY r.at DESC, r.id DESC LIMIT 1",
-        (pipeline_id,),
+        " FROM run r LEFT JOIN run_extra x ON x.run_id = r.id WHERE r.id = ?",
+        (_head(pipe.last),),
     ).fetchone()
     active = tx.db.execute(
         "SELECT count(*) FROM run WHERE pipeline_id = ? AND state IN (1, 2, 3, 4, 5)", (pipeline_id,)

@@ -45,18 +45,14 @@ def export(path: Path, names: Sequence[str], folder: Path, kind: str = "jsonl") 
             target = folder / f"{name}.{kind}"
             columns = [column.name for column in db[name].columns]
             with open(target, "w", encoding="utf-8", newline="", opener=_private) as file:
-                rows = db[name].rows
-                number = 0
+                rows = [{k: v.hex() if isinstance(v, bytes) else v for k, v in row.items()} for row in db[name].rows]
                 if kind == "csv":
                     sheet = csv.DictWriter(file, columns)
                     sheet.writeheader()
-                    for number, row in enumerate(rows, 1):
-                        sheet.writerow({k: v.hex() if isinstance(v, bytes) else v for k, v in row.items()})
+                    sheet.writerows(rows)
                 else:
-                    for number, row in enumerate(rows, 1):
-                        plain = {k: v.hex() if isinstance(v, bytes) else v for k, v in row.items()}
-                        file.write(json.dumps(plain, ensure_ascii=False) + "\n")
-            counts[name] = number
+                    file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            counts[name] = len(rows)
     except OSError as error:
         raise StoreError(f"cannot write to {folder}: {error.strerror}") from error
     except sqlite3.Error as error:

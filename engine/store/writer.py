@@ -81,7 +81,7 @@ class Store:
         bit, as system mode makes it, says so).
         """
         path = Path(os.path.abspath(path))
-        _make_folder(path.parent)
+        _make_folder(path.parent, system)
         kind = filesystem(path.parent)
         if kind in _REMOTE:
             raise StoreError(
@@ -270,9 +270,14 @@ def _unescape(text: str) -> str:
     return text
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(folder: Path, system: bool | None) -> None:
+    """Make the folder where there is none: 0700, in system mode 2750 (files take its group)."""
+    if folder.is_dir():
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if system:
+            folder.chmod(0o2750)
     except OSError as error:
         raise StoreError(f"the folder {folder} cannot be made: {error.strerror}") from None
 

@@ -61,7 +61,7 @@ def test_the_sources_own_time_moving_alone_wakes_nobody(rig: Rig) -> None:
 def test_an_exception_rolls_back_and_forgets_what_was_held(rig: Rig) -> None:
     rig.see(a_run("1", State.SUCCESS, ended=2))
     version = rig.reader.version()
-    with pytest.raises(ZeroDivisionError), rig.store.transaction() as tx:
+    with pytest.raises(ZeroDivisionError), rig.store.transaction() as tx:  # noqa: PT012
         from engine.store import runs
 
         runs.apply_runs(tx, rig.source, [a_run("2"), a_run("x", pipeline="a:new")], rig.clock.now())

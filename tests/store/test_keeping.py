@@ -40,7 +40,7 @@ def test_old_runs_go_with_all_that_hangs_on_them(rig: Rig) -> None:
         assert retention.sweep(tx, 400 * DAY) == 1
     assert rig.ask("SELECT run FROM run ORDER BY run") == [("new",), ("only",), ("open",)]
     for table in ("attempt", "step_run", "log_file"):
-        assert rig.ask(f"SELECT count(*) FROM {table}") == [(0,)], table
+        assert rig.ask(f"SELECT count(*) FROM {table}") == [(0,)], table  # noqa: S608
     assert rig.ask("SELECT count(*) FROM run_extra WHERE run_id NOT IN (SELECT id FROM run)") == [(0,)]
     assert rig.reader.run_count() == 3
     assert rig.ask("SELECT count(*) FROM run_day WHERE day < 20251001") == [(0,)]
@@ -83,11 +83,11 @@ def test_samples_are_rolled_up_and_thinned(rig: Rig) -> None:
     with rig.store.transaction() as tx:
         retention.sweep(tx, 400 * DAY)
     tables = ("sample_raw", "sample_10s", "sample_1m", "sample_10m")
-    assert [rig.ask(f"SELECT count(*) FROM {t}")[0][0] for t in tables] == [0, 0, 240, 24]
+    assert [rig.ask(f"SELECT count(*) FROM {t}")[0][0] for t in tables] == [0, 0, 240, 24]  # noqa: S608
     rig.clock.at = end + 31 * DAY
     with rig.store.transaction() as tx:
         retention.sweep(tx, 400 * DAY)
-    assert [rig.ask(f"SELECT count(*) FROM {t}")[0][0] for t in tables] == [0, 0, 0, 0]
+    assert [rig.ask(f"SELECT count(*) FROM {t}")[0][0] for t in tables] == [0, 0, 0, 0]  # noqa: S608
 
 
 def test_roll_up_goes_on_where_a_killed_engine_stopped(rig: Rig) -> None:

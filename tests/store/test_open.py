@@ -45,6 +45,10 @@ def test_in_a_system_folder_the_group_may_read(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "floor.db", Still())
     assert stat.S_IMODE((tmp_path / "floor.db").stat().st_mode) == 0o640
     store.close()
+    store = Store.open(tmp_path / "made" / "floor.db", Still(), system=True)
+    assert stat.S_IMODE((tmp_path / "made").stat().st_mode) == 0o2750
+    assert stat.S_IMODE((tmp_path / "made" / "floor.db").stat().st_mode) == 0o640
+    store.close()
 
 
 def test_opened_again_it_still_holds_what_was_written(rig: Rig) -> None:
@@ -94,7 +98,7 @@ def test_a_newer_store_is_refused_by_writer_and_reader(rig: Rig) -> None:
     with rig.store.transaction() as tx:
         tx.db.execute(f"PRAGMA user_version = {SCHEMA + 7}")
     rig.store.close()
-    with pytest.raises(StoreError, match="made by a newer Watchfloor.*update, or use another --config"):
+    with pytest.raises(StoreError, match=r"made by a newer Watchfloor.*update, or use another --config"):
         Store.open(rig.path, rig.clock)
     with pytest.raises(SchemaChanged, match="restart me"):
         Reader(rig.path).open()
@@ -187,7 +191,7 @@ def test_a_store_on_nfs_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_no_store_yet_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(StoreMissing, match="no store at .* yet"):
+    with pytest.raises(StoreMissing, match=r"no store at .* yet"):
         Reader(tmp_path / "floor.db").open()
 
 

@@ -312,7 +312,7 @@ def test_what_is_kept_on_write_equals_what_is_computed_from_the_runs(
     """Any order of any observations: pipe_now, run_day and tally say what the runs say."""
     with rig.store.transaction() as tx:
         for table in ("run", "run_extra", "attempt", "pipe_now", "run_day", "tally"):
-            tx.db.execute(f"DELETE FROM {table}")
+            tx.db.execute(f"DELETE FROM {table}")  # noqa: S608
         tx.memo.clear()
     rig.clock.at = NOW
     for poll in polls:
@@ -328,13 +328,13 @@ def test_what_is_kept_on_write_equals_what_is_computed_from_the_runs(
         )  # fmt: skip
     columns = "run_id, run, state, sub, native, kind, attempt, bdate, at, queued, started, ended, active, usual_ms, p90_ms, usual_n, strip, error"
     with rig.store.transaction() as tx:
-        kept = tx.db.execute(f"SELECT {columns} FROM pipe_now").fetchall()
+        kept = tx.db.execute(f"SELECT {columns} FROM pipe_now").fetchall()  # noqa: S608
         days = dict(tx.db.execute("SELECT day, ok + warning + bad + other FROM run_day").fetchall())
         busy = tx.db.execute("SELECT coalesce(sum(busy_ms), 0) FROM run_day").fetchone()[0]
         for (pipeline_id,) in tx.db.execute("SELECT pipeline_id FROM pipe_now").fetchall():
             tx.memo.clear()
             current.rebuild_now(tx, pipeline_id)
-        assert kept == tx.db.execute(f"SELECT {columns} FROM pipe_now").fetchall()
+        assert kept == tx.db.execute(f"SELECT {columns} FROM pipe_now").fetchall()  # noqa: S608
         rows = tx.db.execute("SELECT at, state, started, ended FROM run").fetchall()
         counted: dict[int, int] = {}
         for at, state, _, _ in rows:
