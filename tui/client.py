@@ -54,13 +54,15 @@ class Client:
         async with self._connecting:
             loop = asyncio.get_running_loop()
             end = loop.time() + patience
+            pause = 0.05
             while not self.connected:
                 try:
                     await self._open()
                 except NoEngine:
                     if loop.time() >= end:
                         raise
-                    await asyncio.sleep(0.1)
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 1.5, 1.0)
 
     async def _open(self) -> None:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
