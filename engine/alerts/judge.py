@@ -93,7 +93,7 @@ class Alerts:
     async def ack(self, body: dict[str, Any], peer: Peer) -> dict[str, Any]:
         """``{"alert": id or its last four characters, "note"?: text, "until"?: ms}`` → who has it until when."""
         with self.ctx.store.transaction(full=True) as tx:
-            return people.ack(tx, self.life, body, peer)
+            return people.ack(tx, self.life, body, peer, self.facts)
 
     async def silence(self, body: dict[str, Any], peer: Peer) -> dict[str, Any]:
         """``{"match": selector, "until": ms, "reason": text}``; four hours at most."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from adapters.model import AlertState, Severity
+from engine.actions.roles import Role, role_of
 from engine.alerts.lifecycle import Lifecycle
 from engine.config.model import Facts, matches
 from engine.ids import normal, short, ulid
@@ -24,10 +25,15 @@ SILENCE_MAX_MS = 4 * 60 * MINUTE
 TEXT_MAX = 500
 
 
-def ack(tx: Tx, life: Lifecycle, body: dict[str, Any], peer: Peer) -> dict[str, Any]:
+Ask = Callable[[Tx, Alert], Facts]
+"""What a selector can ask of the thing an alert is about."""
+
+
+def ack(tx: Tx, life: Lifecycle, body: dict[str, Any], peer: Peer, facts: Ask) -> dict[str, Any]:
     """FIRING becomes ACKED: somebody has it. Ends repeats, never the alert."""
     alert = _find(tx, str(body.get("alert") or ""))
     timezone = life.ctx.config.timezone
+    _allow(life, facts(tx, alert), peer, f"acknowledge {short(alert.id)}")
     if not alert.open:
         ended = message.clock_time(alert.resolved or alert.changed, timezone)
         raise RequestError("refused", f"{short(alert.id)} is over since {ended}: there is nothing to acknowledge")
@@ -58,9 +64,7 @@ def ack_ran_out(tx: Tx, life: Lifecycle, alert: Alert, facts: Facts) -> None:
         life.tell(tx, fresh, facts, "repeat" if fresh.told else "fire", lead=f"ack by {who} expired")
 
 
-def silence(
-    tx: Tx, life: Lifecycle, body: dict[str, Any], peer: Peer, facts: Callable[[Tx, Alert], Facts]
-) -> dict[str, Any]:
+def silence(tx: Tx, life: Lifecycle, body: dict[str, Any], peer: Peer, facts: Ask) -> dict[str, Any]:
     """Hold back what matches, for a while. What fires already is marked at once."""
     match, reason = str(body.get("match") or "").strip(), message.plain(str(body.get("reason") or ""), TEXT_MAX)
     if not match or len(match) > 200 or not match.isprintable():
@@ -72,6 +76,9 @@ def silence(
     until = _until(body.get("until"), tx.now, SILENCE_MAX_MS, "a silence lasts four hours at most; renew it if need be")
     if until is None:
         raise RequestError("bad_request", "a silence needs an end", "--until 2h")
+    touched = [thing for thing in rows.things(tx) if matches(match, thing)]
+    for thing in touched or [Facts(key=match)]:
+        _allow(life, thing, peer, f"silence {match}")
     made = Silence(ulid(tx.now), match, until, reason, _who(peer))
     rows.put_silence(tx, made, peer.uid)
     words = life.silenced(made, tx.now)
@@ -81,6 +88,16 @@ def silence(
             rows.update(tx, alert.id, held_back=words)
         rows.event(tx, alert.id, "silenced", made.who, words)
     return {"silence": made.id, "until": until, "alerts": [alert.id for alert in held], "words": words}
+
+
+def _allow(life: Lifecycle, thing: Facts, peer: Peer, what: str) -> None:
+    """Holding back or taking an alert is an operator's word: who may only look could otherwise keep others asleep."""
+    if role_of(life.ctx.config, thing, peer) < Role.OPERATOR:
+        raise RequestError(
+            "refused",
+            f"{peer.login} may look at {message.plain(thing.key, 80)}, not {what}",
+            "[[access]] gives the role operator",
+        )
 
 
 def _find(tx: Tx, text: str) -> Alert:

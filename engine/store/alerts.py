@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from adapters.model import AlertState, Health, Mode, Severity, State
+from engine.config.model import Facts
 from engine.store.asked import split
 from engine.store.writer import Tx
 
@@ -308,6 +309,20 @@ def source(tx: Tx, name: str) -> SourceFacts | None:
     worst = Severity(rows[0][1]) if rows else Severity.MEDIUM
     important = tuple(str(r[0]) for r in rows if r[1] <= Severity.HIGH)
     return SourceFacts(int(row[0]), name, row[1], Health(row[2]), row[3], len(rows), worst, important)
+
+
+def things(tx: Tx) -> list[Facts]:
+    """Every source and pipeline that is configured, as a selector sees it."""
+    sources = tx.db.execute("SELECT name, environment FROM source WHERE gone = 0").fetchall()
+    pipelines = tx.db.execute(
+        "SELECT p.key, s.name, s.environment, p.application, p.layer, p.tags FROM pipeline p JOIN source s ON s.id = p.source_id "
+        "WHERE s.gone = 0 AND p.mode <> ?",
+        (int(Mode.GONE),),
+    ).fetchall()
+    return [Facts(key=name, source=name, environment=environment) for name, environment in sources] + [
+        Facts(key=r[0], source=r[1], environment=r[2], application=r[3], layer=r[4], tags=split(r[5]))
+        for r in pipelines
+    ]
 
 
 def gone_sources(tx: Tx) -> frozenset[str]:

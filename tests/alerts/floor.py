@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from engine.store.writer import Store
 
 START = 1_795_000_000_000
 MINUTE = 60_000
-PEER = Peer(uid=1000, pid=1, login="ana", groups=frozenset(), origin=None)
+PEER = Peer(uid=os.getuid(), pid=1, login="ana", groups=frozenset(), origin=None)
 
 
 class HandClock(Clock):

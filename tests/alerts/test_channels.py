@@ -101,6 +101,13 @@ async def test_a_hanging_receiver_is_a_timeout_that_may_have_arrived_and_the_loo
         await channels.close()
 
 
+async def test_a_read_limit_of_apprise_is_no_refusal(channels: Channels, receiver: Receiver) -> None:
+    outcome = await channels.send(receiver.url("hang", "?rto=2.2"), "t", "b", "info")
+    assert outcome.unsure
+    assert outcome.words.endswith("did not answer in time; it may have arrived")
+    assert len(receiver.bodies) == 1
+
+
 async def test_a_sender_that_does_not_answer_is_killed_and_the_next_one_works(receiver: Receiver) -> None:
     channels = Channels(limit_s=3.0)
     try:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from adapters.model import AlertState, Health, State
-from engine.config.model import PipelineRule
+from engine.config.model import Access, PipelineRule
 from engine.ids import short
+from engine.peer import Peer
 from engine.request import RequestError
 from tests.alerts.floor import MINUTE, PEER, Floor
 
@@ -154,3 +156,22 @@ async def test_a_silence_without_end_reason_or_measure_is_refused(floor: Floor, 
     with pytest.raises(RequestError):
         await floor.alerts.silence(body, PEER)
     assert floor.all("SELECT 1 FROM silence") == []
+
+
+async def test_who_may_only_look_can_neither_take_nor_silence(floor: Floor) -> None:
+    id = fail(floor)
+    guest = Peer(uid=PEER.uid + 1, pid=1, login="guest", groups=frozenset(), origin=None)
+    until = floor.clock.now() + MINUTE
+    for who in (guest, replace(guest, groups=frozenset({"testers"}))):
+        with pytest.raises(RequestError, match="guest may look at flow:daily/r1, not acknowledge"):
+            await floor.alerts.ack({"alert": id}, who)
+        with pytest.raises(RequestError, match="guest may look at flow, not silence"):
+            await floor.alerts.silence({"match": "*", "until": until, "reason": "sleep"}, who)
+        floor.ctx.config = replace(floor.config, access=(Access(("group:testers",), "operator", "env:test"),))
+    assert floor.states == [AlertState.FIRING]
+    assert floor.all("SELECT 1 FROM silence") == []
+    floor.ctx.config = replace(floor.config, access=(Access(("group:testers",), "operator", "env:prod"),))
+    member = replace(guest, groups=frozenset({"testers"}))
+    await floor.alerts.silence({"match": "*", "until": until, "reason": "sleep"}, member)
+    await floor.alerts.ack({"alert": id}, member)
+    assert floor.states == [AlertState.ACKED]
