@@ -139,6 +139,15 @@ class AdapterContract:
         assert all(s.run == key for s in steps)
         await adapter.close()
 
+    async def test_a_strange_key_is_a_typed_error(self, server: Server) -> None:
+        adapter = server.adapter()
+        for key in ("", "nonsense", f"{server.source}:", "elsewhere:thing", f"{server.pipeline}/", "a:b/c#"):
+            calls: list[Awaitable[Any]] = [adapter.read(key), adapter.steps(key), adapter.log(key, 1, None)]
+            calls += [adapter.prepare(Action(verb=v, key=key, client_id="c")) for v in _verbs(adapter)]
+            for call in calls:
+                await _raises(server, call, NotFound, Unsupported, case=f"key {key!r}")
+        await adapter.close()
+
     async def test_history_is_marked_and_ended(self, server: Server) -> None:
         adapter = server.adapter()
         if not adapter.caps.can("history"):

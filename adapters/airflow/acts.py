@@ -58,7 +58,10 @@ _HOUR_MS: Final = 3_600_000
 
 async def prepare(http: Http, source: str, zone: tzinfo, action: Action) -> Prepared:
     """Reads the thing again and works out the calls. Conflict where it makes no sense now, NotFound, Unsupported."""
-    key = parse_key(action.key)
+    try:
+        key = parse_key(action.key)
+    except ValueError as err:
+        raise NotFound(str(err)) from None
     if key.source != source:
         raise Unsupported(f"{action.key} is not of source {source}")
     match action.verb:

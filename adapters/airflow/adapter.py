@@ -233,7 +233,7 @@ class AirflowAdapter(Adapter):
 
     async def history(self, pipeline: str, depth: int = 60, days: int = 60) -> Sequence[Run]:
         """Ended runs of one DAG, newest first."""
-        dag = parse_key(pipeline).pipeline
+        dag = _key(pipeline, self.settings.name).pipeline
         now = self._http.server_time
         if now is None:
             _, answer = await self._http.get("/api/v2/version", Version, auth=False)
@@ -246,7 +246,7 @@ class AirflowAdapter(Adapter):
 
     async def read(self, key: str) -> Pipeline | Run:
         """One DAG or one run as it is now; of a failed run also which task failed."""
-        parsed = parse_key(key)
+        parsed = _key(key, self.settings.name)
         if parsed.run is None:
             return pipeline_of(await reads.dag(self._http, parsed.pipeline), self.settings.name, self._http.base)
         item = await reads.dag_run(self._http, parsed.pipeline, parsed.run)
@@ -300,7 +300,7 @@ class AirflowAdapter(Adapter):
 
     async def steps(self, run: str) -> Sequence[StepRun]:
         """Every try of every task instance of a run, in the order in which they started; waiting ones after them."""
-        key = parse_key(run)
+        key = _key(run, self.settings.name, "run")
         items = await reads.instances(self._http, key.pipeline, key.run or "")
         history = await self._earlier(run, key, items)
         tries = [*items, *history]
@@ -337,7 +337,7 @@ class AirflowAdapter(Adapter):
 
     async def log(self, step: str, attempt: int, cursor: str | None) -> LogChunk:
         """New lines of one try. After the end it is asked once more, when a stopped process has fallen silent."""
-        key = parse_key(step)
+        key = _key(step, self.settings.name, "step")
         known = _read(cursor, _LogCursor)
         if known.n and known.token is None and not await self._settled(key, attempt):
             return LogChunk(b"", cursor, False)
@@ -437,6 +437,19 @@ def _read(cursor: str | None, shape: type[C]) -> C:
         return msgspec.json.decode(cursor, type=shape)
     except msgspec.DecodeError:
         return shape()
+
+
+def _key(text: str, source: str, of: str = "") -> Key:
+    """A key of this source; NotFound for anything else, so that no other exception leaves."""
+    try:
+        key = parse_key(text)
+    except ValueError as err:
+        what = words(str(err))
+    else:
+        if key.source == source and not (of and key.run is None) and not (of == "step" and key.step is None):
+            return key
+        what = words(f"{text} is no {of or 'key'} of source {source}")
+    raise NotFound(what)
 
 
 def _write(cursor: msgspec.Struct) -> str:
