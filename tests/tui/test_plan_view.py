@@ -1,0 +1,195 @@
+"""The plan dialog: nothing is sent before all that is asked for is given; Esc is the only default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.model import State
+from tests.tui.stores import SIZES, House, painted, story
+from tui.screens.floor import FloorView
+from tui.screens.plan import PlanView
+from tui.view import Back, Copy, Request, Say
+
+KEY = "prod-airflow:daily_sales/r1"
+
+
+def reply(**more: Any) -> dict[str, Any]:
+    return {
+        "plan": "01P", "nonce": "n1", "hash": "h1", "expires": 0, "verb": "stop", "class": "disruptive", "key": KEY, "name": "prod/daily_sales",
+        "environment": "prod", "color": "red", "protected": True, "source": "prod-airflow", "target": "daily_sales", "run": "r1",
+        "now": {"state": int(State.RUNNING), "word": "running", "native": "running", "since": 0, "attempt": 1, "read_at": None, "words": "running 22m · step load_fact"},
+        "effect": "set the run to failed; load_fact gets TERM", "so": "board_report at risk", "proof": "run terminal in two reads within 5m",
+        "undo": "R rerun from load_fact", "note": "", "copy": "curl -X PATCH …",
+        "calls": [{"method": "PATCH", "target": "https://airflow.bank/api/v2/dags/daily_sales/dagRuns/" + "r" * 120, "body": {"state": "failed"}, "headers": {"Authorization": "Bearer ****"}}],
+        "guards": [{"name": "armed", "ok": True, "words": "armed"}, {"name": "window", "ok": None, "words": "deadline in 8m"}],
+        "blocked": None, "needs": {"armed": False, "reason": True, "typed": "prod/daily_sales", "key": "typed"}, "candidates": [], **more,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    h = story(tmp_path)
+    yield h
+    h.close()
+
+
+def opened(h: House, plan: dict[str, Any] | None, verb: str = "stop", wait: int = 600) -> PlanView:
+    v = PlanView(h.context(), f"{verb} {KEY}")
+    floor = FloorView(v.context)
+    floor.load()
+    v.under = floor
+    v.load()
+    asked = v.begin()
+    assert isinstance(asked[0], Request)
+    assert asked[0].body == {"verb": verb, "key": KEY}
+    if plan is not None:
+        assert v.answer("plan", plan, None) == ()
+    h.clock.at += wait
+    return v
+
+
+def type_(v: PlanView, text: str) -> list[Any]:
+    out: list[Any] = []
+    for char in text:
+        out += v.type(char) or ()
+    return out
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_it_says_everything_on_every_size(house: House, width: int, height: int) -> None:
+    text = "\n".join(painted(opened(house, reply()), width, height))
+    for words in ("daily_sales", "running 22m", "it will", "Reason", "prod/daily_sales", "leave it running"):
+        assert words in text, words
+    assert "? help" in text
+
+
+def test_a_long_call_wraps_and_is_never_cut(house: House) -> None:
+    text = "".join("".join(t for t, _ in line) for line in opened(house, reply()).paint(200, 50))
+    assert text.count("r" * 40) >= 2
+    assert "****" in text
+
+
+def test_nothing_goes_out_before_reason_and_name_are_complete(house: House) -> None:
+    v = opened(house, reply())
+    assert v.act("dialog.confirm") == ()
+    type_(v, "too short")
+    assert v.act("dialog.confirm") == ()
+    type_(v, " now long")
+    v.act("dialog.next")
+    type_(v, "prod/daily_sale")
+    assert v.act("dialog.confirm") == ()
+    assert "1 to go" in "\n".join(painted(v, 120, 40))
+    type_(v, "S")
+    assert "differs" in "\n".join(painted(v, 120, 40))
+    assert v.act("dialog.confirm") == ()
+    v.type("edit.backspace")
+    type_(v, "s")
+    sent = v.act("dialog.confirm")
+    assert isinstance(sent[0], Request)
+    assert sent[0].do == "act"
+    assert sent[0].body == {"plan": "01P", "nonce": "n1", "hash": "h1", "reason": "too short now long", "typed": "prod/daily_sales"}
+    assert v.act("dialog.confirm") == ()  # a second Enter sends nothing
+
+
+def test_the_first_half_second_swallows_keys(house: House) -> None:
+    v = opened(house, reply(needs={"armed": False, "reason": False, "typed": None, "key": "enter"}), wait=100)
+    assert v.act("dialog.confirm") == ()
+    house.clock.at += 500
+    assert v.act("dialog.confirm") != ()
+
+
+def test_y_confirms_only_after_a_reason(house: House) -> None:
+    v = opened(house, reply(protected=False, needs={"armed": False, "reason": True, "typed": None, "key": "y"}))
+    type_(v, "yyyy")  # this is the reason's text, not a yes
+    assert v.act("dialog.confirm") == ()
+    type_(v, " wrong file came")
+    v.act("dialog.confirm")
+    sent = v.type("y")
+    assert sent is not None
+    assert isinstance(sent[0], Request)
+    assert sent[0].do == "act"
+
+
+def test_paste_is_refused_for_the_name(house: House) -> None:
+    v = opened(house, reply())
+    v.act("dialog.next")
+    said = v.paste("prod/daily_sales")
+    assert isinstance(said[0], Say)
+    assert v.act("dialog.confirm") == ()
+
+
+def test_blocked_has_no_field_and_enter_does_nothing(house: House) -> None:
+    v = opened(house, reply(blocked="a freeze is on until 06:00"))
+    text = "\n".join(painted(v, 120, 40))
+    assert "a freeze is on until 06:00" in text
+    assert "Reason" not in text
+    assert v.type("x") is None
+    assert v.act("dialog.confirm") == ()
+
+
+def test_not_armed_offers_to_arm_and_plans_again(house: House) -> None:
+    v = opened(house, reply(needs={"armed": True, "reason": True, "typed": "prod/daily_sales", "key": "typed"}))
+    assert "not armed by you" in "\n".join(painted(v, 120, 40))
+    arm = v.act("action.arm")
+    assert arm == [Request("arm", {"environment": "prod"}, "arm")]
+    again = v.answer("arm", {}, None)
+    assert isinstance(again[0], Request)
+    assert again[0].do == "plan"
+
+
+def test_several_active_runs_are_offered_none_is_taken(house: House) -> None:
+    v = opened(house, reply(candidates=["s:p/a", "s:p/b"], blocked="2 runs are active"))
+    text = "\n".join(painted(v, 120, 40))
+    assert "s:p/a" in text
+    v.act("dialog.next")
+    asked = v.act("dialog.confirm")
+    assert isinstance(asked[0], Request)
+    assert asked[0].body["key"] == "s:p/b"
+
+
+def test_a_void_plan_is_asked_again_and_said(house: House) -> None:
+    v = opened(house, reply())
+    effects = v.answer("act", None, {"code": "plan_void", "message": "was running → now failed", "hint": ""})
+    assert [type(e) for e in effects] == [Say, Request]
+
+
+@pytest.mark.parametrize(("code", "message"), [("not_found", "no pipeline x"), ("unreachable", "no engine is running here")])
+def test_a_refusal_is_a_sentence(house: House, code: str, message: str) -> None:
+    v = opened(house, None)
+    v.answer("plan", None, {"code": code, "message": message, "hint": "do this"})
+    text = "\n".join(painted(v, 80, 24))
+    assert message in text
+    assert "do this" in text
+
+
+def test_esc_closes_and_c_copies(house: House) -> None:
+    v = opened(house, reply(needs={"armed": False, "reason": False, "typed": None, "key": "enter"}))
+    assert v.act("dialog.cancel") == [Back()]
+    assert v.act("dialog.copy") == [Copy("curl -X PATCH …", "the call, secrets masked")]
+
+
+def test_a_start_may_name_its_business_date_and_is_planned_again_for_it(house: House) -> None:
+    v = opened(house, reply(verb="start", needs={"armed": False, "reason": False, "typed": None, "key": "enter"}), verb="start")
+    type_(v, "2026-11-19")
+    effects = v.act("dialog.confirm")
+    assert isinstance(effects[0], Request)
+    assert effects[0].body["business_date"] == "2026-11-19"
+    v.answer("plan", reply(verb="start", needs={"armed": False, "reason": False, "typed": None, "key": "enter"}), None)
+    sent = v.act("dialog.confirm")
+    assert isinstance(sent[0], Request)
+    assert sent[0].do == "act"
+
+
+def test_hostile_words_of_a_server_stay_words(house: House) -> None:
+    bad = "\x1b]0;x\x07[red]\x1b[2J\u202e"
+    v = opened(house, reply(target=bad, effect=bad, proof=bad, blocked=bad))
+    assert "\x1b" not in "\n".join(painted(v, 120, 40))
+
+
+@pytest.mark.parametrize(("width", "height"), [(20, 5), (40, 12), (60, 16)])
+def test_small_terminals_do_not_break_it(house: House, width: int, height: int) -> None:
+    painted(opened(house, reply()), width, height)
