@@ -173,7 +173,6 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     KeyAction("log.right", ("right",), ("log",), "right", "scroll right"),
     # dialog
     KeyAction("dialog.confirm", ("enter",), ("dialog",), "do it", "confirm, when all that is asked for is given", 1),
-    KeyAction("dialog.yes", ("y",), ("dialog",), "yes", "confirm a disruptive action that is not protected"),
     KeyAction("dialog.cancel", ("escape",), ("dialog",), "leave it", "close without doing anything", 2),
     KeyAction("dialog.next", ("tab", "down"), ("dialog",), "next field", "the next field or candidate"),
     KeyAction("dialog.prev", ("shift+tab", "up"), ("dialog",), "field before", "the field or candidate before"),

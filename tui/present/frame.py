@@ -5,155 +5,66 @@ watches.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from adapters.model import Health, State
+from adapters.model import State
 from tui import keymap
 from tui.present import bars, words
 from tui.present.cut import clean, cut, first_line
 from tui.present.glyphs import LOOKS, NO_VIEW, PAUSED, Look
+from tui.present.head import (
+    NARROW as NARROW,
+)
+from tui.present.head import (
+    SILENT_MS as SILENT_MS,
+)
+from tui.present.head import (
+    WIDE as WIDE,
+)
+from tui.present.head import (
+    Environment as Environment,
+)
+from tui.present.head import (
+    Head as Head,
+)
+from tui.present.head import (
+    Verdict as Verdict,
+)
+from tui.present.head import (
+    band as band,
+)
+from tui.present.head import (
+    blind as blind,
+)
+from tui.present.head import (
+    head_data as head_data,
+)
+from tui.present.head import (
+    is_narrow as is_narrow,
+)
+from tui.present.head import (
+    is_wide as is_wide,
+)
+from tui.present.head import (
+    silent as silent,
+)
+from tui.present.head import (
+    silent_since as silent_since,
+)
+from tui.present.head import (
+    source_age as source_age,
+)
+from tui.present.head import (
+    verdict_of as verdict_of,
+)
 from tui.present.lines import cells, ends, finish, fit, merge, recolour
 
 if TYPE_CHECKING:
-    from engine.store.rows import ArmedRow, Counts, EngineRow, GaugeRow, SourceRow
+    from engine.store.rows import Counts, GaugeRow
     from tui.view import Context, Line, Span
 
-NARROW: Final = 110
-WIDE: Final = 180
 _ARMING: Final = frozenset({"Floor", "Runs", "Run", "Sources"})
 """Titles of the screens whose keys arm an environment."""
-_GAUGES: Final = ("host.cpu", "host.mem", "host.io", "host.load1")
-SILENT_MS: Final = 60_000
-"""How long a silence is only a bold age, unless the engine said goodbye."""
-
-_BANDS: Final = {
-    "prod": ("red", "violet", "purple", "magenta", "prod", "production", "live"),
-    "uat": ("blue", "cyan", "teal", "amber", "yellow", "orange", "uat", "test", "staging", "preprod", "int", "qa"),
-    "dev": ("green", "dev", "development", "sandbox"),
-    "local": ("grey", "gray", "white", "black", "local", "demo", ""),
-}
-
-
-def is_narrow(width: int) -> bool:
-    return width < NARROW
-
-
-def is_wide(width: int) -> bool:
-    return width >= WIDE
-
-
-def band(environment: str, color: str, protected: bool) -> str:
-    """Palette name of an environment's band (``prod uat dev local``): its configured colour, else its name, else
-    its protection.
-    """
-    for word in (color.lower(), environment.lower()):
-        for name, known in _BANDS.items():
-            if word and word in known:
-                return name
-    return "prod" if protected else "local"
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    name: str
-    band: str
-    sources: int
-    protected: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What the rows above the panes say; read once a load, the same numbers on every screen."""
-
-    engine: EngineRow | None
-    sources: Sequence[SourceRow]
-    counts: Counts
-    gauges: Sequence[GaugeRow]
-    armed: Sequence[ArmedRow]
-
-    @classmethod
-    def read(cls, ctx: Context) -> Head:
-        """A few small queries, whatever the number of pipelines."""
-        reader = ctx.reader
-        gauges = [*reader.gauges(_GAUGES, 8), *reader.gauges("host.disk:", 1)]
-        return cls(reader.engine(), reader.sources(), reader.counts(), gauges, reader.armed())
-
-    @property
-    def environments(self) -> list[Environment]:
-        """Protected ones first, in the order of the configuration."""
-        found: dict[str, Environment] = {}
-        for s in self.sources:
-            name = s.environment or ("local" if s.kind == "local" else "unnamed")
-            old = found.get(name)
-            found[name] = Environment(
-                name,
-                old.band if old and old.protected else band(name, s.color, s.protected),
-                (old.sources if old else 0) + 1,
-                s.protected or bool(old and old.protected),
-            )
-        return sorted(found.values(), key=lambda e: not e.protected)
-
-    def source(self, name: str) -> SourceRow | None:
-        return next((s for s in self.sources if s.name == name), None)
-
-    def armed_now(self, now: int) -> ArmedRow | None:
-        return next((a for a in self.armed if a.until > now), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The answer of line 1, reckoned by the screen that knows the rows."""
-
-    broken: int = 0
-    since: int | None = None
-    long: int = 0
-    warnings: int = 0
-    unknown: int = 0
-    total: int = 0
-    next_name: str | None = None
-    next_at: int | None = None
-    oldest: int | None = None
-    """Age in ms of the oldest truth on the screen."""
-
-
-def verdict_of(counts: Counts) -> Verdict:
-    """Line 1 of the screens that do not know the pipelines one by one."""
-    n = counts.by_state
-    return Verdict(
-        broken=sum(n.get(s, 0) for s in State if s.bad),
-        warnings=n.get(State.WARNING, 0),
-        unknown=counts.stale,
-        total=counts.total,
-    )
-
-
-def silent(ctx: Context, engine: EngineRow | None) -> bool:
-    """Whether the banner is due: no engine holds the store, and it said goodbye or a minute has passed."""
-    if ctx.engine_alive:
-        return False
-    since = silent_since(ctx, engine)
-    return since is None or (engine is not None and engine.stopped is not None) or ctx.now() - since >= SILENT_MS
-
-
-def silent_since(ctx: Context, engine: EngineRow | None) -> int | None:
-    if ctx.engine_silent_since is not None:
-        return ctx.engine_silent_since
-    return None if engine is None else engine.stopped or engine.heartbeat
-
-
-def blind(sources: Sequence[SourceRow], now: int) -> list[SourceRow]:
-    """Sources whose word cannot be trusted now. One that was never polled is not blind yet, only unknown."""
-    return [s for s in sources if s.stale(now) and s.health != Health.NEVER]
-
-
-def source_age(source: SourceRow | None, now: int) -> int | None:
-    """How old at most what this source said is, in ms. While it answers in its rhythm that is one rhythm, so
-    nothing ticks.
-    """
-    if source is None or source.last_ok is None:
-        return None
-    return max(now - source.last_ok, source.poll_ms * 5 // 4)
 
 
 # --- rows -----------------------------------------------------------------------------------------------------------
@@ -520,20 +431,3 @@ def is_tiny(width: int, height: int) -> bool:
 def as_stale(line: Sequence[Span]) -> list[Span]:
     """A row that nobody can vouch for: one warm grey, no other colour; the bold age stays bold."""
     return recolour(line, "run-stale")
-
-
-def head_data(head: Head, now: int) -> dict[str, Any]:
-    """The same facts for ``--format json``."""
-    return {
-        "engine": None
-        if head.engine is None
-        else {"pid": head.engine.pid, "host": head.engine.host, "stopped": head.engine.stopped},
-        "sources": len(head.sources),
-        "blind": [s.name for s in blind(head.sources, now)],
-        "counts": {state.name.lower(): n for state, n in head.counts.by_state.items()},
-        "paused": head.counts.paused,
-        "stale": head.counts.stale,
-        "total": head.counts.total,
-        "alerts": head.counts.alerts,
-        "unacked": head.counts.unacked,
-    }

@@ -9,7 +9,7 @@ from adapters.model import RunKind, State
 from tui.present import frame, words
 from tui.present.cut import clean, cut, cut_middle, first_line
 from tui.present.filters import Filter
-from tui.present.floor import short_source, state_cell
+from tui.present.floor_rows import short_source, state_cell
 from tui.present.glyphs import LOOKS
 from tui.present.lines import Cell, Column, recolour, row
 

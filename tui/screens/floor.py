@@ -13,7 +13,8 @@ from tui import keymap
 from tui.present import floor, frame, lines, words
 from tui.present.cut import clean
 from tui.present.filters import Filter, FilterError, parse
-from tui.present.floor import Grid, Item
+from tui.present.floor import Item
+from tui.present.floor_rows import Grid, problem_row, table_row
 from tui.present.frame import Head
 from tui.present.glyphs import LOOKS
 from tui.present.menu import Entry, Menu
@@ -246,7 +247,7 @@ class FloorView(ListScreen):
             item = self.items[key]
             here = key == self.cursor
             about = words.plain(floor.story(item, self.all, tz, now)) if grid.about else ""
-            line = floor.table_row(item, grid, tz, now, here=here, about=about)
+            line = table_row(item, grid, tz, now, here=here, about=about)
             out.append(lines.cursor(line, width) if here else line)
         return out
 
@@ -264,7 +265,7 @@ class FloorView(ListScreen):
         action, word = floor.next_step(item, self._acting)
         here = item.key == self.cursor
         clauses = floor.story(item, self.all, tz, now)
-        line = floor.problem_row(item, grid, width, clauses, tz, now, here=here, key=(keymap.key_of(action), word))
+        line = problem_row(item, grid, width, clauses, tz, now, here=here, key=(keymap.key_of(action), word))
         return lines.cursor(line, width) if here else line
 
     @property
