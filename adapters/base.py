@@ -162,10 +162,12 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class NotDone:
-    """Not (yet). ``final``: it cannot come any more."""
+    """Not (yet). ``final``: it cannot come any more. ``begun``: the call did arrive, its effect is on the way (a run that
+    is there but still queued); after a lost answer that tells "not yet" from "it never came"."""
 
     words: str
     final: bool = False
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)

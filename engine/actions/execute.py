@@ -28,7 +28,7 @@ from engine.actions.guards import Guard
 from engine.actions.plan import Plan
 from engine.actions.target import Observed, timed
 from engine.actions.verify import Outcome, reconcile, verify
-from engine.actions.words import clean, mask, pipeline_words, run_words, shown, state_word
+from engine.actions.words import clean, hide, mask, pipeline_words, run_words, secret_values, shown, state_word
 from engine.context import Context
 from engine.ids import ulid
 from engine.peer import Peer
@@ -109,7 +109,7 @@ class Executor:
                 "client_id": record.client_id,
                 "params": mask(dict(prepared.action.params)),
                 "business_date": prepared.action.business_date,
-                "calls": [shown(call) for call in prepared.calls],
+                "calls": plan.shown["calls"],
                 "guards": [g.shown() for g in guards],
                 "before": before,
             },
@@ -339,8 +339,9 @@ def _source(record: ActionRecord) -> str:
 
 
 def pack(prepared: Prepared) -> str:
-    """JSON of what ``reconcile`` needs after a restart. Params and calls masked: no secret goes into the store."""
+    """JSON of what ``reconcile`` needs after a restart. Params, calls and memo masked: no secret goes into the store."""
     action = prepared.action
+    secrets = secret_values(action.params)
     return canonical(
         {
             "action": {
@@ -351,12 +352,11 @@ def pack(prepared: Prepared) -> str:
                 "business_date": action.business_date,
                 "who": action.who,
             },
-            "calls": [shown(call) for call in prepared.calls],
-            **{
-                name: getattr(prepared, name)
-                for name in ("idempotent", "effect", "proof", "undo", "note", "steady", "patience_s")
-            },
-            "memo": dict(prepared.memo),
+            "calls": [shown(call, secrets) for call in prepared.calls],
+            **{name: hide(getattr(prepared, name), secrets) for name in ("effect", "proof", "undo", "note")},
+            **{name: getattr(prepared, name) for name in ("idempotent", "steady", "patience_s")},
+            # by name only: a value that also stands in an id must not keep reconcile from finding it
+            "memo": mask(dict(prepared.memo)),
         }
     )
 

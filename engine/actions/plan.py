@@ -17,7 +17,7 @@ from engine.actions.arm import Arming
 from engine.actions.audit import canonical
 from engine.actions.guards import Guard, evaluate, refusal, typed_name
 from engine.actions.target import Observed, Several, Target, adapter_of, observe, resolve, timed, unreachable
-from engine.actions.words import clean, copy_text, lasted, mask, shown, suggestion
+from engine.actions.words import clean, copy_text, hide, lasted, mask, secret_values, shown, suggestion
 from engine.context import Context
 from engine.ids import ulid
 from engine.peer import Peer
@@ -181,7 +181,8 @@ async def _prepare(adapter: Adapter, target: Target, action: Action) -> tuple[Pr
 
 
 def _reply(target: Target, observed: Observed, prepared: Prepared | None, guards: list[Guard]) -> dict[str, Any]:
-    calls = [] if prepared is None else [shown(call) for call in prepared.calls]
+    hidden = () if prepared is None else secret_values(prepared.action.params)
+    calls = [] if prepared is None else [shown(call, hidden) for call in prepared.calls]
     stop = refusal(guards, but="armed")
     unarmed = any(g.name == "armed" and g.ok is False for g in guards)
     return {
@@ -191,11 +192,11 @@ def _reply(target: Target, observed: Observed, prepared: Prepared | None, guards
         "expires": None,
         **_head(target),
         "now": observed.now(),
-        "effect": "" if prepared is None else clean(prepared.effect),
+        "effect": "" if prepared is None else clean(hide(prepared.effect, hidden)),
         "so": _so(target),
-        "proof": "" if prepared is None else clean(prepared.proof),
-        "undo": "" if prepared is None else clean(prepared.undo),
-        "note": "" if prepared is None else clean(prepared.note),
+        "proof": "" if prepared is None else clean(hide(prepared.proof, hidden)),
+        "undo": "" if prepared is None else clean(hide(prepared.undo, hidden)),
+        "note": "" if prepared is None else clean(hide(prepared.note, hidden)),
         "params": {} if prepared is None else mask(dict(prepared.action.params)),
         "business_date": None if prepared is None else prepared.action.business_date,
         "calls": calls,

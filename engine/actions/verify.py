@@ -44,6 +44,7 @@ class _Seen:
 
     done: int = 0
     missing: int = 0
+    begun: bool = False
     asked: int = 0
     words: str = ""
     several: bool = False
@@ -55,7 +56,8 @@ class _Seen:
         self.words = clean(answer.words, 300)
         self.several = isinstance(answer, Several)
         self.done = self.done + 1 if isinstance(answer, Done) else 0
-        self.missing = self.missing + 1 if isinstance(answer, NotDone) else 0
+        self.begun = isinstance(answer, NotDone) and answer.begun
+        self.missing = self.missing + 1 if isinstance(answer, NotDone) and not answer.begun else 0
         if isinstance(answer, Several):
             self.words = _candidates(answer)
 
@@ -144,6 +146,8 @@ async def reconcile(
             return Outcome(ActionState.RECONCILED_NOT_DONE, f"it did not happen: {seen.words}", None, seen.asked)
         took = clock.monotonic() - began
         if took >= patience_s and not seen.done:
+            if seen.begun and not seen.unread:
+                return Outcome(ActionState.RECONCILED_DONE, f"it did arrive: {seen.words}", None, seen.asked)
             if seen.missing >= BELIEVE and not seen.unread:
                 words = f"it did not happen: {seen.words} · asked {seen.asked} times in {lasted(int(took * 1000))}"
                 return Outcome(ActionState.RECONCILED_NOT_DONE, words, None, seen.asked)

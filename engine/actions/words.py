@@ -20,6 +20,8 @@ _SECRET_NAME = re.compile(
 )
 _NOT_SECRET = frozenset({"idempotency_token"})
 """Ids that we choose ourselves; they must stay readable in a plan."""
+SHORTEST = 4
+"""Characters from which a secret is looked for in other texts; a shorter one would hide half of every sentence."""
 _USERINFO = re.compile(r"(?<=://)[^/?#@\s]+@")
 _QUERY = re.compile(r"([?&;]([^=&#;\s]+)=)([^&#;\s]*)")
 _SCHEME = re.compile(r"(Bearer|Basic|Token|Digest)\s+\S.*", re.IGNORECASE)
@@ -103,13 +105,17 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 def mask(value: Any, name: str = "") -> Any:
     """A copy of JSON-able data in which whatever is named like a secret reads ``****``."""
-    if name and name not in _NOT_SECRET and _SECRET_NAME.search(name) and value not in (None, "", True, False):
+    if _secret(name) and value not in (None, "", True, False):
         return MASK
     if isinstance(value, Mapping):
         return {str(k): mask(v, str(k)) for k, v in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, list | tuple):
         return _mask_list(cast("Sequence[Any]", value))
     return mask_url(value) if isinstance(value, str) else value
+
+
+def _secret(name: str) -> bool:
+    return bool(name) and name not in _NOT_SECRET and _SECRET_NAME.search(name) is not None
 
 
 def _mask_list(values: Sequence[Any]) -> list[Any]:
@@ -151,14 +157,62 @@ def mask_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return out
 
 
-def shown(call: Call) -> dict[str, Any]:
+def secret_values(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """Values of params that are named like secrets: they may stand again in an argv or a sentence, without their name."""
+    found: set[str] = set()
+
+    def look(value: Any, name: str) -> None:
+        if isinstance(value, Mapping):
+            for key, inner in cast("Mapping[Any, Any]", value).items():
+                look(inner, str(key) if not _secret(name) else name)
+        elif isinstance(value, list | tuple):
+            for inner in cast("Sequence[Any]", value):
+                look(inner, name)
+        elif _secret(name) and value is not None and not isinstance(value, bool) and len(str(value)) >= SHORTEST:
+            found.add(str(value))
+
+    look(params, "")
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+def hide(value: Any, secrets: Sequence[str]) -> Any:
+    """A copy of JSON-able data in which none of these values stands."""
+    if not secrets:
+        return value
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, MASK)
+        return value
+    if isinstance(value, Mapping):
+        return {hide(str(k), secrets): hide(v, secrets) for k, v in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [hide(inner, secrets) for inner in cast("Sequence[Any]", value)]
+    return MASK if str(value) in secrets else value
+
+
+def shown(call: Call, secrets: Sequence[str] = ()) -> dict[str, Any]:
     """A call as a plan shows, stores and audits it: masked, JSON-able."""
-    return {
-        "method": call.method,
-        "target": mask_url(call.target),
-        "body": mask(call.body),
-        "headers": mask_headers(call.headers),
-    }
+    return hide(
+        {
+            "method": call.method,
+            "target": _mask_target(call.target),
+            "body": mask(call.body),
+            "headers": mask_headers(call.headers),
+        },
+        secrets,
+    )
+
+
+def _mask_target(target: str) -> str:
+    """A URL, or an argv as one line."""
+    if "://" in target or "-" not in target:
+        return mask_url(target)
+    try:
+        argv = shlex.split(target)
+    except ValueError:
+        return target
+    masked = _mask_list(argv)
+    return target if masked == argv else shlex.join(masked)
 
 
 def copy_text(calls: Sequence[Mapping[str, Any]]) -> str:

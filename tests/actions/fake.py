@@ -192,8 +192,8 @@ class FakeAdapter(Adapter):
             headers={"Authorization": "Bearer s3cret-token", "Accept": "application/json"},
         )
         return Prepared(
-            action=action, calls=(call,), idempotent=action.verb is Verb.START, effect=f"will {action.verb} it", proof="seen in two readings",
-            undo="start it again", steady=2, patience_s=self.patience_s, memo={"run": action.client_id},
+            action=action, calls=(call,), idempotent=action.verb is Verb.START, effect=f"will {action.verb} it" + "".join(f" with {v}" for v in action.params.values() if isinstance(v, str)), proof="seen in two readings",
+            undo="start it again", steady=2, patience_s=self.patience_s, memo={"run": action.client_id, "params": dict(action.params)},
         )  # fmt: skip
 
     async def send(self, prepared: Prepared) -> SendResult:
@@ -233,6 +233,8 @@ class FakeAdapter(Adapter):
         match action.verb:
             case Verb.START:
                 made = run_key(key.pipeline_key, f"wf-{prepared.memo['run']}")
+                if made in self.all and self.all[made].state is State.QUEUED:
+                    return NotDone("its run is there and still queued", begun=True)
                 return Done("its run is there", made) if made in self.all else NotDone("no such run")
             case Verb.PAUSE | Verb.RESUME:
                 wanted = Mode.PAUSED if action.verb is Verb.PAUSE else Mode.ACTIVE

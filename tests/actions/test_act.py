@@ -126,6 +126,31 @@ async def test_lost_before_is_found_not_to_have_happened(floor: Floor, how: str)
     assert len(floor.dev.sends) == 1
 
 
+async def test_lost_call_whose_run_waits_did_arrive(floor: Floor) -> None:
+    key = floor.dev.add("daily")
+    floor.dev.how = "lost-after"
+    action = (await floor.act(await floor.plan("start", key)))["action"]
+    await floor.clock.settle()
+    (made,) = floor.dev.all
+    floor.dev.set(made, State.QUEUED)
+    record = await floor.ended(action)
+    assert (record.state, record.words) == (
+        ActionState.RECONCILED_DONE,
+        "it did arrive: its run is there and still queued",
+    )
+
+
+async def test_run_that_only_waits_is_not_proved(floor: Floor) -> None:
+    key = floor.dev.add("daily")
+    action = (await floor.act(await floor.plan("start", key)))["action"]
+    await floor.clock.settle()
+    (made,) = floor.dev.all
+    floor.dev.set(made, State.QUEUED)
+    record = await floor.ended(action)
+    assert record.state is ActionState.VERIFY_TIMEOUT
+    assert record.words == "start accepted, its run is there and still queued · not proved within 2m 00s"
+
+
 async def wait_for(fact: Callable[[], bool]) -> None:
     """For what real time decides (a call's own limit): look again and again, ten seconds at most."""
     async with asyncio.timeout(10):

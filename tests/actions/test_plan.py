@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from adapters.base import Call
 from adapters.errors import BadResponse, Conflict, Unsupported
 from adapters.model import Mode, State
-from engine.actions.words import copy_text, mask, mask_headers, mask_url
+from engine.actions.words import copy_text, mask, mask_headers, mask_url, shown
 from engine.config.model import Access, Window
 from engine.config.units import Moment
 from engine.request import RequestError
@@ -81,6 +82,13 @@ def test_masking_leaves_the_rest_readable() -> None:
         "Cookie": "****",
         "Accept": "*/*",
     }
+
+
+def test_an_argv_in_one_line_is_masked_too() -> None:
+    call = Call(method="exec", target="python load.py --password 'a b' --rows 3 4711-x", body={"cwd": "/x"})
+    assert shown(call, ("4711-x",))["target"] == "python load.py --password '****' --rows 3 ****"
+    assert shown(Call(method="exec", target="sh -c 'it is'"))["target"] == "sh -c 'it is'"
+    assert shown(Call(method="exec", target="odd ' quote -x"))["target"] == "odd ' quote -x"
 
 
 def test_copy_is_a_command_line() -> None:
