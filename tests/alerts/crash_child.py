@@ -2,7 +2,7 @@
 
 ``python -m tests.alerts.crash_child FOLDER URL POINT NUMBER``. First it delivers what an earlier life left over; then one
 run fails, and on the way of its message it says ``here`` at POINT (``committed marked sending answered``) and stands
-still. With POINT ``none`` it delivers everything and ends.
+still. At ``any`` it says ``here`` and lets one run after the other fail. With POINT ``none`` it delivers everything and ends.
 """
 
 from __future__ import annotations
@@ -31,7 +31,14 @@ async def main(folder: Path, url: str, point: str, number: int) -> None:
     notifier = Notifier(floor.ctx, fault=here)
     task = asyncio.create_task(notifier.run())
     await settle(floor, notifier, task)
-    if point != "none":
+    if point == "any":
+        print("here", flush=True)
+        for more in range(100_000):
+            day = (date(2026, 1, 1) + timedelta(days=number)).isoformat()
+            floor.poll(floor.run(State.FAILED, f"r{number}-{more}", date=None, error=f"broken on {day}"))
+            notifier.wake()
+            await asyncio.sleep(0.01)
+    elif point != "none":
         armed = True
         day = (date(2026, 1, 1) + timedelta(days=number)).isoformat()
         floor.poll(floor.run(State.FAILED, f"r{number}", date=day, error=f"broken {number}"))
