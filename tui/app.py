@@ -6,6 +6,7 @@ Nothing here waits for anything remote: requests run beside the loop of keys and
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from argparse import Namespace
@@ -18,7 +19,7 @@ from textual.app import ComposeResult
 
 from engine.store.reader import StoreError
 from engine.store.rows import EngineRow
-from tui import keymap
+from tui import keymap, pulse
 from tui.cells import clean
 from tui.link import Link
 from tui.shown import Shown, broken, sentence
@@ -37,7 +38,6 @@ LOAD_SHARE = 8
 """A view that is slow to load is loaded less often: an eighth of the time, but never later than LOAD_LATEST."""
 LOAD_LATEST = 0.15
 WATCH_EVERY = 2.0
-SILENT_MS = 60_000
 SAY_FOR = {"info": 4.0, "warn": 6.0, "bad": 8.0}
 _SAY_STYLE = {"info": "text b", "warn": "run-late b", "bad": "run-failed b"}
 _DEPTH = 30
@@ -108,6 +108,8 @@ class WatchfloorApp(TerminalApp):
         self._resized(self.size.width, self.size.height)
         self._poll()
         self.link.meet()
+        gc.collect()
+        gc.freeze()  # what a start made stays for ever: no later collection walks it between a key and its paint
 
     async def on_unmount(self) -> None:
         if self._poll_timer is not None:
@@ -189,16 +191,8 @@ class WatchfloorApp(TerminalApp):
             self.paint()
 
     def _pulse(self) -> None:
-        """Alive is who holds the lock and gave a sign of life within a minute."""
-        context = self.context
-        row = self.last_engine = context.reader.engine()
-        held = self.link.held()
-        if held is None:
-            held = row is None or row.stopped is None
-        context.engine_alive = held and (row is None or context.now() - row.heartbeat <= SILENT_MS)
-        said_goodbye = row is not None and row.stopped is not None and row.stopped >= row.heartbeat
-        gone = row is not None and not context.engine_alive and not said_goodbye
-        context.engine_silent_since = row.heartbeat if row is not None and gone else None
+        self.last_engine = self.context.reader.engine()
+        pulse.feel(self.context, self.last_engine, self.link.held())
 
     def _load(self, shown: Shown) -> None:
         start = time.monotonic()

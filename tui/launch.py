@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.request import EXIT_BAD_INPUT
 from engine.store.reader import Reader, StoreMissing
-from tui import keymap, registry, themes
+from tui import keymap, pulse, registry, themes
 from tui.cells import clean
 from tui.early import Early, refusal
 from tui.start import Place, lock_held, start_engine
@@ -64,8 +64,8 @@ def run(args: Namespace, place: Place, screen: str, arg: str | None = None) -> i
         timezone=engine.timezone if engine is not None else "UTC",
         ascii=bool(getattr(args, "ascii", False) or ui.get("ascii") or themes.needs_ascii(os.environ)),
         read_only=bool(getattr(args, "read_only", False)),
-        engine_alive=lock_held(place.lock),
     )
+    pulse.feel(context, engine, lock_held(place.lock))
     slow_link = bool(getattr(args, "slow_link", False))
     context.extra["slow_link"] = slow_link
     theme = themes.choose(getattr(args, "theme", None) or ui.get("theme"), os.environ, place.config.parent)

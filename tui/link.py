@@ -65,9 +65,8 @@ class Link:
         if self.place is None or self.client is None:
             self.say("this screen has no engine to ask", "warn")
             return
-        if not lock_held(self.place.lock):
-            if self._start():
-                self.say("starting an engine …", "info")
+        if not lock_held(self.place.lock) and self._start():
+            self.say("starting an engine …", "info")
         try:
             await self.client.ask("poll", patience=10.0)
             self.say("every source is being asked now", "info")

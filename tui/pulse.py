@@ -1,0 +1,22 @@
+"""Is somebody watching? Judged by the kernel's lock and the engine's own sign of life."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine.store.rows import EngineRow
+from tui.view import Context
+
+SILENT_MS: Final = 60_000
+
+
+def feel(context: Context, row: EngineRow | None, held: bool | None) -> None:
+    """Set ``engine_alive`` and ``engine_silent_since``: alive is who holds the lock and beat within a minute.
+
+    ``held`` None: there is no lock to look at, only what the engine said. An engine that said goodbye is not silent.
+    """
+    if held is None:
+        held = row is None or row.stopped is None
+    context.engine_alive = held and (row is None or context.now() - row.heartbeat <= SILENT_MS)
+    goodbye = row is not None and row.stopped is not None and row.stopped >= row.heartbeat
+    context.engine_silent_since = None if row is None or context.engine_alive or goodbye else row.heartbeat
