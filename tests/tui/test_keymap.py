@@ -144,3 +144,12 @@ def test_every_id_is_handled_by_the_app_or_by_a_view_of_its_context():
     folder = Path(keymap.__file__).parent
     known = "\n".join(p.read_text("utf-8") for p in [folder / "app.py", *sorted((folder / "screens").glob("*.py"))])
     assert [a.id for a in ACTIONS if f'"{a.id}"' not in known] == []
+
+
+def test_no_helper_of_the_screens_has_the_name_of_a_screen():
+    """A module of that name would take its place as soon as it is imported."""
+    from tui import registry, screens
+
+    modules = {target.partition(":")[0].rpartition(".")[2] for target in registry.VIEWS.values()}
+    for name in modules:
+        assert not callable(getattr(screens, name, None)), name

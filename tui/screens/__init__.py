@@ -76,7 +76,7 @@ def common(action: str, context: Context, screen: str) -> Sequence[Effect]:
             return ()
 
 
-def plan(verb: Verb, key: str, name: str, source: SourceRow | None, context: Context) -> Effect:
+def open_plan(verb: Verb, key: str, name: str, source: SourceRow | None, context: Context) -> Effect:
     """Open the plan dialog for a verb on a key, or say in one sentence why it cannot be."""
     why = cannot(verb, source, context)
     return Say(f"{verb} {name}: {why}", "warn") if why else Open("plan", f"{verb} {key}")

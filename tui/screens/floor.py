@@ -18,7 +18,7 @@ from tui.present.floor_rows import Grid, problem_row, table_row
 from tui.present.frame import Head
 from tui.present.glyphs import LOOKS
 from tui.present.menu import Entry, Menu
-from tui.screens import VERB_OF, cannot, plan, window
+from tui.screens import VERB_OF, cannot, open_plan, window
 from tui.screens.empty import empty_rows
 from tui.screens.lists import Handler, ListScreen
 from tui.view import Context, Copy, Effect, Line, Open, Say, Span
@@ -387,7 +387,7 @@ class FloorView(ListScreen):
         why = self._not_now(verb, item.row)
         if why:
             return (Say(f"{verb} {item.name}: {why}", "warn"),)
-        return (plan(verb, self._key(verb, item.row), item.name, item.source, self.context),)
+        return (open_plan(verb, self._key(verb, item.row), item.name, item.source, self.context),)
 
     @staticmethod
     def _meant(verb: Verb, row: FloorRow) -> Verb:

@@ -13,7 +13,7 @@ from tui.present.cut import clean
 from tui.present.filters import Filter, FilterError, parse
 from tui.present.frame import Head
 from tui.present.menu import Entry, Menu
-from tui.screens import VERB_OF, cannot, plan, window
+from tui.screens import VERB_OF, cannot, open_plan, window
 from tui.screens.lists import Handler, ListScreen
 from tui.view import Context, Copy, Effect, Line, Open, Say
 
@@ -287,7 +287,7 @@ class RunsView(ListScreen):
         if why:
             return (Say(f"{verb} {clean(r.name)}: {why}", "warn"),)
         key = r.pipeline_key if VERBS[verb].of == KeyOf.PIPELINE else r.key
-        return (plan(verb, key, clean(r.name), self._source(r), self.context),)
+        return (open_plan(verb, key, clean(r.name), self._source(r), self.context),)
 
     def _meant(self, verb: Verb, r: RunRow) -> Verb:
         if verb == Verb.HOLD and r.state == State.HELD:
