@@ -17,6 +17,12 @@ _ERROR: Final = re.compile(
     r"not found|abort\w*)\b",
     re.IGNORECASE,
 )
+_WARNING: Final = re.compile(r"\b(?:warn\w*|reject\w*|skipped|partial\w*)\b", re.IGNORECASE)
+# a logger's stamp and level say nothing that the screen does not say beside it
+_STAMP: Final = re.compile(
+    r"^\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?\s+"
+    r"(?:\[?(?:ERROR|WARN|WARNING|FATAL|CRITICAL)\]?:?\s+)?"
+)
 
 
 def duration_words(ms: int) -> str:
@@ -52,7 +58,7 @@ def exit_words(code: int) -> str:
 
 
 def first_error(log: Path, code: int) -> str:
-    """``exit 1 · <line>``: the last line of the log that speaks of an error, else its last line."""
+    """``exit 1 · <line>``: the last line of the log that speaks of an error, else of a warning, else its last."""
     try:
         with open(log, "rb") as source:
             size = source.seek(0, 2)
@@ -61,5 +67,10 @@ def first_error(log: Path, code: int) -> str:
     except OSError:
         text = ""
     lines = [line for raw in text.splitlines() if (line := clean(raw))]
-    said = next((line for line in reversed(lines) if _ERROR.search(line)), lines[-1] if lines else "it wrote nothing")
-    return f"{exit_words(code)} · {said}"
+    for pattern in (_ERROR, _WARNING):
+        said = next((line for line in reversed(lines) if pattern.search(line)), None)
+        if said is not None:
+            break
+    else:
+        said = lines[-1] if lines else "it wrote nothing"
+    return f"{exit_words(code)} · {_STAMP.sub('', said) or said}"

@@ -436,6 +436,10 @@ async def test_a_floor_that_cannot_be_written_is_a_sentence(floor: Make) -> None
         (b"", "exit 1 \xb7 it wrote nothing"),
         (b"one\ntwo\n", "exit 1 \xb7 two"),
         (b"ERROR bad row\nclosing\n", "exit 1 \xb7 ERROR bad row"),
+        (b"2026-11-21 11:52:25.986 ERROR duplicate key\nbye\n", "exit 1 \xb7 duplicate key"),
+        (b"[2026-11-21T11:52:25Z] WARN 184 rows rejected\nend of load\n", "exit 1 \xb7 184 rows rejected"),
+        (b"WARN a\nERROR b\nWARN c\n", "exit 1 \xb7 ERROR b"),
+        (b"2026-11-21 11:52:25 ERROR \n", "exit 1 \xb7 ERROR"),
         (b"\x1b]0;title\x07Traceback\nValueError: \xff\x1b[2J no\n\n", "exit 1 \xb7 ValueError: \ufffd no"),
     ],
 )
