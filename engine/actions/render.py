@@ -17,8 +17,12 @@ def plan_text(reply: Mapping[str, Any], width: int = 100) -> str:
     """Rows in the order in which a careful person reads: now, what it will do, so, call, proof, undo, guards, needs."""
     width = max(40, width)
     out: list[str] = []
-    environment = str(reply["environment"]).upper()
-    kind = f"{environment} {reply['source']}" + (" · protected" if reply["protected"] else "")
+    environment, source = str(reply["environment"]), str(reply["source"])
+    kind = (
+        environment.upper()
+        + (f" {source}" if source != environment else "")
+        + (" · protected" if reply["protected"] else "")
+    )
     out += _pair(kind, str(reply["class"]), width)
     title = f"{str(reply['verb']).capitalize()} {reply['name']}" + "".join(
         f" · {reply[k]}" for k in ("run", "step") if reply.get(k)
