@@ -125,7 +125,7 @@ def lateness() -> list[Figure]:
     """The terminal's loop while 10,000-run payloads are upserted by the writer's process, four a second at most."""
     with writing(2_000) as writer:
         out = writer.place.state / "late"
-        with terminal(writer, sys.executable, "-P", "-m", "bench.peers.lateness", str(out), str(writer.place.config)) as screen:
+        with terminal(writer, sys.executable, str(Path(__file__).parent / "peers" / "lateness.py"), str(out), str(writer.place.config)) as screen:
             screen.wait_for("Floor", 20)
             stop = threading.Event()
 

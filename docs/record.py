@@ -1,7 +1,7 @@
-"""Type the first hour into a real terminal and keep what it showed: ``python docs/record.py [--airflow URL USER PASSWORD]``.
+"""Type the first hour into a real terminal and keep what it showed: ``python docs/record.py [--airflow]``.
 
-Only keys that the README or the screen names are typed. Without ``--airflow`` the demo is operated; with it, a running
-Airflow 3 that has the DAGs of the ``real`` tests. The tests run the same functions; the page is written only when all went well.
+Only keys that the README or the screen names are typed. The demo is operated, with ``--airflow`` also a real Airflow 3. The
+tests run the same functions; docs/first-hour.md is written only when all went well.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -223,17 +224,40 @@ def page(parts: list[Transcript]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--airflow", nargs=5, metavar=("URL", "USER", "PASSWORD", "FAILING", "SLOW"))
+    parser.add_argument("--airflow", action="store_true", help="also a real Airflow, installed and started as the tests do (minutes)")
     args = parser.parse_args()
     argv = [sys.executable, "-P", "-m", "tui.cli"]
-    parts: list[Transcript] = []
     with tempfile.TemporaryDirectory() as folder:
-        if args.airflow:
-            parts.append(airflow(argv, Path(folder), *args.airflow, repair=lambda: None))
-        else:
-            parts.append(demo(argv, Path(folder)))
-    sys.stdout.write(page(parts))
+        parts = [demo(argv, Path(folder))]
+    if args.airflow:
+        parts.append(on_airflow(argv))
+    (ROOT / "docs" / "first-hour.md").write_text(page(parts))
     return 0
+
+
+def on_airflow(argv: list[str]) -> Transcript:
+    """Start the tests' own Airflow, let one DAG fail and one run, and operate them."""
+    from tests.real.airflow_server import PASSWORD, USER, Airflow3
+
+    with tempfile.TemporaryDirectory(prefix="watchfloor-airflow-", ignore_cleanup_errors=True) as home, tempfile.TemporaryDirectory() as folder:
+        server = Airflow3(Path(home) / "home")
+        try:
+            server.start()
+            return prepared_airflow(argv, Path(folder), server, USER, PASSWORD)
+        finally:
+            server.stop()
+
+
+def prepared_airflow(argv: list[str], folder: Path, server: Any, user: str, password: str, suffix: str = "1") -> Transcript:
+    """``server`` is a ``tests.real.airflow_server.Airflow3`` that runs: one DAG is made to fail, one to run long."""
+    for dag in ("wf_fail", "wf_slow"):
+        server.patch(f"/api/v2/dags/{dag}?update_mask=is_paused", {"is_paused": False})
+    server.flag.unlink(missing_ok=True)
+    server.trigger("wf_fail", f"hour-fail-{suffix}")
+    server.wait("wf_fail fails", lambda: server.run_state("wf_fail", f"hour-fail-{suffix}") == "failed")
+    server.trigger("wf_slow", f"hour-slow-{suffix}")
+    server.wait("wf_slow runs", lambda: server.run_state("wf_slow", f"hour-slow-{suffix}") == "running")
+    return airflow(argv, folder, server.url, user, password, "wf_fail", "wf_slow", repair=lambda: server.flag.touch())
 
 
 if __name__ == "__main__":

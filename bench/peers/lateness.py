@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from pathlib import Path as _Path
+
+sys.path.insert(0, str(_Path(__file__).resolve().parent.parent.parent))
 from argparse import Namespace
 from pathlib import Path
 
