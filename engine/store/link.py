@@ -1,6 +1,6 @@
 """A read-only connection to the store: how it is opened, how it notices changes, when it must be opened anew.
 
-``mode=ro`` first. Only if that fails and there is no ``-wal`` (a clean close removed it) the file is read as
+``mode=ro`` first. Only if that fails and nothing stands in a ``-wal`` (a clean close removed it) the file is read as
 ``immutable``; it is opened anew as soon as a ``-wal`` or a holder of the engine's lock appears. After a kill a ``-wal``
 remains and ``immutable`` would miss committed rows, so it is never used then.
 """
@@ -44,10 +44,12 @@ class Link:
         self.close()
         try:
             info = self.path.stat()
-        except OSError:
+        except FileNotFoundError:
             raise StoreMissing(
                 f"there is no store at {self.path} yet: start the engine (watchfloor engine run)"
             ) from None
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be read: {error.strerror}") from None
         self._file = (info.st_dev, info.st_ino)
         try:
             self._db = self._connect("mode=ro")
@@ -86,9 +88,9 @@ class Link:
             self._db = None
 
     def _wal(self) -> bool:
-        """Whether committed rows may stand in a write-ahead log."""
+        """Whether committed rows may stand in a write-ahead log; an empty one (left by a reader) holds none."""
         try:
-            return os.stat(f"{self.path}-wal").st_size >= 0
+            return os.stat(f"{self.path}-wal").st_size > 0
         except OSError:
             return False
 
@@ -117,17 +119,20 @@ class Link:
 
         SchemaChanged when a newer engine migrated the store meanwhile.
         """
-        db = self._db
-        if db is None:
-            self.open()
-            return self.version()
         try:
             info = os.stat(self.path)
-        except OSError:
+        except FileNotFoundError:
             raise StoreMissing(f"the store {self.path} is gone") from None
-        if (info.st_dev, info.st_ino) != self._file or (self.immutable and (self._wal() or self.lock_held())):
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be read: {error.strerror}") from None
+        if (
+            self._db is None
+            or (info.st_dev, info.st_ino) != self._file
+            or (self.immutable and (self._wal() or self.lock_held()))
+        ):
             self.open()
-            return self.version()
+        db = self._db
+        assert db is not None
         try:
             seen = int(db.execute("PRAGMA data_version").fetchone()[0])
             if seen != self._seen:

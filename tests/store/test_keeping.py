@@ -6,8 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -166,17 +167,15 @@ print("closed", flush=True)
 
 
 @pytest.fixture
-def shared(tmp_path: Path) -> Path:
+def shared() -> Iterator[Path]:
     """A folder as system mode makes it, that uid 65534 may enter and read as one of the group."""
-    folder = tmp_path / "state"
-    folder.mkdir()
-    os.chown(folder, -1, 65533)
-    folder.chmod(0o2750)
-    for parent in [tmp_path, *tmp_path.parents]:
-        if parent == Path("/tmp"):
-            break
-        parent.chmod(parent.stat().st_mode | 0o011)
-    return folder
+    with tempfile.TemporaryDirectory(prefix="watchfloor-test-") as name:  # pytest's own folders are closed to others
+        Path(name).chmod(0o755)
+        folder = Path(name) / "state"
+        folder.mkdir()
+        os.chown(folder, -1, 65533)
+        folder.chmod(0o2750)
+        yield folder
 
 
 def writer(folder: Path) -> subprocess.Popen[str]:
@@ -239,6 +238,47 @@ def test_another_user_reads_every_committed_row_after_a_kill(shared: Path) -> No
     with store.transaction() as tx:
         assert tx.db.execute("SELECT run FROM run").fetchall() == [("kept",)]
     store.close()
+
+
+@needs_root
+def test_a_store_that_may_not_be_read_is_not_called_missing(shared: Path) -> None:
+    Rig(shared).close()
+    shared.chmod(0o700)
+
+    def look() -> None:
+        with pytest.raises(StoreError, match="cannot be read: Permission denied"):
+            Reader(shared / "floor.db").open()
+
+    as_other_user(look)
+
+
+@needs_root
+def test_another_user_reads_what_the_owner_has_read(shared: Path) -> None:
+    """The owner's terminal may leave an empty ``-wal`` behind: it must not lock the others out."""
+    Rig(shared).close()
+    assert runs_seen(shared)[0] == []
+    as_other_user(lambda: None if runs_seen(shared)[0] == [] else pytest.fail("rows from nowhere"))
+    for left in shared.glob("floor.db-*"):
+        left.unlink()
+    (shared / "floor.db-wal").touch(mode=0o640)
+    as_other_user(lambda: None if runs_seen(shared) == ([], True) else pytest.fail("not read"))
+
+
+@needs_root
+def test_while_an_engine_starts_an_immutable_reader_keeps_asking(shared: Path) -> None:
+    """The lock is held but nothing is open yet: each wake tries again, and none of them spins."""
+    Rig(shared).close()
+    leader = Leader(shared / "engine.lock")
+    assert leader.try_lock()
+    os.chmod(shared / "engine.lock", 0o644)
+
+    def wake() -> None:
+        reader = Reader(shared / "floor.db")
+        assert len({reader.version() for _ in range(3)}) == 3
+        assert reader.immutable
+
+    as_other_user(wake)
+    leader.close()
 
 
 @needs_root
