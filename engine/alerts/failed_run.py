@@ -32,14 +32,14 @@ def moment(change: RunChange, now: int) -> int:
     return now
 
 
-def judge(tx: Tx, life: Lifecycle, change: RunChange, first_seen: int) -> None:
-    """One changed run. What had ended before ``first_seen`` is no news."""
-    if change.after.bad:
-        _failed(tx, life, change, first_seen)
-    elif change.after is State.SUCCESS and (change.before is not State.SUCCESS or change.new_attempt):
-        _succeeded(tx, life, change)
-    elif change.after is State.WARNING and change.before is not State.WARNING:
-        _half_well(tx, change)
+def not_failed(tx: Tx, life: Lifecycle, change: RunChange) -> None:
+    """A changed run that is not bad, of a pipeline with an open alert."""
+    if change.after is State.SUCCESS:
+        if change.before is not State.SUCCESS or change.new_attempt:
+            _succeeded(tx, life, change)
+    elif change.after is State.WARNING:
+        if change.before is not State.WARNING:
+            _half_well(tx, change)
     elif change.before is not None and change.before.bad and not change.new_attempt:
         _after_all(tx, life, change)
 
@@ -60,7 +60,8 @@ def facts(known: PipelineFacts, key: str) -> Facts:
     )
 
 
-def _failed(tx: Tx, life: Lifecycle, change: RunChange, first_seen: int) -> None:
+def failed(tx: Tx, life: Lifecycle, change: RunChange, first_seen: int) -> None:
+    """A changed run that is bad. What had ended before ``first_seen`` is no news."""
     run = change.run
     known = rows.pipeline(tx, change.pipeline_id)
     if known is None:

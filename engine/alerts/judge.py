@@ -35,13 +35,24 @@ class Alerts:
 
     def on_runs(self, tx: Tx, changes: Sequence[RunChange]) -> None:
         """Judge runs whose stored row changed. A run that ended badly opens one alert with its messages; a success ends it."""
-        told = [c for c in changes if not (c.backfilled or c.run.backfilled or c.run.generated)]
-        for change in sorted(told, key=lambda c: failed_run.moment(c, tx.now)):
-            # the first poll may come before the first tick: a source is new at most a few seconds before that
-            seen = rows.first_seen(tx, change.source_id, max(self._started, tx.now - FIRST_POLL_MS))
-            failed_run.judge(tx, self.life, change, seen)
-        if told:
-            self.open_count = rows.count_open(tx)
+        news = [c for c in changes if not (c.backfilled or c.run.backfilled or c.run.generated)]
+        if not news:
+            return
+        first_seen: dict[int, int] = {}
+        open_keys = rows.open_keys(tx, failed_run.RULE)
+        for change in sorted(news, key=lambda c: failed_run.moment(c, tx.now)):
+            pipeline = change.run.key.partition("/")[0]
+            if change.after.bad:
+                seen = first_seen.get(change.source_id)
+                if seen is None:
+                    # the first poll may come before the first tick: a source is new at most a few seconds before that
+                    seen = rows.first_seen(tx, change.source_id, max(self._started, tx.now - FIRST_POLL_MS))
+                    first_seen[change.source_id] = seen
+                failed_run.failed(tx, self.life, change, seen)
+                open_keys.add(pipeline)
+            elif pipeline in open_keys:  # of thousands of good runs in a poll, only these can mean anything here
+                failed_run.not_failed(tx, self.life, change)
+        self.open_count = rows.count_open(tx)
 
     def on_health(self, tx: Tx, source: str, before: Health, after: Health, since: int, detail: str, hint: str) -> None:
         """Judge one poll of a source; to be called for each poll, also for those that change nothing."""

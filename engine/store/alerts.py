@@ -129,6 +129,11 @@ def open_alerts(tx: Tx, rule: str | None = None, key: str | None = None) -> list
     return _select(tx, where + " ORDER BY opened", values)
 
 
+def open_keys(tx: Tx, rule: str) -> set[str]:
+    """What has an open alert of this rule."""
+    return {row[0] for row in tx.db.execute("SELECT key FROM alert WHERE state < 4 AND rule = ?", (rule,)).fetchall()}
+
+
 # "state < 4" stands in these although it follows: SQLite uses the index of open alerts only where it is said
 
 
