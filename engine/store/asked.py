@@ -49,11 +49,11 @@ CROSS JOIN pipeline p ON p.id = j.value
 CROSS JOIN source s ON s.id = p.source_id
 LEFT JOIN pipe_now n ON n.pipeline_id = p.id"""
 COUNTS: Final = f"""
-SELECT n.state, count(*), sum(p.mode = 1), sum(b.blind)
+SELECT n.state, count(*), p.mode = 1, b.blind
 FROM (SELECT s.id, {STALE} AS blind FROM source s JOIN source_health h ON h.source_id = s.id WHERE s.gone = 0) b
 CROSS JOIN pipeline p ON p.source_id = b.id
 LEFT JOIN pipe_now n ON n.pipeline_id = p.id
-WHERE p.mode <> 3 GROUP BY n.state"""  # noqa: S608
+WHERE p.mode <> 3 GROUP BY n.state, p.mode = 1, b.blind"""  # noqa: S608
 RUN_ROWS: Final = """
 SELECT r.id, p.key, r.run, r.pipeline_id, p.name, p.source_id, s.name, s.environment, r.state, x.native, x.sub, r.kind, r.attempt,
   r.bdate, r.at, r.queued, r.started, r.ended, x.error, n.usual_ms, r.kind

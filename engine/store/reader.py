@@ -151,17 +151,27 @@ class Reader(Link):
     def counts(self) -> Counts:
         """Pipelines by the state of their current run; those of a blind source; alerts."""
         by_state: dict[State, int] = {}
-        paused = stale = total = 0
-        for state, n, held, blind in self.all(COUNTS, {"now": self._clock()}):
+        known: dict[State, int] = {}
+        paused = stale = total = unknown = resting = 0
+        for number, n, held, blind in self.all(COUNTS, {"now": self._clock()}):
+            state = None if number is None else STATES[number]
             total += n
-            paused += held
-            stale += blind
+            paused += n if held else 0
+            stale += n if blind else 0
             if state is not None:
-                by_state[STATES[state]] = n
+                by_state[state] = by_state.get(state, 0) + n
+            if state is not None and state.bad:
+                known[state] = known.get(state, 0) + n
+            elif blind:
+                unknown += n
+            elif held and (state is None or (state.terminal and state != State.WARNING)):
+                resting += n
+            elif state is not None:
+                known[state] = known.get(state, 0) + n
         alerts, unacked = self.one(
             "SELECT count(*), coalesce(sum(state = 1), 0) FROM alert WHERE state < 4 AND state > 0"
         )
-        return Counts(by_state, paused, stale, total, alerts, unacked)
+        return Counts(by_state, paused, stale, total, alerts, unacked, known, resting, unknown)
 
     # --- runs -----------------------------------------------------------------------------------------------------
 

@@ -302,7 +302,12 @@ class ProcessRow:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Pipelines by state word for line 2 of every screen; alerts open and unacknowledged."""
+    """Pipelines by state word for line 2 of every screen; alerts open and unacknowledged.
+
+    ``by_state``, ``paused`` and ``stale`` overlap (a paused pipeline also has a last state). ``known``, ``resting`` and
+    ``unknown`` hold each pipeline once: what is bad stays bad, what a blind source said otherwise is unknown, what is
+    paused and not at work is resting.
+    """
 
     by_state: dict[State, int]
     paused: int
@@ -310,6 +315,9 @@ class Counts:
     total: int
     alerts: int
     unacked: int
+    known: dict[State, int] = field(default_factory=dict[State, int])
+    resting: int = 0
+    unknown: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,9 +99,22 @@ def test_the_head_says_what_is_broken_since_when_and_who_is_blind(tale):
 def test_counts_hold_each_pipeline_once_and_unknown_is_not_ok(tale):
     view = floor(tale)
     counts = view.head.counts
-    assert sum(counts.by_state.values()) + counts.paused + counts.stale + 1 == counts.total  # one has no runs
-    assert counts.stale == 2
-    assert counts.by_state[State.SUCCESS] == 6
+    never = sum(i.row is not None and i.row.state is None for i in view.all)
+    assert sum(counts.known.values()) + counts.resting + counts.unknown + never == counts.total == 22
+    assert counts.unknown == 2
+    assert counts.known[State.SUCCESS] == 6
+    assert "✓ 6 ok  ■ 1 stopped  ? 2 unknown" in painted(view, 200, 50)[2]
+
+
+def test_a_blind_source_hides_no_failure(house):
+    house.engine()
+    house.source("s", health=Health.UNREACHABLE, ok_ago=HOUR)
+    for name, state in (("bad", State.FAILED), ("good", State.SUCCESS)):
+        house.pipeline("s", name)
+        house.run("s", name, "r", state, started_ago=2 * HOUR, took=MINUTE)
+    shown = painted(floor(house), 120, 40)
+    assert "1 broken" in shown[1]
+    assert "✗ 1 failed  ? 1 unknown" in shown[2]
 
 
 def test_problems_are_sentences_with_the_next_key(tale):

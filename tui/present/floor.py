@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from adapters.model import Health, Mode, RunKind, Severity, State, Trigger, Verb
-from tui.present import frame, glyphs, words
+from tui.present import frame, words
 from tui.present.cut import clean, first_line
 from tui.present.glyphs import HEALTH_LOOKS, LONG, NO_VIEW, Look, look_of
 from tui.present.words import Clause
 
 if TYPE_CHECKING:
-    from engine.store.rows import Counts, FloorRow, SourceRow
+    from engine.store.rows import FloorRow, SourceRow
 
 LEARNED: Final = 8
 """Runs until "usual" means something; below it reads "learning 5/8"."""
@@ -169,29 +169,12 @@ def verdict(items: Sequence[Item], now: int) -> frame.Verdict:
         since=min((i.since for i in broken if i.since is not None), default=None),
         long=sum(i.rank == Rank.LONG for i in items),
         warnings=sum(i.rank in (Rank.WARNING, Rank.SEEN) for i in items),
-        unknown=sum(i.stale for i in pipes),
+        unknown=sum(i.stale and i.rank > Rank.MISSED for i in pipes),
         total=len(pipes),
         next_name=due[1] if due else None,
         next_at=due[0] if due else None,
         oldest=max(known, default=None),
     )
-
-
-def counts(items: Sequence[Item], alerts: Counts) -> Counts:
-    """Pipelines by what they are now, each once: a stale one counts as unknown only. Alerts as they were counted."""
-    by_state: dict[State, int] = {}
-    paused = stale = total = 0
-    for i in items:
-        if i.row is None:
-            continue
-        total += 1
-        if i.stale:
-            stale += 1
-        elif i.look is glyphs.PAUSED:
-            paused += 1
-        elif i.row.state is not None:
-            by_state[i.row.state] = by_state.get(i.row.state, 0) + 1
-    return replace(alerts, by_state=by_state, paused=paused, stale=stale, total=total)
 
 
 # --- sentences ------------------------------------------------------------------------------------------------------

@@ -192,13 +192,13 @@ def counts_row(head: Head, width: int, ascii: bool = False) -> list[Span]:
     """
     counts, narrow = head.counts, is_narrow(width)
     shown: list[tuple[Look, int, str]] = [
-        (LOOKS[s], counts.by_state.get(s, 0), word) for s, word in _COUNTED if counts.by_state.get(s, 0)
+        (LOOKS[s], counts.known.get(s, 0), word) for s, word in _COUNTED if counts.known.get(s, 0)
     ]
-    if counts.paused:
-        shown.append((PAUSED, counts.paused, "paused"))
-    shown += [(LOOKS[s], counts.by_state.get(s, 0), word) for s, word in _QUIET if counts.by_state.get(s, 0)]
-    if counts.stale:
-        shown.append((NO_VIEW, counts.stale, "unknown"))
+    if counts.resting:
+        shown.append((PAUSED, counts.resting, "paused"))
+    shown += [(LOOKS[s], counts.known.get(s, 0), word) for s, word in _QUIET if counts.known.get(s, 0)]
+    if counts.unknown:
+        shown.append((NO_VIEW, counts.unknown, "unknown"))
     right = [] if narrow or not counts.alerts else alerts_spans(counts)
     room = width - (cells(right) + 3 if right else 1)
     apart = " " if ascii else ""

@@ -110,11 +110,11 @@ class Verdict:
 
 def verdict_of(counts: Counts) -> Verdict:
     """Line 1 of the screens that do not know the pipelines one by one."""
-    n = counts.by_state
+    n = counts.known
     return Verdict(
         broken=sum(n.get(s, 0) for s in State if s.bad),
         warnings=n.get(State.WARNING, 0),
-        unknown=counts.stale,
+        unknown=counts.unknown,
         total=counts.total,
     )
 
@@ -155,9 +155,9 @@ def head_data(head: Head, now: int) -> dict[str, Any]:
         else {"pid": head.engine.pid, "host": head.engine.host, "stopped": head.engine.stopped},
         "sources": len(head.sources),
         "blind": [s.name for s in blind(head.sources, now)],
-        "counts": {state.name.lower(): n for state, n in head.counts.by_state.items()},
-        "paused": head.counts.paused,
-        "stale": head.counts.stale,
+        "counts": {state.name.lower(): n for state, n in head.counts.known.items()},
+        "paused": head.counts.resting,
+        "unknown": head.counts.unknown,
         "total": head.counts.total,
         "alerts": head.counts.alerts,
         "unacked": head.counts.unacked,

@@ -37,6 +37,8 @@ def duration(ms: int | None) -> str:
     if ms is None:
         return "?"
     ms = max(ms, 0)
+    if ms < SECOND:
+        return "<1s"
     if ms < MINUTE:
         return f"{ms // SECOND}s"
     if ms < 10 * MINUTE:
@@ -64,7 +66,7 @@ def rough(ms: int | None) -> str:
     if ms is None:
         return "?"
     if ms < MINUTE:
-        return f"{max(1, round(ms / SECOND))}s" if ms > 0 else "0s"
+        return f"{round(ms / SECOND)}s" if ms >= SECOND else "<1s"
     return _minutes(round(ms / MINUTE))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from adapters.model import VERBS, KeyOf, Mode, State, Verb
@@ -52,9 +51,7 @@ class FloorView(ListScreen):
     name: ClassVar[str] = "floor"
     title: ClassVar[str] = "Floor"
     contexts: ClassVar[tuple[str, ...]] = ("floor", "list", "global")
-    topics: ClassVar[frozenset[str]] = frozenset(
-        {"engine", "source", "health", "pipeline", "run", "alert", "arm", "sample"}
-    )
+    topics: frozenset[str] = frozenset({"engine", "source", "health", "pipeline", "run", "alert", "arm", "sample"})
     ticks: ClassVar[bool] = True
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
@@ -97,7 +94,6 @@ class FloorView(ListScreen):
             fresh = {s.id: s for s in self.head.sources}
             self.all = [self._with_source(i, fresh) for i in self.all]
             self.items = {i.key: i for i in self.all}
-        self.head = replace(self.head, counts=floor.counts(self.all, self.head.counts))
 
     @staticmethod
     def _with_source(item: Item, fresh: dict[int, Any]) -> Item:

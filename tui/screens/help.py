@@ -22,7 +22,7 @@ class HelpView(View):
     name: ClassVar[str] = "help"
     title: ClassVar[str] = "Help"
     contexts: ClassVar[tuple[str, ...]] = ("help", "global")
-    topics: ClassVar[frozenset[str]] = frozenset({"engine", "health", "arm"})
+    topics: frozenset[str] = frozenset({"engine", "health", "arm"})
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
         super().__init__(context)

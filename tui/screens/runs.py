@@ -34,9 +34,7 @@ class RunsView(ListScreen):
     name: ClassVar[str] = "runs"
     title: ClassVar[str] = "Runs"
     contexts: ClassVar[tuple[str, ...]] = ("runs", "list", "global")
-    topics: ClassVar[frozenset[str]] = frozenset(
-        {"engine", "source", "health", "pipeline", "run", "alert", "arm", "sample"}
-    )
+    topics: frozenset[str] = frozenset({"engine", "source", "health", "pipeline", "run", "alert", "arm", "sample"})
     ticks: ClassVar[bool] = True
 
     def __init__(self, context: Context, arg: str | None = None) -> None:

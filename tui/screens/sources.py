@@ -48,7 +48,7 @@ class SourcesView(ListScreen):
     name: ClassVar[str] = "sources"
     title: ClassVar[str] = "Sources"
     contexts: ClassVar[tuple[str, ...]] = ("sources", "list", "global")
-    topics: ClassVar[frozenset[str]] = frozenset(
+    topics: frozenset[str] = frozenset(
         {"engine", "source", "health", "pipeline", "run", "alert", "outbox", "action", "arm", "sample"}
     )
     ticks: ClassVar[bool] = True
