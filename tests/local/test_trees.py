@@ -334,3 +334,18 @@ def test_a_stat_line_with_a_hostile_name_is_read(monkeypatch: pytest.MonkeyPatch
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     assert tree.stat(pid) is None
+
+
+async def test_without_the_kernels_children_files_the_same_tree_is_found(
+    hostile_floor: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    f = hostile_floor()
+    key = await f.start("wild")
+    await working(f)
+    root = await supervisor_of(f, key)
+    await f.act(Verb.HOLD, key)
+    await f.reach(key, State.HELD)
+    found = tree.descendants([root])
+    monkeypatch.setattr(tree, "has_children_files", lambda: False)
+    assert sorted(tree.descendants([root])) == sorted(found)
+    assert len(found) >= 5
