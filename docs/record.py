@@ -7,7 +7,9 @@ tests run the same functions; docs/first-hour.md is written only when all went w
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -34,7 +36,9 @@ class Transcript:
     typed: str = ""
 
     def keep(self, screen: Terminal, said: str) -> None:
-        self.parts.append((said, self.typed, "\n".join(line.rstrip() for line in screen.lines()).rstrip()))
+        text = "\n".join(line.rstrip() for line in screen.lines()).rstrip()
+        here = str(ROOT)  # a place of this machine says nothing to a reader; one of the same length keeps the columns
+        self.parts.append((said, self.typed, text.replace(here, ("/opt/" + "watchfloor" * 9)[: len(here)])))
         self.typed = ""
 
     def markdown(self) -> str:
@@ -151,6 +155,7 @@ def demo(argv: list[str], folder: Path) -> Transcript:
         hand.wait(re.compile(r"✓ +ok +ldz_to_rdv_contracts"), 30)
         hand.keep("`h`, all runs of this pipeline: the rerun from `load_fact` ended well.")
         hand.press("q")
+    subprocess.run([*argv, "engine", "stop", "--demo"], env={**os.environ, **env}, check=False, capture_output=True)
     return transcript
 
 
@@ -202,6 +207,7 @@ def airflow(argv: list[str], folder: Path, url: str, user: str, password: str, f
         hand.wait(re.compile(r"✓ +ok"), 120)
         hand.keep("`R` cleared the failed task after its cause was mended; the same run ended well on its second attempt.")
         hand.press("q")
+    subprocess.run([*argv, "engine", "stop", "--config", str(config)], env={**os.environ, "HOME": str(folder)}, check=False, capture_output=True)
     return transcript
 
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 
-try:
-    VERSION = version("watchfloor")
-except PackageNotFoundError:
-    VERSION = "0+source"
+
+
+def _installed() -> str:
+    try:
+        return version("watchfloor")
+    except PackageNotFoundError:
+        return "0+source"
+
+
+VERSION = _installed()

@@ -99,7 +99,7 @@ class View(ABC):
     title: ClassVar[str]
     contexts: ClassVar[tuple[str, ...]]
     """Keymap contexts, nearest first (``("log", "global")``)."""
-    topics: ClassVar[frozenset[str]]
+    topics: frozenset[str]
     """Store topics that make ``load`` worth calling again."""
 
     under: View | None = None

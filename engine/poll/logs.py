@@ -1,4 +1,4 @@
-"""Logs of runs as files: raw bytes under the state folder, an index row each, the first error found in them."""
+"""Logs of runs as files: raw bytes under the state folder, an index row each."""
 
 from __future__ import annotations
 
@@ -8,10 +8,6 @@ from pathlib import Path
 
 from adapters.model import LogChunk, StepRun, parse_key
 
-_ERROR = re.compile(rb"\b(error|exception|fatal|critical|ora-\d{4,5}|traceback|failed|violat\w+|denied|refused)\b", re.I)
-_SURE = re.compile(rb"\b(ERROR|CRITICAL|FATAL|\w+(?:Error|Exception)|ORA-\d{5})\b")
-_STAMP = re.compile(rb"^\s*\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[\d.,]*(?:Z|[+-]\d\d:?\d\d)?\]?\s*")
-SCAN = 1 << 20
 
 
 def log_path(folder: Path, step: StepRun) -> Path:
@@ -29,20 +25,3 @@ def append(path: Path, chunk: LogChunk, fresh: bool) -> int:
     with path.open("wb" if fresh else "ab") as file:
         file.write(chunk.data)
         return file.tell()
-
-
-def first_error(path: Path) -> str | None:
-    """The first line that says what went wrong, without its time stamp, ≤ 300 characters; None if nothing looks like one."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - SCAN))
-            lines = file.read(SCAN).splitlines()
-    except OSError:
-        return None
-    for pattern in (_SURE, _ERROR):
-        for line in lines:
-            if pattern.search(line):
-                text = _STAMP.sub(b"", line).decode("utf-8", "replace").strip()
-                return text[:300] or None
-    return None

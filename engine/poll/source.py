@@ -13,6 +13,7 @@ from typing import Any
 
 from adapters.base import Adapter, Page
 from adapters.errors import AdapterError, NotFound, RateLimited, Unsupported
+from adapters.first_error import first_error
 from adapters.model import Health, Run, State, StepRun, parse_key
 from engine.alerts import Alerts
 from engine.config.model import Source
@@ -274,7 +275,7 @@ class Poller:
         text = step.error
         if not text:
             path = logs.log_path(self.ctx.places.logs, step)
-            text = await asyncio.to_thread(logs.first_error, path)
+            text = await asyncio.to_thread(first_error, path)
         seen = await self.adapter.read(run)
         if isinstance(seen, Run) and seen.state in (State.FAILED, State.TIMED_OUT) and (text or not seen.error):
             with self.ctx.store.transaction() as tx:

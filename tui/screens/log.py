@@ -24,7 +24,7 @@ class LogView(View):
     name = "log"
     title = "Log"
     contexts = ("log", "global")
-    topics = frozenset({"log", "step", "run", "health", "source", "arm"})
+    topics: frozenset[str] = frozenset({"log", "step", "run", "health", "source", "arm"})
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
         super().__init__(context)

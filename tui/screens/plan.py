@@ -45,7 +45,7 @@ class PlanView(View):
     name = "plan"
     title = "Plan"
     contexts = ("dialog", "global")
-    topics: frozenset[str] = frozenset({"action", "arm"})  # pyright: ignore[reportIncompatibleVariableOverride]
+    topics: frozenset[str] = frozenset({"action", "arm"})
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
         super().__init__(context)
@@ -313,11 +313,13 @@ class PlanView(View):
         for label, key, style in (("it will", "effect", "text"), ("so", "so", "run-late"), ("note", "note", "text")):
             if plan.get(key):
                 out += _wrapped(label, [(clean(str(plan[key])), style)], room)
-        for i, call in enumerate(plan.get("calls") or ()):
+        calls: list[dict[str, Any]] = plan.get("calls") or []
+        for i, call in enumerate(calls):
             line: list[Span] = [(f"{clean(str(call.get('method', '')))} ", "text b"), (clean(str(call.get("target", ""))), "text")]
             out += _wrapped("call" if i == 0 else "", line, room)
             extra = [json.dumps(call["body"], ensure_ascii=False)] if call.get("body") is not None else []
-            extra += [f"{k}: {v}" for k, v in (call.get("headers") or {}).items()]
+            headers: dict[str, Any] = call.get("headers") or {}
+            extra += [f"{k}: {v}" for k, v in headers.items()]
             if extra:
                 out += _wrapped("", [(clean("   ".join(extra)), "dim")], room)
         for label, key in (("proof", "proof"), ("undo", "undo")):

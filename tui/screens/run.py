@@ -23,7 +23,7 @@ class RunView(View):
     name = "run"
     title = "Run"
     contexts = ("run", "global")
-    topics = frozenset({"run", "step", "log", "pipeline", "health", "source", "alert", "action", "arm", "outbox"})
+    topics: frozenset[str] = frozenset({"run", "step", "log", "pipeline", "health", "source", "alert", "action", "arm", "outbox"})
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
         super().__init__(context)
@@ -60,7 +60,7 @@ class RunView(View):
         self._alert = alerts[0] if alerts else None
         self._told = []
         if self._alert:
-            self._told = [(e, None) for e in reader.alert_events(self._alert.id)][-6:]
+            self._told += [(e, None) for e in reader.alert_events(self._alert.id)][-6:]
             self._told += [(None, d) for d in reader.deliveries(self._alert.id)][-4:]
 
     def _steps(self) -> Sequence[StepRow]:
