@@ -269,8 +269,10 @@ class Terminal:
     def press(self, *keys: str) -> float:
         """Keys by name (``enter``, ``ctrl+r``) or as characters; the time of the last."""
         when = 0.0
-        for key in keys:
+        for number, key in enumerate(keys):
             when = self.write(KEYS.get(key, key).encode())
+            if key == "escape" and number + 1 < len(keys):
+                time.sleep(0.15)  # quicker, Esc and a letter are Alt with that letter
         return when
 
     def type(self, text: str) -> None:

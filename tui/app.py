@@ -9,8 +9,7 @@ import asyncio
 import gc
 import logging
 import time
-from argparse import Namespace
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -22,12 +21,12 @@ from engine.store.rows import EngineRow
 from tui import keymap, pulse
 from tui.cells import clean
 from tui.link import Link
-from tui.shown import Shown, broken, sentence
+from tui.shown import Shown, sentence
 from tui.start import Place
 from tui.terminal import TerminalApp
-from tui.themes import Palette, Theme, ThemeError, load, names
+from tui.themes import Palette, Theme, ThemeError, after, load
 from tui.view import App as AppEffect
-from tui.view import Back, Context, Copy, Effect, Line, Open, Quit, Request, Say, View
+from tui.view import Back, Context, Copy, Effect, Open, Quit, Request, Say, View
 from tui.widgets.canvas import Canvas
 
 log = logging.getLogger("watchfloor.tui")
@@ -38,8 +37,8 @@ LOAD_SHARE = 8
 """A view that is slow to load is loaded less often: an eighth of the time, but never later than LOAD_LATEST."""
 LOAD_LATEST = 0.15
 WATCH_EVERY = 2.0
-SAY_FOR = {"info": 4.0, "warn": 6.0, "bad": 8.0}
-_SAY_STYLE = {"info": "text b", "warn": "run-late b", "bad": "run-failed b"}
+SAY = {"info": (4.0, "text b"), "warn": (6.0, "run-late b"), "bad": (8.0, "run-failed b")}
+"""Level of a sentence in the last row: seconds it stands, style."""
 _DEPTH = 30
 
 MakeView = Callable[[str, Context, str | None], View]
@@ -196,40 +195,27 @@ class WatchfloorApp(TerminalApp):
 
     def _load(self, shown: Shown) -> None:
         start = time.monotonic()
-        try:
-            shown.view.load()
-            shown.broken = None
-        except Exception as error:
-            log.error("%s could not be read", shown.screen, exc_info=error)
-            shown.broken = sentence(error)
+        shown.load()
         self._next_load = start + min((time.monotonic() - start) * LOAD_SHARE, LOAD_LATEST)
 
     # --- paint ------------------------------------------------------------------------------------------------------
 
     def paint(self) -> None:
-        """The view's lines to the canvas. A view that raises has one sentence in its place; the others go on."""
+        """The view's lines to the canvas; the sentence that is being said stands in the last row."""
         width, height = self._extent
         if not self.stack or not width or self._plain:
             return
-        shown = self.stack[-1]
-        lines: Sequence[Line]
-        if shown.broken is None:
-            try:
-                lines = shown.view.paint(width, height)
-            except Exception as error:
-                log.error("%s could not be painted", shown.screen, exc_info=error)
-                lines = broken(shown.screen, sentence(error))
-        else:
-            lines = broken(shown.screen, shown.broken)
+        lines = self.stack[-1].paint(width, height)
         if self.said is not None:
             text, level, _ = self.said
             lines = [*lines[: height - 1], *[()] * (height - 1 - len(lines))]
-            lines.append([(f" {text}", f"{_SAY_STYLE.get(level, 'text')} on:surface")])
+            lines.append([(f" {text}", f"{SAY[level][1]} on:surface")])
         self.canvas.show(lines, width, height)
 
     def say(self, text: str, level: str = "info") -> None:
         """One sentence in the last row for a few seconds."""
-        self.said = (clean(text), level, time.monotonic() + SAY_FOR.get(level, 4.0))
+        level = level if level in SAY else "info"
+        self.said = (clean(text), level, time.monotonic() + SAY[level][0])
         if level == "bad" and self.rings:
             self.bell()
         self.paint()
@@ -287,7 +273,7 @@ class WatchfloorApp(TerminalApp):
             case "app.theme":
                 self._next_theme()
             case "app.plain":
-                self._show_plain()
+                self._plain = self.enter_plain(self.canvas.text())
             case "app.refresh":
                 self.link.refresh()
             case "screen.run" if self.last_run is None:
@@ -338,13 +324,9 @@ class WatchfloorApp(TerminalApp):
             case "theme":
                 self._next_theme(arg)
             case "lofi" | "plain":
-                self._show_plain()
+                self._plain = self.enter_plain(self.canvas.text())
             case "start-engine" | "refresh":
                 self.link.refresh()
-            case "bell" if self.rings:
-                self.bell()
-            case "title":
-                self.set_title(arg or "watchfloor")
             case _:
                 log.warning("nothing is done for the app effect %s", what)
 
@@ -379,43 +361,27 @@ class WatchfloorApp(TerminalApp):
         found.view.under = self.stack[-1].view if self.stack else None
         self.stack.append(found)
         del self.stack[:-_DEPTH]
-        self._came_up(found)
+        self._load(found)
+        self._next_watch = 0.0
+        self.paint()
         if fresh and not found.broken:
             self._do(self._call(lambda view: view.begin()), found.view)
 
     def _back(self, asker: View | None) -> None:
         if len(self.stack) > 1 and (asker is None or self.stack[-1].view is asker):
             self.stack.pop()
-            self._came_up(self.stack[-1])
-
-    def _came_up(self, shown: Shown) -> None:
-        self._load(shown)
-        self._next_watch = 0.0
-        self.paint()
+            self._load(self.stack[-1])
+            self._next_watch = 0.0
+            self.paint()
 
     def _next_theme(self, wanted: str | None = None) -> None:
         folder = self.place.config.parent if self.place is not None else None
-        known = names(folder)
-        here = self.palette.theme.name
-        name = wanted or known[(known.index(here) + 1) % len(known) if here in known else 0]
         try:
-            theme = load(name, folder)
+            theme = load(wanted or after(self.palette.theme.name, folder), folder)
         except ThemeError as error:
             self.say(str(error), "warn")
             return
         self.palette = Palette(theme)
         self.context.mono = theme.mono or theme.ansi
         self.canvas.use(self.palette)
-        self.say(f'theme {name} · [ui] theme = "{name}" keeps it')
-
-    def _show_plain(self) -> None:
-        """The rows as bare text on the terminal's ordinary screen, for its own selection, scrolling and search."""
-        rows = [clean("".join(part for part, _ in line)).rstrip() for line in self.canvas.lines]
-        self._plain = self.enter_plain("\n".join([*rows, "", "-- any key: back to the screen --"]))
-
-
-def run(args: Namespace, place: Place, screen: str, arg: str | None = None) -> int:
-    """Open a screen on this terminal; see ``tui.launch.run``."""
-    from tui import launch
-
-    return launch.run(args, place, screen, arg)
+        self.say(f'theme {theme.name} · [ui] theme = "{theme.name}" keeps it')

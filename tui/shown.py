@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.request import RequestError
@@ -10,6 +12,8 @@ from tui.cells import clean
 from tui.client import NoEngine
 from tui.keymap import KeymapError
 from tui.view import Line, View
+
+log = logging.getLogger("watchfloor.tui")
 
 
 @dataclass(slots=True)
@@ -20,6 +24,25 @@ class Shown:
     arg: str | None
     view: View
     broken: str | None = None
+
+    def load(self) -> None:
+        """Let the view read; what it raises stands in its place until it can be read again."""
+        try:
+            self.view.load()
+            self.broken = None
+        except Exception as error:
+            log.error("%s could not be read", self.screen, exc_info=error)
+            self.broken = sentence(error)
+
+    def paint(self, width: int, height: int) -> Sequence[Line]:
+        """The view's lines, or one sentence in their place; the other screens go on."""
+        if self.broken is not None:
+            return broken(self.screen, self.broken)
+        try:
+            return self.view.paint(width, height)
+        except Exception as error:
+            log.error("%s could not be painted", self.screen, exc_info=error)
+            return broken(self.screen, sentence(error))
 
 
 def sentence(error: Exception) -> str:

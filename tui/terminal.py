@@ -402,13 +402,18 @@ class TerminalApp(App[int]):
     # --- words to the terminal --------------------------------------------------------------------------------------
 
     def enter_plain(self, text: str) -> bool:
-        """Leave our screen and print text on the terminal's ordinary one; False where that cannot be done."""
+        """Print text on the terminal's ordinary screen, for its own selection, scrolling and search.
+
+        False where that cannot be done. ``leave_plain`` comes back.
+        """
         driver = self._driver
         if not self.direct or driver is None or self._shadow is None:
             return False
         self._held = True
         self._cancel_timer()
-        driver.write("\x1b[m\x1b[?1049l\x1b[2J\x1b[H" + text.replace("\n", "\r\n"))
+        driver.write(
+            "\x1b[m\x1b[?1049l\x1b[2J\x1b[H" + f"{text}\n\n-- any key: back to the screen --".replace("\n", "\r\n")
+        )
         return True
 
     def leave_plain(self) -> None:
@@ -417,12 +422,6 @@ class TerminalApp(App[int]):
             self._driver.write("\x1b[?1049h\x1b[?25l")
             self._held = False
             self.repaint_all()
-
-    def set_title(self, text: str) -> None:
-        """Title of the window, if the user wants one (``title_text`` was set at the start)."""
-        if self.direct and self.title_text is not None and text != self.title_text and self._driver is not None:
-            self.title_text = text
-            self._driver.write(_title(text))
 
     def copy_osc52(self, text: str, words: str) -> str:
         """Hand text to the terminal's clipboard; the sentence says what happened, for nothing comes back to confirm it."""

@@ -9,8 +9,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.cells import Pens as Pens
-from tui.cells import Row, fit, row_of
+from tui.cells import Pens, Row, clean, fit, row_of
 from tui.themes import Palette
 from tui.view import Line
 
@@ -60,6 +59,10 @@ class Canvas(Widget):
         self.lines = new
         if changed:
             self._publish(changed)
+
+    def text(self) -> str:
+        """The rows as bare text, harmless."""
+        return "\n".join(clean("".join(part for part, _ in line)).rstrip() for line in self.lines)
 
     def _publish(self, changed: Sequence[int]) -> None:
         if self.paint_cells is not None and self.pens is not None:
