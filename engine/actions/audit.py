@@ -261,12 +261,12 @@ def _compare(hashes: Mapping[int, str], mirror: Path) -> Broken | None:
 def verify_file(store: Path, mirror: Path | None = None) -> Broken | None:
     """The same for a store by its path. StoreError in one sentence where it cannot be read.
 
-    ``mirror`` None: ``audit.jsonl`` beside the store, if there is one.
+    ``mirror`` None: ``audit.jsonl`` beside the store, if there is one that this user may read (it is the engine's own).
     """
     beside = store.parent / "audit.jsonl"
     db = rows.open_readonly(store)
     try:
-        return verify_chain(db, mirror or (beside if beside.exists() else None))
+        return verify_chain(db, mirror or (beside if os.access(beside, os.R_OK) else None))
     except sqlite3.Error as error:
         raise StoreError(f"{store} cannot be read: {error}") from None
     finally:

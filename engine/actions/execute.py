@@ -42,6 +42,7 @@ CLOSE_S: Final = 5.0
 """How long an engine that ends waits for a call that is on its way."""
 LEAST_PATIENCE_S: Final = 10.0
 LOST_BY_US: Final = "the engine ended while the call was being made: it may have happened"
+UNREADABLE: Final = "what was prepared for it cannot be read any more: a person must find out"
 _REFUSED: Final = (NotFound, Forbidden, AuthFailed, Conflict, Unsupported, RateLimited)
 """Errors that are answers: the system looked at the call and did not do it."""
 
@@ -53,7 +54,8 @@ class Executor:
         self._ctx = ctx
         self._audit = audit
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._sending: set[str] = set()
+        self._sending: dict[str, asyncio.Event] = {}
+        """Actions whose call is on its way or whose answer is not written yet; set when it is."""
 
     @property
     def busy(self) -> bool:
@@ -141,21 +143,27 @@ class Executor:
     # --- one action -----------------------------------------------------------------------------------------------
 
     async def _execute(self, record: ActionRecord, plan: Plan) -> None:
-        self._sending.add(record.id)
+        prepared = plan.prepared
+        over = self._sending[record.id] = asyncio.Event()
         try:
             result = await self._send(plan)
+            said = clean(result.words, 300)
+            if isinstance(result, NotSent):
+                await self._mark(record, ActionState.FAILED_NOT_EXECUTED, f"not done: {said}", ended=True)
+            elif isinstance(result, Unknown):
+                await self._mark(record, ActionState.UNKNOWN, said, sent=True)
+            else:
+                await self._mark(record, ActionState.VERIFYING, said, result_key=result.run, sent=True)
         finally:
-            self._sending.discard(record.id)
-        said = clean(result.words, 300)
+            del self._sending[record.id]
+            over.set()
         if isinstance(result, NotSent):
-            await self._mark(record, ActionState.FAILED_NOT_EXECUTED, f"not done: {said}", ended=True)
-        elif isinstance(result, Unknown):
-            await self._mark(record, ActionState.UNKNOWN, said, sent=True)
-            await self._ask(record, plan.prepared, said, plan.prepared.patience_s)
+            return
+        self._ctx.poll_soon(plan.target.source.name)
+        if isinstance(result, Unknown):
+            await self._ask(record, prepared, said, prepared.patience_s)
         else:
-            await self._mark(record, ActionState.VERIFYING, said, result_key=result.run, sent=True)
-            self._ctx.poll_soon(plan.target.source.name)
-            await self._prove(record, plan.prepared, said, plan.prepared.patience_s)
+            await self._prove(record, prepared, said, prepared.patience_s)
 
     async def _send(self, plan: Plan) -> SendResult:
         """The one call. What cannot be told to have failed before it left is Unknown, bugs included."""
@@ -297,7 +305,14 @@ class Executor:
                     )
             said = {record.id: rows.first_words(tx, record.id, record.state) for record in found}
         for record in found:
-            prepared = unpack(record)
+            try:
+                prepared = unpack(record)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                self._ctx.log(
+                    f"action {record.id}: what was prepared cannot be read ({error}); a person must settle it"
+                )
+                self._spawn(record.id, self._mark(record, ActionState.UNKNOWN, UNREADABLE, ended=True))
+                continue
             age = max(0, self._ctx.clock.now() - record.created) / 1000
             left = max(LEAST_PATIENCE_S, prepared.patience_s - age)
             if record.state is ActionState.VERIFYING:
@@ -311,9 +326,12 @@ class Executor:
 
     async def close(self) -> None:
         """Wait a moment for a call that is on its way, then leave; what was not written is found as it stands."""
-        sending = [self._tasks[action] for action in self._sending if action in self._tasks]
-        if sending:
-            await asyncio.wait(sending, timeout=CLOSE_S)
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                for over in list(self._sending.values()):
+                    await over.wait()
+        except TimeoutError:
+            pass
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

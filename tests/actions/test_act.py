@@ -465,6 +465,18 @@ async def test_restart_goes_on_verifying(floor: Floor, running: str) -> None:
     assert not [w for w in said if w.count("still") > 1]
 
 
+async def test_engine_that_ends_waits_for_the_answer_on_its_way(floor: Floor, running: str) -> None:
+    floor.dev.gate = asyncio.Event()
+    action = (await floor.act(await floor.plan("stop", running)))["action"]
+    await floor.clock.settle()
+    closing = asyncio.create_task(floor.actions.close())
+    await floor.clock.settle()
+    assert not closing.done()
+    floor.dev.gate.set()
+    await closing
+    assert floor.state(action) is ActionState.VERIFYING  # known to have been taken; the next engine goes on from here
+
+
 async def test_restart_during_the_call_is_unknown_and_not_sent_again(floor: Floor) -> None:
     key = floor.dev.add("daily")
     floor.dev.gate = asyncio.Event()
@@ -493,6 +505,23 @@ async def test_source_gone_after_restart_stays_unknown(floor: Floor) -> None:
     await floor.clock.advance(1000)
     assert floor.state(action) is ActionState.UNKNOWN
     assert "not configured any more" in floor.record(action).words
+
+
+async def test_record_that_cannot_be_read_does_not_keep_the_engine_from_starting(floor: Floor) -> None:
+    key = floor.dev.add("daily")
+    floor.dev.gate = asyncio.Event()
+    action = (await floor.act(await floor.plan("start", key)))["action"]
+    await floor.clock.settle()
+    floor.actions._executor._tasks[action].cancel()
+    with floor.store.transaction() as tx:
+        tx.db.execute("UPDATE action SET prepared = '{}'")
+    await floor.restart()
+    await floor.clock.settle()
+    record = floor.record(action)
+    assert (record.state, record.ended is not None) == (ActionState.UNKNOWN, True)
+    assert "a person must find out" in record.words
+    await floor.actions.cancel({"action": action, "outcome": "done", "reason": "I saw its run in the source"}, ME)
+    assert floor.state(action) is ActionState.RECONCILED_DONE
 
 
 # --- our own stop is not a failure ---------------------------------------------------------------------------------
