@@ -131,6 +131,10 @@ class Reader(Link):
         rows = {row[0]: row for row in self.all(FLOOR_ROWS, (json.dumps(list(ids)),))}
         return [floor_row(rows[i], alerts.get(rows[i][1])) for i in ids if i in rows]
 
+    def floor_marks(self) -> dict[int, int]:
+        """When each pipeline's current run moved last, by pipeline id: what of ``floor`` must be read again."""
+        return dict(self.all("SELECT pipeline_id, changed FROM pipe_now"))
+
     def pipeline(self, key: str) -> FloorRow | None:
         """One pipeline by its key, also one that is GONE."""
         row = self.one("SELECT id FROM pipeline WHERE key = ?", (key,))

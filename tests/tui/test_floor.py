@@ -626,6 +626,28 @@ def test_two_thousand_pipelines_ask_as_many_questions_as_ten(tmp_path):
     assert questions[0] == questions[1] <= 20
 
 
+def test_one_run_that_moves_reads_one_row_again(tmp_path):
+    house = stores.big(tmp_path, 300)
+    view = floor(house)
+    house.clock.at += 60_000
+    view.load()
+    read: list[int] = []
+    real = view.context.reader.floor_rows
+    view.context.reader.floor_rows = lambda ids: read.extend(ids) or real(ids)
+    house.run("prod-airflow", "p0123", "new", State.FAILED, started_ago=MINUTE, took=1000, error="boom")
+    view.load()
+    assert len(read) == 1
+    assert view.items["prod-airflow:p0123"].look.word == "failed"
+    assert "boom" in "\n".join(painted(floor(house), 120, 40))
+    house.alert("A1", "prod-airflow:p0123")  # what else a row holds reads all
+    view.load()
+    assert view.items["prod-airflow:p0123"].row.alert_id == "A1"
+    house.pipeline("prod-airflow", "p9999")
+    view.load()
+    assert "prod-airflow:p9999" in view.items
+    house.close()
+
+
 def test_ages_do_not_tick_while_a_source_answers_in_its_rhythm(house):
     house.engine()
     house.source("s", poll_ms=10_000, ok_ago=0)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from adapters.model import Health, Mode, RunKind, Severity, State, Trigger, Verb
@@ -119,61 +120,58 @@ def _rank(r: FloorRow, stale: bool, now: int) -> Rank:
     return Rank.FINE if r.state is None else _RANKS[r.state]
 
 
-def judge(rows: Sequence[FloorRow], sources: Sequence[SourceRow], now: int, *, silent: bool = False) -> list[Item]:
-    """All items in the order of the Floor. ``silent``: nobody watches, so every row is stale and keeps the place it
-    had.
-    """
-    by_id = {s.id: s for s in sources}
-    lost = {s.id for s in sources if s.stale(now)}
-    items: list[Item] = []
-    for r in rows:
-        source = by_id.get(r.source_id)
-        stale = silent or source is None or r.source_id in lost
-        rank = _rank(r, stale and not silent, now)
-        look = LONG if rank == Rank.LONG else look_of(r.state, r.mode)
-        since = r.started if rank == Rank.LONG else r.ended if r.ended is not None else r.at
-        order = (
-            rank,
-            int(r.alert_acked),
-            int(r.criticality),
-            r.next_run if r.next_run is not None else 1 << 62,
-            r.name,
-        )
-        items.append(Item(r.key, rank, look, stale, source, r, since, order))
-    if not silent:
-        for s in frame.blind(sources, now):
-            order = (int(Rank.BLIND), 0, int(Severity.HIGH), s.since, s.name)
-            items.append(Item(f"source:{s.name}", Rank.BLIND, NO_VIEW, True, s, None, s.since, order))
-    items.sort(key=lambda i: i.order)
+def judge_one(r: FloorRow, source: SourceRow | None, now: int, *, silent: bool = False) -> Item:
+    """One pipeline's place and look. Without its source nothing vouches for it."""
+    stale = silent or source is None or source.stale(now)
+    rank = _rank(r, stale and not silent, now)
+    look = LONG if rank == Rank.LONG else look_of(r.state, r.mode)
+    since = r.started if rank == Rank.LONG else r.ended if r.ended is not None else r.at
+    due = r.next_run if r.next_run is not None else 1 << 62
+    return Item(r.key, rank, look, stale, source, r, since, (rank, int(r.alert_acked), int(r.criticality), due, r.name))
+
+
+def arrange(pipelines: Iterable[Item], sources: Sequence[SourceRow], now: int, *, silent: bool = False) -> list[Item]:
+    """All items in the order of the Floor, blind sources among them; when nobody watches everything is blind."""
+    items = list(pipelines)
+    for s in () if silent else frame.blind(sources, now):
+        order = (int(Rank.BLIND), 0, int(Severity.HIGH), s.since, s.name)
+        items.append(Item(f"source:{s.name}", Rank.BLIND, NO_VIEW, True, s, None, s.since, order))
+    items.sort(key=_by_order)
     return items
+
+
+_by_order = attrgetter("order")
 
 
 def verdict(items: Sequence[Item], now: int) -> frame.Verdict:
     """Line 1 of the Floor."""
     broken = [i for i in items if i.rank <= Rank.MISSED]
-    pipes = [i for i in items if i.row is not None]
-    ahead = [
-        (i.row.next_run, i.name)
-        for i in pipes
-        if i.row is not None
-        and not i.stale
-        and i.row.mode == Mode.ACTIVE
-        and i.row.next_run is not None
-        and i.row.next_run > now
-    ]
-    due = min(ahead, default=None)
-    ages = [frame.source_age(i.source, now) for i in pipes]
-    known = [a for a in ages if a is not None]
+    long = warnings = unknown = total = 0
+    due: tuple[int, str] | None = None
+    seen: dict[int, SourceRow] = {}
+    for i in items:
+        r = i.row
+        if r is None:
+            continue
+        total += 1
+        long += i.rank == Rank.LONG
+        warnings += i.rank in (Rank.WARNING, Rank.SEEN)
+        unknown += i.stale and i.rank > Rank.MISSED
+        if i.source is not None:
+            seen[i.source.id] = i.source
+        if not i.stale and r.mode == Mode.ACTIVE and r.next_run is not None and r.next_run > now:
+            due = (r.next_run, i.name) if due is None or r.next_run < due[0] else due
+    ages = [a for a in (frame.source_age(s, now) for s in seen.values()) if a is not None]
     return frame.Verdict(
         broken=len(broken),
         since=min((i.since for i in broken if i.since is not None), default=None),
-        long=sum(i.rank == Rank.LONG for i in items),
-        warnings=sum(i.rank in (Rank.WARNING, Rank.SEEN) for i in items),
-        unknown=sum(i.stale and i.rank > Rank.MISSED for i in pipes),
-        total=len(pipes),
+        long=long,
+        warnings=warnings,
+        unknown=unknown,
+        total=total,
         next_name=due[1] if due else None,
         next_at=due[0] if due else None,
-        oldest=max(known, default=None),
+        oldest=max(ages, default=None),
     )
 
 
@@ -259,7 +257,7 @@ def next_step(item: Item, acting: bool) -> tuple[str, str]:
     return ("run.log", "log") if r.run_key else ("list.open", "story")
 
 
-# --- for filters and scripts -----------------------------------------------------------------------------------------
+# --- for filters and scripts ----------------------------------------------------------------------------------------
 
 
 def facts(item: Item) -> dict[str, str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from adapters.model import VERBS, KeyOf, Mode, State, Verb
@@ -26,7 +27,10 @@ STILL_MS = 3000
 """The order stands still for so long after the cursor moved."""
 JUDGE_MS = 10_000
 """How often what only time changes (a run growing long) is judged anew."""
-_ROW_TOPICS = ("pipeline", "run", "alert")
+_ROW_TOPICS = ("pipeline", "alert", "source", "run")
+"""Topics of what a row holds; the last one moves most, and says itself which pipelines it means."""
+SAME_MS = 100
+"""Rows that moved so lately are read again: two commits may bear the same millisecond."""
 _STATES = frozenset(look.word for look in LOOKS.values()) | {
     "long", "paused", "disabled", "gone", "no runs", "stale", "unknown", "success", "timed_out",
 }  # fmt: skip
@@ -57,7 +61,9 @@ class FloorView(ListScreen):
     def __init__(self, context: Context, arg: str | None = None) -> None:
         super().__init__(context)
         self.head: Head | None = None
-        self.rows_: Sequence[FloorRow] = ()
+        self._row_of: dict[int, FloorRow] = {}
+        self._item_of: dict[int, Item] = {}
+        self._marks: dict[int, int] = {}
         self.items: dict[str, Item] = {}
         self.all: list[Item] = []
         self.verdict = frame.Verdict()
@@ -70,10 +76,9 @@ class FloorView(ListScreen):
         self._want_first = arg == "!"
         self._top = [0, 0]
         self._read: tuple[Any, ...] | None = None
-        self._judged = (0, (), False)
+        self._judged: tuple[int, tuple[Any, ...], bool] = (0, (), False)
 
-    # --- reading
-    # --------------------------------------------------------------------------------------------------------
+    # --- reading ----------------------------------------------------------------------------------------------------
 
     def load(self) -> None:
         """Head always (small), rows only when they moved, judgement when rows, sources or enough time moved."""
@@ -81,34 +86,51 @@ class FloorView(ListScreen):
         self.head = Head.read(self.context)
         topics = dict(reader.topics())
         read = tuple(topics.get(t) for t in _ROW_TOPICS)
-        if read != self._read:
-            self._read = read
-            self.rows_ = reader.floor()
-            self._judged = (0, (), False)
+        changed = self._read_rows(read)
         silent = frame.silent(self.context, self.head.engine)
         sources = tuple((s.id, s.health, s.stale(now), s.last_ok if s.stale(now) else None) for s in self.head.sources)
-        if self._judged[1:] != (sources, silent) or now - self._judged[0] >= JUDGE_MS:
+        if changed is None or self._judged[1:] != (sources, silent) or now - self._judged[0] >= JUDGE_MS:
             self._judged = (now, sources, silent)
-            self._judge(silent)
-        else:
-            fresh = {s.id: s for s in self.head.sources}
-            self.all = [self._with_source(i, fresh) for i in self.all]
-            self.items = {i.key: i for i in self.all}
+            self._judge(self._row_of, silent)
+        elif changed:
+            self._judge(changed, silent)
 
-    @staticmethod
-    def _with_source(item: Item, fresh: dict[int, Any]) -> Item:
-        source = fresh.get(item.source.id) if item.source is not None else None
-        if source is None or source is item.source:
-            return item
-        return Item(item.key, item.rank, item.look, item.stale, source, item.row, item.since, item.order)
+    def _read_rows(self, read: tuple[Any, ...]) -> Collection[int] | None:
+        """Read what moved: ids of the pipelines whose run moved, or None when all were read."""
+        before, self._read = self._read, read
+        reader = self.context.reader
+        if before is None or before[:-1] != read[:-1]:
+            self._marks = reader.floor_marks()
+            self._row_of = {r.id: r for r in reader.floor()}
+            self._item_of = {}
+            return None
+        if before == read:
+            return ()
+        had, self._marks = self._marks, reader.floor_marks()
+        newest = max(self._marks.values(), default=0) - SAME_MS
+        moved = [i for i, at in self._marks.items() if at >= newest or had.get(i) != at]
+        rows = reader.floor_rows(moved)
+        self._row_of |= {r.id: r for r in rows if r.id in self._row_of}
+        return [r.id for r in rows if r.id in self._row_of]
 
-    def _judge(self, silent: bool) -> None:
-        now = self.context.now()
+    def _judge(self, ids: Iterable[int], silent: bool) -> None:
+        """Judge these pipelines, then put all in order."""
         assert self.head is not None
-        self.all = floor.judge(self.rows_, self.head.sources, now, silent=silent)
+        now, sources = self.context.now(), self.head.sources
+        by_id = {s.id: s for s in sources}
+        for i in ids:
+            row = self._row_of[i]
+            self._item_of[i] = floor.judge_one(row, by_id.get(row.source_id), now, silent=silent)
+        self.all = floor.arrange(self._item_of.values(), sources, now, silent=silent)
         self.items = {i.key: i for i in self.all}
         self.verdict = floor.verdict(self.all, now)
         self._order()
+
+    def _item(self, key: str) -> Item:
+        """An item with its source as it is now: its age is drawn from that."""
+        item = self.items[key]
+        source = self.head.source(item.source.name) if self.head is not None and item.source is not None else None
+        return item if source is None or source is item.source else replace(item, source=source)
 
     def _order(self, at_once: bool = False) -> None:
         """Put the rows in order; while the operator moves they stay, only what is new comes at the end of its pane."""
@@ -154,8 +176,7 @@ class FloorView(ListScreen):
     def here(self) -> Item | None:
         return self.items.get(self.cursor or "")
 
-    # --- painting
-    # -------------------------------------------------------------------------------------------------------
+    # --- painting ---------------------------------------------------------------------------------------------------
 
     def paint(self, width: int, height: int) -> list[Line]:
         if self.head is None:
@@ -166,7 +187,7 @@ class FloorView(ListScreen):
         ctx, head, silent = self.context, self.head, self._silent
         if frame.is_tiny(width, height):
             return frame.tiny(ctx, head, self.verdict, self._tiny_names(width), width, height)
-        if not head.sources and not self.rows_ and not silent:
+        if not head.sources and not self._row_of and not silent:
             top = [frame.band_row(ctx, head, self.title, width)]
             foot = frame.footer_row(
                 keymap.footer(self.contexts, width, only=["screen.sources", "app.theme", "app.quit"]), width
@@ -200,7 +221,7 @@ class FloorView(ListScreen):
             hint = "" if narrow else "since · what it means · next key"
             out.append(lines.rule("Problems", note + self._badge(in_problems), hint, width, focused=in_problems))
             for key in self.problems[first : first + shown]:
-                out.append(self._problem(self.items[key], grid, width))
+                out.append(self._problem(self._item(key), grid, width))
             if gap:
                 out.append([(" " * width, "")])
         out += self._table(grid, width, room - len(out), focused=not in_problems)
@@ -240,7 +261,7 @@ class FloorView(ListScreen):
         out.append(lines.head(grid.columns))
         tz, now = self.context.timezone, self.context.now()
         for key in self.table[first : first + rows]:
-            item = self.items[key]
+            item = self._item(key)
             here = key == self.cursor
             about = words.plain(floor.story(item, self.all, tz, now)) if grid.about else ""
             line = table_row(item, grid, tz, now, here=here, about=about)
@@ -306,8 +327,7 @@ class FloorView(ListScreen):
             said["run.hold"] = "release"
         return said
 
-    # --- keys
-    # -----------------------------------------------------------------------------------------------------------
+    # --- keys -------------------------------------------------------------------------------------------------------
 
     @property
     def length(self) -> int:
@@ -464,7 +484,7 @@ class FloorView(ListScreen):
         found = self.alert_of(item.name)
         return self.ack(found[0], item.name, found[1]) if found else self.ack(None, item.name)
 
-    # --- the filter -----------------------------------------------------------------------------------------------------
+    # --- the filter -------------------------------------------------------------------------------------------------
 
     @property
     def filter_text(self) -> str:
@@ -478,8 +498,7 @@ class FloorView(ListScreen):
             self.filter_error = str(error)
         self._order(at_once=True)
 
-    # --- for scripts
-    # ------------------------------------------------------------------------------------------------------
+    # --- for scripts ------------------------------------------------------------------------------------------------
 
     def data(self) -> Any:
         if self.head is None:

@@ -28,7 +28,7 @@ class ListScreen(View):
         self.asked = ""
         """What a request under way is about, for the words of its answer."""
 
-    # --- what a screen says of itself -----------------------------------------------------------------------------------
+    # --- what a screen says of itself -------------------------------------------------------------------------------
 
     @property
     @abstractmethod
@@ -54,7 +54,7 @@ class ListScreen(View):
     def set_filter(self, text: str) -> None:
         """Take a filter while it is typed; a bad one goes to ``filter_error`` and the last good one stays."""
 
-    # --- keys -----------------------------------------------------------------------------------------------------------
+    # --- keys -------------------------------------------------------------------------------------------------------
 
     def act(self, action: str) -> Sequence[Effect]:
         if self.menu is not None:
@@ -125,7 +125,7 @@ class ListScreen(View):
         lines = text.splitlines()
         return (self.type(lines[0]) or ()) if self.field is not None and lines else ()
 
-    # --- shared answers -------------------------------------------------------------------------------------------------
+    # --- shared answers ---------------------------------------------------------------------------------------------
 
     def ack(self, alert: str | None, what: str, acked: bool = False) -> Sequence[Effect]:
         """``m``: take an alert."""
@@ -159,7 +159,7 @@ class ListScreen(View):
     def answer(self, tag: str, reply: dict[str, Any] | None, error: dict[str, str] | None) -> Sequence[Effect]:
         return answered(tag, self.asked, error)
 
-    # --- painting -------------------------------------------------------------------------------------------------------
+    # --- painting ---------------------------------------------------------------------------------------------------
 
     def under_menu(self, body: Sequence[Line], width: int, room: int) -> list[Line]:
         """The panes, their lower rows under the open menu."""

@@ -55,7 +55,7 @@ class RunsView(ListScreen):
         self._top = 0
         self._read: object = None
 
-    # --- reading --------------------------------------------------------------------------------------------------------
+    # --- reading ----------------------------------------------------------------------------------------------------
 
     def load(self) -> None:
         """The head, and the window again where runs moved."""
@@ -165,7 +165,7 @@ class RunsView(ListScreen):
         self._top = max(len(self.window) - self.page, 0)
         self.cursor = self.window[-1].key if self.window else None
 
-    # --- painting -------------------------------------------------------------------------------------------------------
+    # --- painting ---------------------------------------------------------------------------------------------------
 
     def paint(self, width: int, height: int) -> list[Line]:
         if self.head is None:
@@ -252,7 +252,7 @@ class RunsView(ListScreen):
             said["run.hold"] = "release"
         return frame.footer_row(keymap.footer(self.contexts, width, only=ids, words=said), width)
 
-    # --- keys -----------------------------------------------------------------------------------------------------------
+    # --- keys -------------------------------------------------------------------------------------------------------
 
     def handlers(self) -> dict[str, Handler]:
         return {
@@ -342,7 +342,7 @@ class RunsView(ListScreen):
         found = self.alert_of(r.pipeline_key)
         return self.ack(found[0], clean(r.name), found[1]) if found else self.ack(None, clean(r.name))
 
-    # --- the filter -----------------------------------------------------------------------------------------------------
+    # --- the filter -------------------------------------------------------------------------------------------------
 
     @property
     def filter_text(self) -> str:
@@ -358,7 +358,7 @@ class RunsView(ListScreen):
         self.window, self._top, self.moved = [], 0, False
         self._refresh()
 
-    # --- for scripts ------------------------------------------------------------------------------------------------------
+    # --- for scripts ------------------------------------------------------------------------------------------------
 
     def data(self) -> Any:
         return self.rows()

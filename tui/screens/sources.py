@@ -89,7 +89,7 @@ class SourcesView(ListScreen):
             at = names.index(self.cursor) if self.cursor in names else 0
             self.cursor = names[min(max(at + by, 0), len(names) - 1)]
 
-    # --- painting -------------------------------------------------------------------------------------------------------
+    # --- painting ---------------------------------------------------------------------------------------------------
 
     def paint(self, width: int, height: int) -> list[Line]:
         if self.head is None:
@@ -345,7 +345,7 @@ class SourcesView(ListScreen):
         said = {"app.refresh": "poll now" if self.context.engine_alive else "start engine", "view.pane": "next pane"}
         return frame.footer_row(keymap.footer(self.contexts, width, only=ids, words=said), width)
 
-    # --- keys -----------------------------------------------------------------------------------------------------------
+    # --- keys -------------------------------------------------------------------------------------------------------
 
     def handlers(self) -> dict[str, Handler]:
         return {
@@ -395,7 +395,7 @@ class SourcesView(ListScreen):
         self.menu = Menu("Copy", f"of {s.name}", entries)
         return ()
 
-    # --- for scripts ------------------------------------------------------------------------------------------------------
+    # --- for scripts ------------------------------------------------------------------------------------------------
 
     def data(self) -> Any:
         if self.head is None:
