@@ -12,12 +12,15 @@ LONGEST: Final = 300
 
 _RAISED: Final = re.compile(r"^\s*(?:[\w.]+\.)?(?!Broken)\w*(?:Error|Exception|Fault|Failure)\b(?:\(\w+\))?: \S")
 _SURE: Final = re.compile(r"\b(?:ERROR|CRITICAL|FATAL|SEVERE|ORA-\d{5})\b")
-_MAYBE: Final = re.compile(r"\b(?:error|exception|fatal|critical|failed|failure|violat\w+|denied|refused|not found|no such)\b", re.I)
-_WARNING: Final = re.compile(r"\bWARN(?:ING)?\b|\bwarning\b")
+_MAYBE: Final = re.compile(
+    r"\b(?:\w*error|\w*exception|fatal|critical|panic|failed|failure|violat\w+|denied|cannot|could not|refused|not found|no such|abort\w*)\b",
+    re.I,
+)
+_WARNING: Final = re.compile(r"\b(?:warn\w*|reject\w*|partial\w*)\b", re.I)
 _STAMP: Final = re.compile(r"^\s*\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[\d.,]*\s?(?:Z|UTC|[+-]\d\d:?\d\d)?\]?\s*[-|]?\s*")
 _LEVEL: Final = re.compile(r"^\[?(?:ERROR|CRITICAL|FATAL|SEVERE|WARN(?:ING)?)\]?[:\s-]+\s*(?:[a-z_][\w.]*\s+(?=[A-Z]))?")
 _ESCAPES: Final = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]?")
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 
 
 def first_error(path: Path) -> str | None:
@@ -45,11 +48,16 @@ def first_error_of(text: str) -> str | None:
     return None
 
 
+def clean(text: str, longest: int = LONGEST) -> str:
+    """One line without escapes and controls, at most ``longest`` characters."""
+    line = _CONTROLS.sub(" ", _ESCAPES.sub("", text[: 16 * longest])).strip()
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
 def tidy(line: str) -> str:
-    """One harmless line without its time stamp and level word."""
-    said = _CONTROLS.sub("", _ESCAPES.sub("", line[:4000]))
-    said = _LEVEL.sub("", _STAMP.sub("", said)).strip()
-    return said if len(said) <= LONGEST else said[: LONGEST - 1] + "…"
+    """One harmless line without its time stamp and level word, unless there is nothing else."""
+    said = clean(line)
+    return _LEVEL.sub("", _STAMP.sub("", said)).strip() or said
 
 
 def last_line(path: Path) -> str | None:

@@ -15,6 +15,8 @@ import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
+from adapters.errors import AdapterError
+from adapters.model import Health
 from engine.actions import Actions
 from engine.adapters_in import NoAdapter, make_adapter
 from engine.alerts import Alerts
@@ -142,7 +144,7 @@ class Engine:
                 continue
             try:
                 adapter = make_adapter(source, config, self.places)
-            except (NoAdapter, ValueError, OSError) as error:
+            except (NoAdapter, AdapterError, ValueError, OSError) as error:
                 self._cannot(source, str(error))
                 continue
             self.ctx.adapters[source.name] = adapter
@@ -154,9 +156,10 @@ class Engine:
         now = self.clock.now()
         with self.store.transaction() as tx:
             store_sources.put_health(
-                tx, self.ctx.source_ids[source.name], health=6, since=now, last_try=now, failures=1, detail=why, hint="",
+                tx, self.ctx.source_ids[source.name], health=int(Health.BAD_ANSWER), since=now, last_try=now, failures=1, detail=why, hint="",
                 poll_ms=source.poll_ms,
             )  # fmt: skip
+            self.alerts.on_health(tx, source.name, Health.NEVER, Health.BAD_ANSWER, now, why, "")
 
     # --- heartbeats -----------------------------------------------------------------------------------------------
 
@@ -258,6 +261,8 @@ class Engine:
                 return await self.alerts.ack(message, client.peer)
             case "silence":
                 return await self.alerts.silence(message, client.peer)
+            case "notify":
+                return await self.notifier.asked(message, client.peer)
             case "note":
                 return self._note(message, client.peer)
             case "reload":

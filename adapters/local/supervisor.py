@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from adapters.local import state as st
 from adapters.local import tree
-from adapters.local.words import duration_words, first_error, signal_name
+from adapters.local.words import duration_words, reason, signal_name
 from adapters.model import State
 
 _PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
@@ -261,9 +261,9 @@ class Supervisor:
         if code == 0:
             record.update(state=State.SUCCESS, native="success")
         elif code in spec.get("warning_codes", ()):
-            record.update(state=State.WARNING, native="warning", error=first_error(log, code))
+            record.update(state=State.WARNING, native="warning", error=reason(log, code))
         else:
-            record.update(state=State.FAILED, native="failed", error=first_error(log, code))
+            record.update(state=State.FAILED, native="failed", error=reason(log, code))
             if code > 128 and (name := signal_name(code - 128)):
                 record["sub"] = f"killed by {name}"
             return State.FAILED, not last

@@ -77,14 +77,13 @@ def test_a_failed_run_is_one_alert_with_its_step_and_first_error(tmp_path: Path,
     server.add_run("daily", "r1", state="running")
     with rig(tmp_path, server) as r:
         until(lambda: state_of(r, "af:daily/r1") is State.RUNNING)
-        server.set_task("daily", "r1", "load", state="failed")
+        server.set_task("daily", "r1", "load", state="failed", try_number=1, start=server.now(), end=server.now())
+        server.append_log("daily", "r1", "load", "ORA-00001: unique constraint violated", level="error")
         server.runs[("daily", "r1")].state = "failed"
         for _ in range(3):
             poll(r)
         until(lambda: state_of(r, "af:daily/r1") is State.FAILED)
-        row = until(lambda: next((f for f in r.reader().floor() if f.error), None))
-        assert row.error is not None
-        assert row.error.startswith("load")
+        until(lambda: [f for f in r.reader().floor() if (f.error or "").startswith("load: ORA-00001")], 30)
         for _ in range(5):
             poll(r)
         until(lambda: len(r.reader().alerts(open_only=False)) == 1)

@@ -14,7 +14,7 @@ import pytest
 
 from adapters.base import Action, Done, NotDone, NotSent, Sent
 from adapters.errors import Conflict, NotFound, Unsupported
-from adapters.local.words import duration_words, first_error
+from adapters.local.words import duration_words, reason
 from adapters.model import RunKind, Shape, State, StepSpec, Verb
 from tests.local.kit import Floor, job, py, sh, until
 
@@ -45,7 +45,7 @@ async def test_a_failed_step_ends_the_run_and_says_why(floor: Make) -> None:
     f = floor(job("load", sh("true"), sh(script), sh("true")))
     run = await f.reach(key := await f.start("load"))
     assert (run.state, run.native, run.exit_code) == (State.FAILED, "failed", 3)
-    assert run.error == "s2: exit 3 · IntegrityError: UNIQUE constraint failed: fact.id"
+    assert run.error == "s2: IntegrityError: UNIQUE constraint failed: fact.id · exit 3"
     third = (await f.adapter.steps(key))[2]
     assert (third.state, third.sub, third.started) == (State.SKIPPED, "not reached", None)
     chunk = await f.adapter.log(f"{key}#s3", 1, None)
@@ -56,7 +56,7 @@ async def test_a_declared_code_is_a_warning_and_the_run_goes_on(floor: Make) -> 
     step = StepSpec(name="partial", run=sh("echo 12 rows rejected; exit 3"), warning_codes=(3,))
     f = floor(job("load", step, sh("true")))
     run = await f.reach(await f.start("load"))
-    assert (run.state, run.exit_code, run.error) == (State.WARNING, 3, "partial: exit 3 · 12 rows rejected")
+    assert (run.state, run.exit_code, run.error) == (State.WARNING, 3, "partial: 12 rows rejected · exit 3")
     assert [s.state for s in await f.adapter.steps(run.key)] == [State.WARNING, State.SUCCESS]
 
 
@@ -433,24 +433,24 @@ async def test_a_floor_that_cannot_be_written_is_a_sentence(floor: Make) -> None
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (b"", "exit 1 \xb7 it wrote nothing"),
-        (b"one\ntwo\n", "exit 1 \xb7 two"),
-        (b"ERROR bad row\nclosing\n", "exit 1 \xb7 ERROR bad row"),
-        (b"2026-11-21 11:52:25.986 ERROR duplicate key\nbye\n", "exit 1 \xb7 duplicate key"),
-        (b"[2026-11-21T11:52:25Z] WARN 184 rows rejected\nend of load\n", "exit 1 \xb7 184 rows rejected"),
-        (b"WARN a\nERROR b\nWARN c\n", "exit 1 \xb7 ERROR b"),
-        (b"2026-11-21 11:52:25 ERROR \n", "exit 1 \xb7 ERROR"),
-        (b"\x1b]0;title\x07Traceback\nValueError: \xff\x1b[2J no\n\n", "exit 1 \xb7 ValueError: \ufffd no"),
+        (b"", "exit 1 · it wrote nothing"),
+        (b"one\ntwo\n", "two · exit 1"),
+        (b"ERROR bad row\nclosing\n", "bad row · exit 1"),
+        (b"2026-11-21 11:52:25.986 ERROR duplicate key\nbye\n", "duplicate key · exit 1"),
+        (b"[2026-11-21T11:52:25Z] WARN 184 rows rejected\nend of load\n", "184 rows rejected · exit 1"),
+        (b"WARN a\nERROR b\nWARN c\n", "b · exit 1"),
+        (b"2026-11-21 11:52:25 ERROR \n", "ERROR · exit 1"),
+        (b"\x1b]0;title\x07Traceback\nValueError: \xff\x1b[2J no\n\n", "ValueError: \ufffd no · exit 1"),
     ],
 )
 def test_the_line_of_a_log_that_says_why(tmp_path: Path, text: bytes, expected: str) -> None:
     (tmp_path / "log").write_bytes(text)
-    assert first_error(tmp_path / "log", 1) == expected
+    assert reason(tmp_path / "log", 1) == expected
 
 
 def test_long_lines_are_cut_and_durations_read_well(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"error " + b"y" * 10_000)
-    assert len(first_error(tmp_path / "log", 1)) <= 310
+    assert len(reason(tmp_path / "log", 1)) <= 310
     assert [duration_words(ms) for ms in (250, 1500, 90_000, 600_000, 7_500_000)] == [
         "250ms",
         "1.5s",

@@ -61,7 +61,7 @@ class WallView(View):
     name: ClassVar[str] = "wall"
     title: ClassVar[str] = "Wall"
     contexts: ClassVar[tuple[str, ...]] = ("global",)
-    topics: ClassVar[frozenset[str]] = frozenset({"engine", "source", "health", "pipeline", "run", "alert", "sample"})
+    topics: frozenset[str] = frozenset({"engine", "source", "health", "pipeline", "run", "alert", "sample"})
     ticks: ClassVar[bool] = True
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
