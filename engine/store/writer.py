@@ -23,7 +23,7 @@ __all__ = ["Store", "StoreError", "Tx"]
 
 WAL_LIMIT: Final = 32 << 20
 """Bytes that the write-ahead log keeps on disk after a checkpoint."""
-CACHE_KB: Final = 16_000
+CACHE_KB: Final = 8_000
 _REMOTE: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "fuse.sshfs", "fuse.glusterfs", "beegfs", "lustre"}
 )
