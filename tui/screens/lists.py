@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from adapters.model import AlertState
 from engine.store.rows import SourceRow
 from tui.present import frame
 from tui.present.field import Field
@@ -142,7 +143,7 @@ class ListScreen(View):
         """Open alert on a pipeline (and its runs) or a source: (id, acknowledged)."""
         for row in self.context.reader.alerts(open_only=True):
             if row.key.partition("/")[0] == key:
-                return row.id, row.acked_by is not None
+                return row.id, row.state == AlertState.ACKED
         return None
 
     def arm(self, source: SourceRow | None, head: frame.Head) -> Sequence[Effect]:
