@@ -114,8 +114,9 @@ def steps_now(tx: Tx, run_key: str) -> list[tuple[str, State]]:
     """Steps of a run as last seen, one entry a step and map index, its latest try, in order."""
     pipeline, _, run = run_key.partition("/")
     rows = tx.db.execute(
-        "SELECT s.step, s.map_index, s.state, max(s.attempt) FROM pipeline p JOIN run r ON r.pipeline_id = p.id AND r.run = ?"
-        " JOIN step_run s ON s.run_id = r.id WHERE p.key = ? GROUP BY s.step, s.map_index ORDER BY min(s.ord), s.step, s.map_index",
+        "SELECT s.step, s.map_index, s.state FROM pipeline p JOIN run r ON r.pipeline_id = p.id AND r.run = ?"
+        " JOIN step_run s ON s.run_id = r.id WHERE p.key = ? AND s.attempt = (SELECT max(t.attempt) FROM step_run t"
+        " WHERE t.run_id = s.run_id AND t.step = s.step AND t.map_index = s.map_index) ORDER BY s.ord, s.step, s.map_index",
         (run, pipeline),
     ).fetchall()
     return [(row[0] if row[1] < 0 else f"{row[0]}.{row[1]}", State(row[2])) for row in rows]

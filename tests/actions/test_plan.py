@@ -225,6 +225,24 @@ async def test_names_from_outside_are_harmless(floor: Floor) -> None:
     assert plan["name"] == "dev/da [31mily"
 
 
+async def test_steps_come_from_their_latest_try(floor: Floor, running: str) -> None:
+    tries = [
+        ("extract", -1, 1, State.SUCCESS, 0),
+        ("load", 0, 1, State.FAILED, 1),
+        ("load", 0, 2, State.RUNNING, 1),
+        ("load", 1, 1, State.FAILED, 1),
+    ]
+    with floor.store.transaction() as tx:
+        tx.db.executemany(
+            "INSERT INTO step_run (run_id, step, map_index, attempt, state, ord) SELECT max(id), ?, ?, ?, ?, ? FROM run",
+            [(step, index, attempt, int(state), order) for step, index, attempt, state, order in tries],
+        )
+    assert (await floor.plan("stop", running))["now"]["words"] == "running 1m 00s · step load.0"
+    with pytest.raises(RequestError) as caught:
+        await floor.plan("rerun-from", running)
+    assert caught.value.hint == f"for example {running}#load.1"  # the first that is bad now
+
+
 # --- guards --------------------------------------------------------------------------------------------------------
 
 
