@@ -148,7 +148,9 @@ def keep_current(tx: Tx, moved: Mapping[int, Sequence[Moved]], new_runs: int) ->
     days: dict[int, list[int]] = {}
     for pipeline_id, rows in moved.items():
         pipe = held.get(pipeline_id)
-        if pipe is None or not _follow(pipe, rows):
+        if pipe is None:
+            pipe = held[pipeline_id] = _begin(tx, pipeline_id, rows)
+        elif not _follow(pipe, rows):
             pipe = held[pipeline_id] = _load(tx, pipeline_id)
         newest = _head(pipe.last)
         found = None
@@ -284,6 +286,19 @@ def _append(pipe: _Pipe, rows: Sequence[Moved]) -> bool:
             tail = pipe.good[shape] = _Tail((), False)
         tail.extend(good)
     return True
+
+
+def _begin(tx: Tx, pipeline_id: int, rows: Sequence[Moved]) -> _Pipe:
+    """What to hold of a pipeline that was not held; one that never ran before need not be asked of the store."""
+    shown: set[int] | None = tx.memo.get("shown")
+    if shown is None:
+        shown = tx.memo["shown"] = {row[0] for row in tx.db.execute("SELECT pipeline_id FROM pipe_now").fetchall()}
+    if pipeline_id not in shown:
+        shown.add(pipeline_id)
+        pipe = _Pipe(_Tail((), False), {}, int(Shape.FULL), None)
+        if all(had is None for _, _, had, _, _ in rows) and _follow(pipe, rows):
+            return pipe
+    return _load(tx, pipeline_id)
 
 
 def _load(tx: Tx, pipeline_id: int) -> _Pipe:
