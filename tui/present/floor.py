@@ -140,6 +140,13 @@ def arrange(pipelines: Iterable[Item], sources: Sequence[SourceRow], now: int, *
     return items
 
 
+def judge(rows: Sequence[FloorRow], sources: Sequence[SourceRow], now: int, *, silent: bool = False) -> list[Item]:
+    """``judge_one`` for each, arranged: for screens that read all rows at once."""
+    by_id = {s.id: s for s in sources}
+    pipelines = [judge_one(r, by_id.get(r.source_id), now, silent=silent) for r in rows]
+    return arrange(pipelines, sources, now, silent=silent)
+
+
 _by_order = attrgetter("order")
 
 
