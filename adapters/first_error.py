@@ -18,7 +18,9 @@ _MAYBE: Final = re.compile(
 )
 _WARNING: Final = re.compile(r"\b(?:warn\w*|reject\w*|partial\w*)\b", re.I)
 _STAMP: Final = re.compile(r"^\s*\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[\d.,]*\s?(?:Z|UTC|[+-]\d\d:?\d\d)?\]?\s*[-|]?\s*")
-_LEVEL: Final = re.compile(r"^\[?(?:ERROR|CRITICAL|FATAL|SEVERE|WARN(?:ING)?)\]?[:\s-]+\s*(?:[a-z_][\w.]*\s+(?=[A-Z]))?")
+_LEVEL: Final = re.compile(
+    r"^\[?(?:ERROR|CRITICAL|FATAL|SEVERE|WARN(?:ING)?)\]?[:\s-]+\s*(?:[a-z_][\w.]*\s+(?=[A-Z]))?"
+)
 _ESCAPES: Final = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]?")
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 

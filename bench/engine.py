@@ -46,7 +46,15 @@ class Writer:
                 tx, pid=os.getpid(), host="bench", version="0", protocol=1, config_path=str(config), config_hash="bench"
             )
             record = sources.SourceRecord(
-                name="s", kind="local", url="", environment="bench", color="", protected=False, insecure=False, timezone="UTC", ord=0
+                name="s",
+                kind="local",
+                url="",
+                environment="bench",
+                color="",
+                protected=False,
+                insecure=False,
+                timezone="UTC",
+                ord=0,
             )
             self.source = sources.sync_sources(tx, [record])["s"]
             now = self.clock.now()
@@ -99,7 +107,13 @@ def commit_to_paint() -> list[Figure]:
             for number in range(COMMITS):
                 word = f"Q{number:04}Z"
                 run = Run(
-                    key="s:p0/r", native="failed", state=State.FAILED, started=now, ended=now + number, error=word, source_updated=now + number
+                    key="s:p0/r",
+                    native="failed",
+                    state=State.FAILED,
+                    started=now,
+                    ended=now + number,
+                    error=word,
+                    source_updated=now + number,
                 )
                 mark = len(screen.log)
                 writer.put([run])
@@ -125,7 +139,13 @@ def lateness() -> list[Figure]:
     """The terminal's loop while 10,000-run payloads are upserted by the writer's process, four a second at most."""
     with writing(2_000) as writer:
         out = writer.place.state / "late"
-        with terminal(writer, sys.executable, str(Path(__file__).parent / "peers" / "lateness.py"), str(out), str(writer.place.config)) as screen:
+        with terminal(
+            writer,
+            sys.executable,
+            str(Path(__file__).parent / "peers" / "lateness.py"),
+            str(out),
+            str(writer.place.config),
+        ) as screen:
             screen.wait_for("Floor", 20)
             stop = threading.Event()
 
@@ -142,7 +162,13 @@ def lateness() -> list[Figure]:
                 now = writer.clock.now()
                 writer.put(
                     [
-                        Run(key=f"s:p{i % 2000}/r{landed}-{i // 2000}", native="success", state=State.SUCCESS, started=now - 60_000 - i, ended=now)
+                        Run(
+                            key=f"s:p{i % 2000}/r{landed}-{i // 2000}",
+                            native="success",
+                            state=State.SUCCESS,
+                            started=now - 60_000 - i,
+                            ended=now,
+                        )
                         for i in range(PAYLOAD)
                     ]
                 )
@@ -154,15 +180,23 @@ def lateness() -> list[Figure]:
             until(out.exists, 10)
         p50, p99, worst, count = (float(x) for x in out.read_text().split())
     return [
-        Figure("terminal's loop late while payloads land p50", p50, "ms", note=f"{landed} payloads of {PAYLOAD:,}, {count:,.0f} ticks"),
-        Figure("terminal's loop late while payloads land p99", p99, "ms", "≤ 2 ms", ok=p99 <= 2.0, note=f"max {worst:.1f}"),
+        Figure(
+            "terminal's loop late while payloads land p50",
+            p50,
+            "ms",
+            note=f"{landed} payloads of {PAYLOAD:,}, {count:,.0f} ticks",
+        ),
+        Figure(
+            "terminal's loop late while payloads land p99", p99, "ms", "≤ 2 ms", ok=p99 <= 2.0, note=f"max {worst:.1f}"
+        ),
     ]
 
 
 def memory() -> list[Figure]:
     """Resident memory of an engine that runs jobs and of a terminal that looks at it, after some seconds."""
     jobs = "".join(
-        f'\n[[job]]\nname = "job_{i:02}"\nschedule = "* * * * *"\n[[job.step]]\nname = "s"\nrun = ["sh", "-c", "echo hi"]\n' for i in range(40)
+        f'\n[[job]]\nname = "job_{i:02}"\nschedule = "* * * * *"\n[[job.step]]\nname = "s"\nrun = ["sh", "-c", "echo hi"]\n'
+        for i in range(40)
     )
     with tempfile.TemporaryDirectory() as folder, Rig(Path(folder), jobs) as rig:
         argv = [sys.executable, "-P", "-m", "tui.cli", "--config", str(rig.config)]

@@ -15,9 +15,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from rich.cells import cell_len  # noqa: E402
+
 from engine.config.paths import Places, places  # noqa: E402
 from engine.store.reader import Reader  # noqa: E402
-from rich.cells import cell_len  # noqa: E402
 from tui import registry, themes  # noqa: E402
 from tui.view import Context, Line  # noqa: E402
 
@@ -33,7 +34,7 @@ def svg(lines: list[Line], palette: themes.Palette) -> str:
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w:.0f} {h:.0f}" width="{w:.0f}" height="{h:.0f}">',
         f'<rect width="100%" height="100%" rx="8" fill="{paper}"/>',
-        "<g font-family=\"'DejaVu Sans Mono','JetBrains Mono',Menlo,Consolas,monospace\" font-size=\"14\" xml:space=\"preserve\">",
+        '<g font-family="\'DejaVu Sans Mono\',\'JetBrains Mono\',Menlo,Consolas,monospace" font-size="14" xml:space="preserve">',
     ]
     for y, line in enumerate(lines):
         x = 0
@@ -46,10 +47,14 @@ def svg(lines: list[Line], palette: themes.Palette) -> str:
             size = cell_len(text)
             left = MARGIN + x * CELL_W
             if back and back != paper:
-                out.append(f'<rect x="{left:.1f}" y="{top:.1f}" width="{size * CELL_W + 0.3:.1f}" height="{CELL_H + 0.3:.1f}" fill="{back}"/>')
+                out.append(
+                    f'<rect x="{left:.1f}" y="{top:.1f}" width="{size * CELL_W + 0.3:.1f}" height="{CELL_H + 0.3:.1f}" fill="{back}"/>'
+                )
             if text.strip():
                 weight = ' font-weight="bold"' if style.bold else ""
-                for word in re.finditer(r"\S+", text):  # each on its own cell: renderers differ in how they treat blanks
+                for word in re.finditer(
+                    r"\S+", text
+                ):  # each on its own cell: renderers differ in how they treat blanks
                     at = left + cell_len(text[: word.start()]) * CELL_W
                     out.append(
                         f'<text x="{at:.1f}" y="{top + CELL_H * 0.76:.1f}" fill="{fore}"{weight} '
@@ -69,7 +74,11 @@ def paint(place: Places, screen: str, arg: str | None, width: int, height: int, 
     reader = Reader(place.store)
     engine = reader.engine()
     context = Context(
-        reader=reader, now=lambda: time.time_ns() // 1_000_000, timezone=engine.timezone if engine else "UTC", read_only=False, engine_alive=True
+        reader=reader,
+        now=lambda: time.time_ns() // 1_000_000,
+        timezone=engine.timezone if engine else "UTC",
+        read_only=False,
+        engine_alive=True,
     )
     try:
         view = registry.make(screen, context, arg)
@@ -84,7 +93,9 @@ def main() -> int:
         env = {**os.environ, "HOME": folder, "XDG_STATE_HOME": f"{folder}/state", "XDG_CONFIG_HOME": f"{folder}/config"}
         place = places(None, demo=True, env=env)
         subprocess.run([sys.executable, "-P", "-c", _PREPARE, str(ROOT)], env=env, check=True)
-        engine = subprocess.Popen([sys.executable, "-P", "-m", "engine.main", "--demo"], env=env, cwd="/", stderr=subprocess.DEVNULL)
+        engine = subprocess.Popen(
+            [sys.executable, "-P", "-m", "engine.main", "--demo"], env=env, cwd="/", stderr=subprocess.DEVNULL
+        )
         try:
             _until(lambda: _ready(place))
             images = ROOT / "docs" / "images"
@@ -109,9 +120,7 @@ def main() -> int:
     return 0
 
 
-_PREPARE = (
-    "import sys; sys.path.insert(0, sys.argv[1])\nfrom engine import demo\nfrom engine.config.paths import places\np = places(None, demo=True)\np.prepare()\ndemo.prepare(p)"
-)
+_PREPARE = "import sys; sys.path.insert(0, sys.argv[1])\nfrom engine import demo\nfrom engine.config.paths import places\np = places(None, demo=True)\np.prepare()\ndemo.prepare(p)"
 
 
 def _ready(place: Places) -> bool:
@@ -121,7 +130,9 @@ def _ready(place: Places) -> bool:
         return False
     try:
         real = {r.name for r in reader.runs(limit=200) if r.state.terminal and not r.generated}
-        return {"ldz_to_rdv_contracts", "campaign_360", "ml_write_back"} <= real and bool(reader.run(_contracts(reader)))
+        return {"ldz_to_rdv_contracts", "campaign_360", "ml_write_back"} <= real and bool(
+            reader.run(_contracts(reader))
+        )
     except Exception:
         return False
     finally:

@@ -126,7 +126,9 @@ def demo(argv: list[str], folder: Path) -> Transcript:
         hand.go_to("flowchart_360")
         hand.press("x")
         hand.wait("proof")
-        hand.keep("`x` on the slow job: the plan says what is now, what it will do, the exact call, and how it will be proved.")
+        hand.keep(
+            "`x` on the slow job: the plan says what is now, what it will do, the exact call, and how it will be proved."
+        )
         hand.confirm()
         hand.wait(DONE, 30)
         hand.keep("A reason and `y`: stopped, and proved by looking.")
@@ -159,7 +161,16 @@ def demo(argv: list[str], folder: Path) -> Transcript:
     return transcript
 
 
-def airflow(argv: list[str], folder: Path, url: str, user: str, password: str, failing: str, slow: str, repair: Callable[[], None]) -> Transcript:
+def airflow(
+    argv: list[str],
+    folder: Path,
+    url: str,
+    user: str,
+    password: str,
+    failing: str,
+    slow: str,
+    repair: Callable[[], None],
+) -> Transcript:
     """The same on a real Airflow: a protected environment, so it is armed, and the name is typed."""
     transcript = Transcript("A real Airflow")
     secret = folder / "secret"
@@ -174,7 +185,9 @@ def airflow(argv: list[str], folder: Path, url: str, user: str, password: str, f
         hand = Hand(screen, transcript)
         hand.wait(re.compile(rf"failed +{failing}"), 90)
         hand.wait(re.compile(rf"running +{slow}"), 90)
-        hand.keep("The floor of a real Airflow: one DAG failed, one runs. The environment is protected: read-only until armed.")
+        hand.keep(
+            "The floor of a real Airflow: one DAG failed, one runs. The environment is protected: read-only until armed."
+        )
         hand.go_to(failing)
         hand.press("enter")
         hand.wait(re.compile(r"Why +"))
@@ -189,7 +202,9 @@ def airflow(argv: list[str], folder: Path, url: str, user: str, password: str, f
         hand.press("A")
         _typed_confirm(hand, f"prod/{slow}")
         hand.wait(DONE, 90)
-        hand.keep("`A` arms for 60 seconds; a reason and the typed name, then the proof: the run is terminal, and it is called stopped, not failed.")
+        hand.keep(
+            "`A` arms for 60 seconds; a reason and the typed name, then the proof: the run is terminal, and it is called stopped, not failed."
+        )
         hand.press("escape")
         hand.wait(re.compile(rf"stopped +{slow}"), 60)
         repair()
@@ -205,9 +220,16 @@ def airflow(argv: list[str], folder: Path, url: str, user: str, password: str, f
         hand.wait(DONE, 90)
         hand.press("escape")
         hand.wait(re.compile(r"✓ +ok"), 120)
-        hand.keep("`R` cleared the failed task after its cause was mended; the same run ended well on its second attempt.")
+        hand.keep(
+            "`R` cleared the failed task after its cause was mended; the same run ended well on its second attempt."
+        )
         hand.press("q")
-    subprocess.run([*argv, "engine", "stop", "--config", str(config)], env={**os.environ, "HOME": str(folder)}, check=False, capture_output=True)
+    subprocess.run(
+        [*argv, "engine", "stop", "--config", str(config)],
+        env={**os.environ, "HOME": str(folder)},
+        check=False,
+        capture_output=True,
+    )
     return transcript
 
 
@@ -230,7 +252,9 @@ def page(parts: list[Transcript]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--airflow", action="store_true", help="also a real Airflow, installed and started as the tests do (minutes)")
+    parser.add_argument(
+        "--airflow", action="store_true", help="also a real Airflow, installed and started as the tests do (minutes)"
+    )
     args = parser.parse_args()
     argv = [sys.executable, "-P", "-m", "tui.cli"]
     with tempfile.TemporaryDirectory() as folder:
@@ -245,7 +269,10 @@ def on_airflow(argv: list[str]) -> Transcript:
     """Start the tests' own Airflow, let one DAG fail and one run, and operate them."""
     from tests.real.airflow_server import PASSWORD, USER, Airflow3
 
-    with tempfile.TemporaryDirectory(prefix="watchfloor-airflow-", ignore_cleanup_errors=True) as home, tempfile.TemporaryDirectory() as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="watchfloor-airflow-", ignore_cleanup_errors=True) as home,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         server = Airflow3(Path(home) / "home")
         try:
             server.start()
@@ -254,7 +281,9 @@ def on_airflow(argv: list[str]) -> Transcript:
             server.stop()
 
 
-def prepared_airflow(argv: list[str], folder: Path, server: Any, user: str, password: str, suffix: str = "1") -> Transcript:
+def prepared_airflow(
+    argv: list[str], folder: Path, server: Any, user: str, password: str, suffix: str = "1"
+) -> Transcript:
     """``server`` is a ``tests.real.airflow_server.Airflow3`` that runs: one DAG is made to fail, one to run long."""
     for dag in ("wf_fail", "wf_slow"):
         server.patch(f"/api/v2/dags/{dag}?update_mask=is_paused", {"is_paused": False})
@@ -263,7 +292,7 @@ def prepared_airflow(argv: list[str], folder: Path, server: Any, user: str, pass
     server.wait("wf_fail fails", lambda: server.run_state("wf_fail", f"hour-fail-{suffix}") == "failed")
     server.trigger("wf_slow", f"hour-slow-{suffix}")
     server.wait("wf_slow runs", lambda: server.run_state("wf_slow", f"hour-slow-{suffix}") == "running")
-    return airflow(argv, folder, server.url, user, password, "wf_fail", "wf_slow", repair=lambda: server.flag.touch())
+    return airflow(argv, folder, server.url, user, password, "wf_fail", "wf_slow", repair=server.flag.touch)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ def adapter_class(kind: str) -> type[Adapter]:
         try:
             found = point.load()
         except ImportError as error:
-            raise NoAdapter(f"the adapter for kind {kind!r} needs the Python package {error.name!r}; install it") from None
+            raise NoAdapter(
+                f"the adapter for kind {kind!r} needs the Python package {error.name!r}; install it"
+            ) from None
         if not (isinstance(found, type) and issubclass(found, Adapter)):
             raise NoAdapter(f"the entry point {kind!r} is not an Adapter")
         return found
@@ -35,7 +37,8 @@ def make_adapter(source: Source, config: Config, places: Places) -> Adapter:
     folder = places.state / source.name
     folder.mkdir(parents=True, exist_ok=True)
     auth = {
-        name: resolve(value, config.folder) if isinstance(value, SecretRef) else value for name, value in source.auth.items()
+        name: resolve(value, config.folder) if isinstance(value, SecretRef) else value
+        for name, value in source.auth.items()
     }
     settings = SourceSettings(
         name=source.name,

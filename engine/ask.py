@@ -37,7 +37,9 @@ class Ask:
         self._file = self._sock.makefile("rb")
         hello = self("hello", protocol=PROTOCOL, origin=os.environ.get("SSH_CONNECTION", ""))
         if hello.get("protocol") != PROTOCOL:
-            raise NoEngine(f"the engine speaks protocol {hello.get('protocol')}, this command {PROTOCOL}; restart the engine")
+            raise NoEngine(
+                f"the engine speaks protocol {hello.get('protocol')}, this command {PROTOCOL}; restart the engine"
+            )
 
     def __call__(self, do: str, **body: Any) -> dict[str, Any]:
         self._number += 1
@@ -61,5 +63,7 @@ class Ask:
     def __enter__(self) -> Ask:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()

@@ -184,7 +184,12 @@ def act(args: Namespace) -> int:
                 print(plan_text(reply, 100))
                 return fail(_how_to_confirm(args, reply, needs), EXIT_REFUSED)
             done = ask(
-                "act", plan=reply["plan"], nonce=reply["nonce"], hash=reply["hash"], reason=args.reason or "", typed=args.confirm or ""
+                "act",
+                plan=reply["plan"],
+                nonce=reply["nonce"],
+                hash=reply["hash"],
+                reason=args.reason or "",
+                typed=args.confirm or "",
             )
     except NoEngine as error:
         return fail(str(error), EXIT_NO_ENGINE)
@@ -249,7 +254,14 @@ def _follow(args: Namespace, action: str) -> int:
     finally:
         reader.close()
     if args.format == "json":
-        data = {"id": row.id, "state": row.state.name, "words": row.words, "verb": row.verb, "key": row.key, "result": row.result_key}
+        data = {
+            "id": row.id,
+            "state": row.state.name,
+            "words": row.words,
+            "verb": row.verb,
+            "key": row.key,
+            "result": row.result_key,
+        }
         print_json("action", data)
     if row.state in (ActionState.DONE, ActionState.RECONCILED_DONE):
         return EXIT_OK
@@ -266,7 +278,9 @@ def ack(args: Namespace) -> int:
 
 
 def silence(args: Namespace) -> int:
-    return _simple(args, "silence", f"silenced {args.match}", match=args.match, reason=args.reason or "", **_until(args))
+    return _simple(
+        args, "silence", f"silenced {args.match}", match=args.match, reason=args.reason or "", **_until(args)
+    )
 
 
 def note(args: Namespace) -> int:
@@ -313,7 +327,7 @@ def audit(args: Namespace) -> int:
     place = where(args)
     if args.what == "export":
         return export(place.store, args.format, sys.stdout)
-    broken = verify_file(place.store)
+    broken = verify_file(place.store, place.audit)
     if broken:
         return fail(f"the chain breaks at {broken}", EXIT_NOT_WELL)
     print("every record is where it was and as it was")
@@ -343,9 +357,14 @@ def _logs(args: Namespace, reader: Any) -> int:
     detail = reader.run(key.run_key) if key.run_key else None
     if detail is None:
         return fail(f"no run {args.key!r} is known; expected source:pipeline/run or source:pipeline/run#step")
-    found = [row for row in detail.logs if key.step is None or (row.step == key.step and row.map_index == key.map_index)]
+    found = [
+        row for row in detail.logs if key.step is None or (row.step == key.step and row.map_index == key.map_index)
+    ]
     if not found:
-        return fail(f"no log of {args.key} has been fetched; open it once in the terminal, or wait for the engine", EXIT_UNREACHABLE)
+        return fail(
+            f"no log of {args.key} has been fetched; open it once in the terminal, or wait for the engine",
+            EXIT_UNREACHABLE,
+        )
     row = found[-1]
     tty = sys.stdout.isatty()
     position = 0
@@ -395,7 +414,9 @@ def check(args: Namespace) -> int:
     config = load(where(args).config, secrets=True)
     for warning in config.warnings:
         print(f"warning: {warning}")
-    print(f"{config.path}: {len(config.sources)} sources, {len(config.jobs)} jobs, {len(config.contacts)} contacts: fine")
+    print(
+        f"{config.path}: {len(config.sources)} sources, {len(config.jobs)} jobs, {len(config.contacts)} contacts: fine"
+    )
     return EXIT_OK
 
 
@@ -485,7 +506,12 @@ def row_dict(row: Any) -> dict[str, Any]:
 
 def print_json(name: str, data: Any) -> None:
     """``{schema, generated_at, data}``: the one shape of every JSON answer."""
-    print(json.dumps({"schema": f"watchfloor/{name}/1", "generated_at": int(time.time() * 1000), "data": data}, ensure_ascii=False))
+    print(
+        json.dumps(
+            {"schema": f"watchfloor/{name}/1", "generated_at": int(time.time() * 1000), "data": data},
+            ensure_ascii=False,
+        )
+    )
 
 
 def refuse_foreign_packages() -> str | None:

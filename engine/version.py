@@ -5,7 +5,6 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 
 
-
 def _installed() -> str:
     try:
         return version("watchfloor")

@@ -14,7 +14,11 @@ HEAVY_FOR_UI = ("httpx", "apprise", "sqlite_utils", "msgspec", "engine.main", "a
 
 def loaded(code: str) -> set[str]:
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code + "\nimport sys; print(' '.join(sys.modules))"], capture_output=True, text=True, check=True, cwd=ROOT
+        [sys.executable, "-P", "-c", code + "\nimport sys; print(' '.join(sys.modules))"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
     )
     return set(done.stdout.split())
 
@@ -56,7 +60,11 @@ def test_foreign_package_is_refused_in_one_sentence(package: str, tmp_path: Path
     (tmp_path / package).mkdir()
     (tmp_path / package / "__init__.py").write_text("raise SystemExit('foreign code ran')")
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "tui.cli", "keys"], capture_output=True, text=True, cwd=tmp_path, env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+        [sys.executable, "-P", "-m", "tui.cli", "keys"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr  # a planted folder in the current directory is not even seen
 
@@ -75,6 +83,10 @@ def test_no_string_names_a_workplace() -> None:
     words = ("/work/" + "main", ".." + "/shared", "/farm" + "/in")
     for base in ("adapters", "engine", "tui", "themes", "tests", "bench", "docs"):
         for file in (ROOT / base).rglob("*"):
-            if file.is_file() and file.suffix in {".py", ".md", ".toml", ".sql", ".json", ".tcss"} and "__pycache__" not in file.parts:
+            if (
+                file.is_file()
+                and file.suffix in {".py", ".md", ".toml", ".sql", ".json", ".tcss"}
+                and "__pycache__" not in file.parts
+            ):
                 text = file.read_text(errors="replace")
                 assert not [w for w in words if w in text], file

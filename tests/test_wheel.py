@@ -26,7 +26,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(base / "env", with_pip=True)
     python = base / "env" / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", str(wheel)], check=True, cwd=base)
-    site = Path(subprocess.run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], capture_output=True, text=True, check=True).stdout.strip())
+    site = Path(
+        subprocess.run(
+            [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    )
     # a .pth line adds a folder without reading the .pth files in it, so the editable install here stays unknown there
     (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return base / "env" / "bin"
@@ -42,11 +49,26 @@ def _has_setuptools() -> bool:
 
 def run(bin_: Path, folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
     env = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"}
-    return subprocess.run([str(bin_ / "watchfloor"), *args], capture_output=True, text=True, cwd=folder, env=env, timeout=120, stdin=subprocess.DEVNULL, check=False)
+    return subprocess.run(
+        [str(bin_ / "watchfloor"), *args],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=env,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
 
 
 def test_our_packages_come_from_the_wheel(installed: Path, tmp_path: Path) -> None:
-    done = subprocess.run([str(installed / "python"), "-P", "-c", "import engine, tui, adapters; print(engine.__file__)"], capture_output=True, text=True, check=True, cwd=tmp_path)
+    done = subprocess.run(
+        [str(installed / "python"), "-P", "-c", "import engine, tui, adapters; print(engine.__file__)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
     assert str(installed.parent) in done.stdout
 
 
@@ -66,6 +88,8 @@ def test_the_demo_runs_from_the_wheel_without_a_terminal(installed: Path, tmp_pa
 
 def test_themes_are_inside(installed: Path, tmp_path: Path) -> None:
     code = "from tui import themes; print([themes.load(n).name for n in themes.builtin()])"
-    done = subprocess.run([str(installed / "python"), "-P", "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    done = subprocess.run(
+        [str(installed / "python"), "-P", "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
     assert "dark" in done.stdout
     assert "ansi" in done.stdout

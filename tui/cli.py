@@ -24,7 +24,9 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(EXIT_BAD_INPUT)
 
 
-def _verb(subs: Any, name: str, words: str, examples: str = "", formats: tuple[str, ...] = ()) -> argparse.ArgumentParser:
+def _verb(
+    subs: Any, name: str, words: str, examples: str = "", formats: tuple[str, ...] = ()
+) -> argparse.ArgumentParser:
     sub = subs.add_parser(
         name, help=words, description=words[0].upper() + words[1:] + ".",
         epilog=f"examples:\n{examples}" if examples else None, formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -36,7 +38,9 @@ def _verb(subs: Any, name: str, words: str, examples: str = "", formats: tuple[s
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration file; its store and engine go with it")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="configuration file; its store and engine go with it"
+    )
     parser.add_argument("--system", action="store_true", help="the host's own: /etc/watchfloor and /var/lib/watchfloor")
 
 
@@ -63,10 +67,20 @@ def parser() -> argparse.ArgumentParser:
     _terminal(top)
     subs = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
 
-    demo = _verb(subs, "demo", "open a floor of real local jobs; no configuration, no network", "  watchfloor demo\n  watchfloor demo --reset")
+    demo = _verb(
+        subs,
+        "demo",
+        "open a floor of real local jobs; no configuration, no network",
+        "  watchfloor demo\n  watchfloor demo --reset",
+    )
     _terminal(demo)
     demo.add_argument("--reset", action="store_true", help="stop the demo's engine, remove its data, start afresh")
-    wall = _verb(subs, "wall", "the floor in large for a monitor that nobody touches", "  watchfloor wall\n  watchfloor wall --demo")
+    wall = _verb(
+        subs,
+        "wall",
+        "the floor in large for a monitor that nobody touches",
+        "  watchfloor wall\n  watchfloor wall --demo",
+    )
     _terminal(wall)
     wall.add_argument("--demo", action="store_true", help="of the demo's workspace")
 
@@ -91,11 +105,16 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("--limit", type=int, metavar="N", help="at most N rows of csv or json")
     show.add_argument("--width", type=int, default=0, help="cells; default the terminal's, else 120")
     show.add_argument("--height", type=int, default=0, help="lines; default the terminal's, else 40")
-    show.add_argument("--fail-on", metavar="WORDS", help="exit 1 if a pipeline is in one of these states, e.g. failed,missed")
+    show.add_argument(
+        "--fail-on", metavar="WORDS", help="exit 1 if a pipeline is in one of these states, e.g. failed,missed"
+    )
     show.add_argument("--ascii", action="store_true")
     show.add_argument("--demo", action="store_true", help="of the demo's workspace")
 
-    for name, words in (("plan", "print what an action would do, exactly; nothing is sent"), ("act", "plan, confirm, do, and wait for the proof")):
+    for name, words in (
+        ("plan", "print what an action would do, exactly; nothing is sent"),
+        ("act", "plan, confirm, do, and wait for the proof"),
+    ):
         sub = _verb(
             subs, name, words,
             f"  watchfloor {name} start local:nightly --date 2026-11-20\n"
@@ -111,18 +130,27 @@ def parser() -> argparse.ArgumentParser:
         if name == "act":
             sub.add_argument("--reason", help="why; ten characters or more")
             sub.add_argument("--confirm", metavar="ENV/NAME", help="the name that the dialog asks you to type")
-            sub.add_argument("--yes", action="store_true", help="instead of the y of the dialog (not for protected targets)")
+            sub.add_argument(
+                "--yes", action="store_true", help="instead of the y of the dialog (not for protected targets)"
+            )
             sub.add_argument("--arm", action="store_true", help="arm the environment for this act first")
 
     ack = _verb(subs, "ack", "say that you have an alert", '  watchfloor ack 7K2F --until 30m --note "on it"')
     ack.add_argument("alert")
     ack.add_argument("--note")
     ack.add_argument("--until", metavar="DURATION")
-    silence = _verb(subs, "silence", "hold back alerts of a key for a time", '  watchfloor silence "local:fx_*" --until 2h --reason "known, node resize"')
+    silence = _verb(
+        subs,
+        "silence",
+        "hold back alerts of a key for a time",
+        '  watchfloor silence "local:fx_*" --until 2h --reason "known, node resize"',
+    )
     silence.add_argument("match")
     silence.add_argument("--until", metavar="DURATION", required=True)
     silence.add_argument("--reason", required=True)
-    note = _verb(subs, "note", "leave words on a pipeline or run", '  watchfloor note local:nightly "file promised for 06:20"')
+    note = _verb(
+        subs, "note", "leave words on a pipeline or run", '  watchfloor note local:nightly "file promised for 06:20"'
+    )
     note.add_argument("key")
     note.add_argument("text", nargs="+")
     alerts = _verb(subs, "alerts", "list open alerts", "  watchfloor alerts --format json", ("text", "json"))
@@ -131,7 +159,13 @@ def parser() -> argparse.ArgumentParser:
     notify = _verb(subs, "notify", "send a test message through the whole path", "  watchfloor notify test ana")
     notify.add_argument("what", choices=("test",))
     notify.add_argument("to", nargs="?", help="a contact's name; default: all")
-    audit = _verb(subs, "audit", "verify or export the record of what people did", "  watchfloor audit verify\n  watchfloor audit export --format csv", ("jsonl", "csv", "md"))
+    audit = _verb(
+        subs,
+        "audit",
+        "verify or export the record of what people did",
+        "  watchfloor audit verify\n  watchfloor audit export --format csv",
+        ("jsonl", "csv", "md"),
+    )
     audit.add_argument("what", choices=("verify", "export"))
     logs = _verb(subs, "logs", "print a run's log", "  watchfloor logs local:nightly/RUN#load --follow")
     logs.add_argument("key")
@@ -141,7 +175,12 @@ def parser() -> argparse.ArgumentParser:
 
     _verb(subs, "init", "write a first configuration with what this host has")
     _verb(subs, "check", "read the configuration and every secret it refers to")
-    _verb(subs, "doctor", "ask every source what works, what the credential may do, what is missing", formats=("text", "json"))
+    _verb(
+        subs,
+        "doctor",
+        "ask every source what works, what the credential may do, what is missing",
+        formats=("text", "json"),
+    )
     _verb(subs, "schema", "print the JSON schema of the configuration")
     locate = _verb(subs, "locate", "print where everything lies", formats=("text", "json"))
     locate.add_argument("--demo", action="store_true")
@@ -318,7 +357,11 @@ def keys(args: argparse.Namespace) -> int:
 
     if args.format == "json":
         commands.print_json(
-            "keys", [{"id": a.id, "keys": list(a.keys), "contexts": list(a.contexts), "label": a.label, "help": a.help} for a in keymap.ACTIONS]
+            "keys",
+            [
+                {"id": a.id, "keys": list(a.keys), "contexts": list(a.contexts), "label": a.label, "help": a.help}
+                for a in keymap.ACTIONS
+            ],
         )
         return EXIT_OK
     for action in keymap.ACTIONS:

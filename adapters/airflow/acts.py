@@ -326,7 +326,7 @@ async def _is_started(http: Http, key: Key, prepared: Prepared) -> Reconciled:
         return NotDone(f"Airflow has no run {run_id}")
     ours = run_key(key.pipeline_key, run.dag_run_id)
     if run.state not in RUN_STATES:
-        return NotDone(f"run {run_id} is there, its state is not known: {http.words(run.state or 'none')}")
+        return NotDone(f"run {run_id} is there, its state is not known: {http.words(run.state or 'none')}", begun=True)
     if run.state != "queued":
         return Done(f"run {run_id} is {run.state}", ours)
     dag = await reads.dag(http, key.pipeline)
@@ -335,7 +335,7 @@ async def _is_started(http: Http, key: Key, prepared: Prepared) -> Reconciled:
     running = await _count_active(http, key.pipeline, "running")
     if dag.max_active_runs and running >= dag.max_active_runs:
         return Done(f"run {run_id} is queued: {running} of {dag.max_active_runs} runs are active", ours)
-    return NotDone(f"run {run_id} is there and still queued")
+    return NotDone(f"run {run_id} is there and still queued", begun=True)
 
 
 async def _is_stopped(http: Http, key: Key, prepared: Prepared) -> Reconciled:

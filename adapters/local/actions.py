@@ -404,7 +404,7 @@ class Actions:
         now, key = State(state["state"]), self.run_key(state)
         if action.verb in (Verb.START, Verb.RERUN, Verb.RERUN_FAILED, Verb.RERUN_FROM):
             if now == State.QUEUED and not state.get("wait"):
-                return NotDone(f"the run {memo['run']} is queued")
+                return NotDone(f"the run {memo['run']} is queued", begun=True)
             return Done(
                 f"the run {memo['run']} is {state['native']}" + (f", {state['sub']}" if state.get("sub") else ""), key
             )

@@ -9,6 +9,7 @@ from adapters.first_error import clean, first_error, last_line
 
 __all__ = ["clean", "duration_words", "exit_words", "reason", "signal_name"]
 
+
 def duration_words(ms: int) -> str:
     """``250ms``, ``1.5s``, ``90s``, ``10m``, ``2h05m``: short and exact enough for a sentence."""
     if ms < 1000:

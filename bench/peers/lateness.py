@@ -11,6 +11,7 @@ sys.path.insert(0, str(_Path(__file__).resolve().parent.parent.parent))
 from argparse import Namespace
 from pathlib import Path
 
+import tui.app
 from tui import launch
 from tui.app import WatchfloorApp
 
@@ -33,8 +34,12 @@ class Ticking(WatchfloorApp):
 def main() -> None:
     from engine.config.paths import places
 
-    launch.WatchfloorApp = Ticking  # type: ignore[misc]
-    launch.run(Namespace(config=None, theme=None, ascii=False, read_only=True, slow_link=False), places(Path(sys.argv[2])), "floor")
+    tui.app.WatchfloorApp = Ticking  # type: ignore[misc]
+    launch.run(
+        Namespace(config=None, theme=None, ascii=False, read_only=True, slow_link=False),
+        places(Path(sys.argv[2])),
+        "floor",
+    )
     ordered = sorted(LATE)
     pick = [ordered[min(int(len(ordered) * q), len(ordered) - 1)] for q in (0.5, 0.99)] if ordered else [0.0, 0.0]
     Path(sys.argv[1]).write_text(f"{pick[0]} {pick[1]} {ordered[-1] if ordered else 0.0} {len(ordered)}")

@@ -57,7 +57,9 @@ def generate(now: float, seed: int = 86) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for job, usual in USUAL_S.items():
         for number in range(HISTORY_DAYS * RUNS_A_DAY):
-            start = end - timedelta(hours=24 / RUNS_A_DAY * (HISTORY_DAYS * RUNS_A_DAY - number), seconds=rng.randrange(600))
+            start = end - timedelta(
+                hours=24 / RUNS_A_DAY * (HISTORY_DAYS * RUNS_A_DAY - number), seconds=rng.randrange(600)
+            )
             seconds = usual * rng.lognormvariate(0, 0.18) * (2.4 if rng.random() < 0.02 else 1.0)
             state, error = "success", None
             dice = rng.random()
@@ -145,5 +147,7 @@ async def first_round(adapter: Any) -> None:
         return
     for pipeline in (await adapter.pipelines()).items:
         if pipeline.trigger in (Trigger.CRON, Trigger.INTERVAL):
-            prepared = await adapter.prepare(Action(verb=Verb.START, key=pipeline.key, client_id=Ids().ulid(int(time.time() * 1000)), who="demo"))
+            prepared = await adapter.prepare(
+                Action(verb=Verb.START, key=pipeline.key, client_id=Ids().ulid(int(time.time() * 1000)), who="demo")
+            )
             await adapter.send(prepared)

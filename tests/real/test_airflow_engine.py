@@ -74,7 +74,9 @@ async def test_start_follow_stop_no_alert(airflow3: Airflow3, tmp_path: Path) ->
     unpaused(airflow3, "wf_slow")
     with watching(airflow3, tmp_path / uuid.uuid4().hex) as rig, rig.ask() as ask:
         done(rig, do(ask, "start", f"{NAME}:wf_slow"))
-        key = until(lambda: next((r.key for r in rig.runs() if r.name == "wf_slow" and r.state is State.RUNNING), None), 120)
+        key = until(
+            lambda: next((r.key for r in rig.runs() if r.name == "wf_slow" and r.state is State.RUNNING), None), 120
+        )
         native = key.rpartition("/")[2]
         assert airflow3.run_state("wf_slow", native) == "running"
 
@@ -100,9 +102,14 @@ async def test_clear_failed_and_rerun_from(airflow3: Airflow3, tmp_path: Path) -
     airflow3.flag.unlink(missing_ok=True)
     with watching(airflow3, tmp_path / uuid.uuid4().hex) as rig, rig.ask() as ask:
         done(rig, do(ask, "start", f"{NAME}:wf_fail"))
-        key = until(lambda: next((r.key for r in rig.runs() if r.name == "wf_fail" and r.state is State.FAILED), None), 180)
+        key = until(
+            lambda: next((r.key for r in rig.runs() if r.name == "wf_fail" and r.state is State.FAILED), None), 180
+        )
         native = key.rpartition("/")[2]
-        row = until(lambda: next((f for f in rig.reader().floor() if f.name == "wf_fail" and f.error and ":" in f.error), None), 60)
+        row = until(
+            lambda: next((f for f in rig.reader().floor() if f.name == "wf_fail" and f.error and ":" in f.error), None),
+            60,
+        )
         assert "the flag file is not there" in (row.error or "")
         assert len([a for a in rig.reader().alerts() if "wf_fail" in a.key]) == 1
 
@@ -114,7 +121,8 @@ async def test_clear_failed_and_rerun_from(airflow3: Airflow3, tmp_path: Path) -
         until(lambda: not [a for a in rig.reader().alerts() if "wf_fail" in a.key], 60)
         detail = rig.reader().run(key)
         assert detail is not None
-        assert [a.state for a in detail.attempts] and detail.attempts[0].state is State.FAILED  # both attempts are kept
+        assert [a.state for a in detail.attempts]
+        assert detail.attempts[0].state is State.FAILED
 
         done(rig, do(ask, "rerun-from", f"{key}#report"))
         until(lambda: instances(airflow3, "wf_fail", native)["report"]["try_number"] == 2, 120, 1.0)
@@ -171,7 +179,9 @@ async def test_the_first_hour_on_a_real_airflow(airflow3: Airflow3, tmp_path: Pa
     folder.mkdir()
     hour = record()
     suffix = uuid.uuid4().hex[:6]
-    transcript = hour.prepared_airflow([sys.executable, "-P", "-m", "tui.cli"], folder, airflow3, USER, PASSWORD, suffix)
+    transcript = hour.prepared_airflow(
+        [sys.executable, "-P", "-m", "tui.cli"], folder, airflow3, USER, PASSWORD, suffix
+    )
     assert len(transcript.parts) >= 5
     assert airflow3.run_state("wf_slow", f"hour-slow-{suffix}") == "failed"
     assert airflow3.run_state("wf_fail", f"hour-fail-{suffix}") == "success"

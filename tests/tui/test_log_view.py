@@ -29,7 +29,9 @@ class Logs:
 
     def write(self, text: str | bytes, *, complete: bool = True, note: str | None = None) -> None:
         self.path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        self.h.steps(KEY, [StepRun(run=KEY, step="load", native="x", state=self.state, started=self.h.now - MINUTE, order=0)])
+        self.h.steps(
+            KEY, [StepRun(run=KEY, step="load", native="x", state=self.state, started=self.h.now - MINUTE, order=0)]
+        )
         self.h.log(KEY, "load", self.path, complete=complete, note=note)
 
     def view(self, arg: str | None = None) -> LogView:

@@ -91,7 +91,13 @@ def test_nothing_goes_out_before_reason_and_name_are_complete(house: House) -> N
     sent = v.act("dialog.confirm")
     assert isinstance(sent[0], Request)
     assert sent[0].do == "act"
-    assert sent[0].body == {"plan": "01P", "nonce": "n1", "hash": "h1", "reason": "too short now long", "typed": "prod/daily_sales"}
+    assert sent[0].body == {
+        "plan": "01P",
+        "nonce": "n1",
+        "hash": "h1",
+        "reason": "too short now long",
+        "typed": "prod/daily_sales",
+    }
     assert v.act("dialog.confirm") == ()  # a second Enter sends nothing
 
 
@@ -157,7 +163,9 @@ def test_a_void_plan_is_asked_again_and_said(house: House) -> None:
     assert [type(e) for e in effects] == [Say, Request]
 
 
-@pytest.mark.parametrize(("code", "message"), [("not_found", "no pipeline x"), ("unreachable", "no engine is running here")])
+@pytest.mark.parametrize(
+    ("code", "message"), [("not_found", "no pipeline x"), ("unreachable", "no engine is running here")]
+)
 def test_a_refusal_is_a_sentence(house: House, code: str, message: str) -> None:
     v = opened(house, None)
     v.answer("plan", None, {"code": code, "message": message, "hint": "do this"})
@@ -173,7 +181,9 @@ def test_esc_closes_and_c_copies(house: House) -> None:
 
 
 def test_a_start_may_name_its_business_date_and_is_planned_again_for_it(house: House) -> None:
-    v = opened(house, reply(verb="start", needs={"armed": False, "reason": False, "typed": None, "key": "enter"}), verb="start")
+    v = opened(
+        house, reply(verb="start", needs={"armed": False, "reason": False, "typed": None, "key": "enter"}), verb="start"
+    )
     type_(v, "2026-11-19")
     effects = v.act("dialog.confirm")
     assert isinstance(effects[0], Request)

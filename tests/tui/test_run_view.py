@@ -22,7 +22,9 @@ def house(tmp_path: Path) -> Iterator[House]:
     h = story(tmp_path)
     t = h.now - 164 * MINUTE
 
-    def step(name: str, state: State, start: int | None, took: int | None, queue: int = 2 * SECOND, **more: object) -> StepRun:
+    def step(
+        name: str, state: State, start: int | None, took: int | None, queue: int = 2 * SECOND, **more: object
+    ) -> StepRun:
         began = None if start is None else t + start
         return StepRun(
             run=KEY, step=name, native=state.name.lower(), state=state, started=began, queued=None if began is None else began - queue,
@@ -35,7 +37,9 @@ def house(tmp_path: Path) -> Iterator[House]:
             step("check_source", State.SUCCESS, 0, 14 * SECOND, order=0),
             step("extract_ldz", State.SUCCESS, 20 * SECOND, 60 * SECOND, order=1),
             step("load_fact", State.FAILED, 90 * SECOND, 40 * SECOND, order=2, attempt=1),
-            step("load_fact", State.FAILED, 200 * SECOND, 42 * SECOND, 60 * SECOND, order=2, attempt=2, error="ORA-00001"),
+            step(
+                "load_fact", State.FAILED, 200 * SECOND, 42 * SECOND, 60 * SECOND, order=2, attempt=2, error="ORA-00001"
+            ),
             step("publish", State.SKIPPED, None, None, order=3),
         ],
     )
@@ -85,7 +89,9 @@ def test_hostile_log_text_stays_text(house: House) -> None:
 
 def test_cursor_starts_on_the_try_that_failed_and_its_log_opens(house: House) -> None:
     v = view(house)
-    row = next(line for line in painted(v, 120, 40) if line.startswith("▌✗") or line.startswith("▌") and "load_fact" in line)
+    row = next(
+        line for line in painted(v, 120, 40) if line.startswith("▌✗") or (line.startswith("▌") and "load_fact" in line)
+    )
     assert "#2" in row
     assert v.act("run.log") == [Open("log", f"{step_key(KEY, 'load_fact')} 2")]
     v.act("move.top")

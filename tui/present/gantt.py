@@ -83,5 +83,7 @@ def ticks(axis: Axis, tz: str) -> list[Span]:
         x = min(i * axis.cells // count, axis.cells - size)
         if x < len(row) + (1 if row else 0) and i:
             continue
-        row = row.ljust(x) + word(axis.start + (axis.end - axis.start) * (x if i < count else axis.cells) // axis.cells, tz)
+        row = row.ljust(x) + word(
+            axis.start + (axis.end - axis.start) * (x if i < count else axis.cells) // axis.cells, tz
+        )
     return [(row.ljust(axis.cells)[: axis.cells], "dim")]

@@ -39,7 +39,9 @@ def why(detail: RunDetail) -> str:
         return f"{clean(step.step)}: {text}" if text else f"{clean(step.step)} {clean(step.native or 'failed')}"
     active = [s for s in detail.steps if s.state in (State.RUNNING, State.RETRYING, State.HELD)]
     if active:
-        return "step " + ", ".join(clean(s.step) for s in active[:3]) + f" of {len({s.step for s in detail.steps})} steps"
+        return (
+            "step " + ", ".join(clean(s.step) for s in active[:3]) + f" of {len({s.step for s in detail.steps})} steps"
+        )
     if row.state is State.QUEUED:
         return "waits to be started"
     if row.state is State.SUCCESS:
@@ -56,9 +58,13 @@ def meaning(detail: RunDetail, now: int, tz: str) -> list[str]:
     elif row.state.active and row.started is not None:
         elapsed = now - row.started
         if elapsed > row.usual_ms:
-            out.append(f"longer than usual: {words.running(elapsed)} against {words.rough(row.usual_ms)} ({words.times(elapsed / max(row.usual_ms, 1))})")
+            out.append(
+                f"longer than usual: {words.running(elapsed)} against {words.rough(row.usual_ms)} ({words.times(elapsed / max(row.usual_ms, 1))})"
+            )
         else:
-            out.append(f"usually done {words.clock(row.started + row.usual_ms, tz, now)}, after {words.rough(row.usual_ms)}")
+            out.append(
+                f"usually done {words.clock(row.started + row.usual_ms, tz, now)}, after {words.rough(row.usual_ms)}"
+            )
     elif row.state.bad or row.state is State.STOPPED:
         out.append(f"if rerun now, usually {words.rough(row.usual_ms)}")
     else:
@@ -90,7 +96,12 @@ def offers(detail: RunDetail, cursor: StepRow | None, can: frozenset[str], why_n
         failed = [s for s in detail.steps if s.state.bad or s.state is State.STOPPED]
         step = failed[0] if failed else cursor
         if step is not None and "rerun-from" in can:
-            add("run.rerun_failed", "rerun-failed", f"rerun from {clean(step.step)}", f"usually {words.rough(row.usual_ms)} in all")
+            add(
+                "run.rerun_failed",
+                "rerun-failed",
+                f"rerun from {clean(step.step)}",
+                f"usually {words.rough(row.usual_ms)} in all",
+            )
         add("run.rerun", "rerun", "rerun the whole run", f"usually {words.rough(row.usual_ms)}")
     else:
         add("run.log", "log", "read the log", "of the step under the cursor")

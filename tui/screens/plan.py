@@ -195,7 +195,7 @@ class PlanView(View):
             return [self._ask(), Say("planned again for that business date; read it, then Enter")]
         missing = [i for i, name in enumerate(self._fields) if not self._given(name)]
         if missing:
-            self._focus = missing[0] if missing[0] != self._focus or len(missing) == 1 else missing[0]
+            self._focus = missing[0]
             return ()
         self._sent = True
         body = {
@@ -213,7 +213,11 @@ class PlanView(View):
             return None
         if self.plan.get("blocked"):
             return clean(str(self.plan["blocked"]))
-        return f"{clean(str(self.plan.get('environment') or 'this environment'))} is protected and not armed by you" if self._unarmed() else None
+        return (
+            f"{clean(str(self.plan.get('environment') or 'this environment'))} is protected and not armed by you"
+            if self._unarmed()
+            else None
+        )
 
     def _given(self, name: str) -> bool:
         assert self.plan is not None
@@ -254,7 +258,10 @@ class PlanView(View):
         plan = self.plan or {}
         environment = str(plan.get("environment") or "")
         paper = paper_of(environment, str(plan.get("color") or ""), bool(plan.get("protected", True)))
-        title: list[Span] = [(f" {clean(environment or 'plan').upper()} ", "b"), (clean(str(plan.get("source", self.key.partition(":")[0]))), "")]
+        title: list[Span] = [
+            (f" {clean(environment or 'plan').upper()} ", "b"),
+            (clean(str(plan.get("source", self.key.partition(":")[0]))), ""),
+        ]
         if plan.get("protected"):
             title.append((" · protected", ""))
         if self.action is None and self._stop():
@@ -262,7 +269,9 @@ class PlanView(View):
         head = ends(title, [(str(plan.get("class", "")), "b")], inner)
         out: list[Line] = [merge((t, f"{paper} {'b' if 'b' in s.split() else ''}".strip()) for t, s in head)]
         for line in [[("", "")], *body, [("", "")]]:
-            middle = [(t, f"{s} on:panel".strip() if "on:" not in s else s) for t, s in fit([("  ", ""), *line], inner - 2)]
+            middle = [
+                (t, f"{s} on:panel".strip() if "on:" not in s else s) for t, s in fit([("  ", ""), *line], inner - 2)
+            ]
             out.append([(" ", paper), *middle, (" ", paper)])
         out.append([(" " * inner, paper)])
         return out
@@ -272,7 +281,13 @@ class PlanView(View):
             return self._waiting(room)
         plan = self.plan
         name = str(plan.get("target") or plan.get("name") or self.key)
-        out: list[Line] = [[(f"{VERBS.get(self.verb, self.verb)} ", "text"), (clean(name), "text b"), (f"  {clean(str(plan.get('run') or ''))}", "dim")]]
+        out: list[Line] = [
+            [
+                (f"{VERBS.get(self.verb, self.verb)} ", "text"),
+                (clean(name), "text b"),
+                (f"  {clean(str(plan.get('run') or ''))}", "dim"),
+            ]
+        ]
         out.append([])
         if self._candidates():
             return out + self._choose(room)
@@ -285,7 +300,9 @@ class PlanView(View):
             out += [[], *_wrapped("refused", [(_said(self.problem), "run-failed b")], room)]
         stop = self._stop()
         if stop:
-            arm: list[Span] = [(keymap.key_of("action.arm"), "key b"), (" arm it for 60 s    ", "text")] if self._unarmed() else []
+            arm: list[Span] = (
+                [(keymap.key_of("action.arm"), "key b"), (" arm it for 60 s    ", "text")] if self._unarmed() else []
+            )
             close: Line = [*arm, (keymap.key_of("dialog.cancel"), "key b"), (" close", "text")]
             return [*out, [], *_wrapped("blocked", [(stop, "run-failed b")], room), [], close]
         return [*out, [], *self._form(room)]
@@ -315,7 +332,10 @@ class PlanView(View):
                 out += _wrapped(label, [(clean(str(plan[key])), style)], room)
         calls: list[dict[str, Any]] = plan.get("calls") or []
         for i, call in enumerate(calls):
-            line: list[Span] = [(f"{clean(str(call.get('method', '')))} ", "text b"), (clean(str(call.get("target", ""))), "text")]
+            line: list[Span] = [
+                (f"{clean(str(call.get('method', '')))} ", "text b"),
+                (clean(str(call.get("target", ""))), "text"),
+            ]
             out += _wrapped("call" if i == 0 else "", line, room)
             extra = [json.dumps(call["body"], ensure_ascii=False)] if call.get("body") is not None else []
             headers: dict[str, Any] = call.get("headers") or {}
@@ -331,7 +351,9 @@ class PlanView(View):
         spans: list[Span] = []
         for guard in (self.plan or {}).get("guards") or ():
             ok = guard.get("ok")
-            glyph, style = ("✓", "run-ok") if ok is True else ("✗", "run-failed b") if ok is False else ("▲", "run-warning b")
+            glyph, style = (
+                ("✓", "run-ok") if ok is True else ("✗", "run-failed b") if ok is False else ("▲", "run-warning b")
+            )
             text = clean(str(guard.get("words") or guard.get("name") or ""))
             spans += [(f"{glyph} ", style), (f"{text}  ", "dim" if ok is True else style)]
         return _wrapped("guards", spans, room) if spans else []
@@ -386,7 +408,10 @@ class PlanView(View):
             shown = ""
         inside = merge([(f" {shown}", f"{style} b {paper}"), *caret])
         pad = max(0, box - cells(inside))
-        return [*head, [(f"{label:<{LABEL}}", "text" if focused else "dim"), *inside, (" " * pad, paper), (f"  {note}", "dim")]]
+        return [
+            *head,
+            [(f"{label:<{LABEL}}", "text" if focused else "dim"), *inside, (" " * pad, paper), (f"  {note}", "dim")],
+        ]
 
     def _progress(self, room: int) -> list[Line]:
         out: list[Line] = []
@@ -397,7 +422,11 @@ class PlanView(View):
         for at, _state, said in row.events[-8:]:
             out += _wrapped(words.hhmmss(at, tz), [(clean(said), "text")], room)
         if row.state.in_flight and row.ended is None:
-            out += _wrapped("", [(f"{clean(row.words)} · {words.age(max(0, self.context.now() - row.changed))}", "run-running")], room)
+            out += _wrapped(
+                "",
+                [(f"{clean(row.words)} · {words.age(max(0, self.context.now() - row.changed))}", "run-running")],
+                room,
+            )
             out += [[], [("Esc", "key b"), (" close: the engine goes on with it", "dim")]]
         else:
             word, style = ENDED.get(row.state, (row.state.name.lower(), "text b"))
@@ -406,7 +435,11 @@ class PlanView(View):
         return out
 
     def _footer(self, width: int) -> Line:
-        entries = [(keymap.key_of("dialog.next"), "next field"), (keymap.key_of("dialog.copy"), "copy the call"), ("Esc", "close")]
+        entries = [
+            (keymap.key_of("dialog.next"), "next field"),
+            (keymap.key_of("dialog.copy"), "copy the call"),
+            ("Esc", "close"),
+        ]
         if self._fields and not self._sent:
             entries = [("Tab", "next field"), ("Esc", LEAVE.get(self.verb, "leave it"))]
         elif self._stop():

@@ -23,7 +23,9 @@ class RunView(View):
     name = "run"
     title = "Run"
     contexts = ("run", "global")
-    topics: frozenset[str] = frozenset({"run", "step", "log", "pipeline", "health", "source", "alert", "action", "arm", "outbox"})
+    topics: frozenset[str] = frozenset(
+        {"run", "step", "log", "pipeline", "health", "source", "alert", "action", "arm", "outbox"}
+    )
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
         super().__init__(context)
@@ -122,7 +124,11 @@ class RunView(View):
         detail, narrow = self.detail, frame.is_narrow(width)
         now = ctx.now()
         env = clean(detail.row.environment or "local").upper()
-        band = frame.band(detail.row.environment, self.source.color if self.source else "", bool(self.source and self.source.protected))
+        band = frame.band(
+            detail.row.environment,
+            self.source.color if self.source else "",
+            bool(self.source and self.source.protected),
+        )
         paper = f"band-{band}-fg on:band-{band}-bg"
         about: list[Span] = [(f" {env} ", f"{paper} b"), (clean(detail.row.source), paper)]
         if self.source and self.source.protected:
@@ -184,7 +190,10 @@ class RunView(View):
             facts.append(f"{words.clock(when, tz, now)}, {ago} ago")
         if r.started is not None:
             end = r.ended if r.ended is not None else now
-            facts.append(("ran " if r.ended is not None else "runs ") + (words.duration(end - r.started) if r.ended else words.running(end - r.started)))
+            facts.append(
+                ("ran " if r.ended is not None else "runs ")
+                + (words.duration(end - r.started) if r.ended else words.running(end - r.started))
+            )
         if r.attempt > 1:
             facts.append(f"attempt {r.attempt}")
         if r.business_date:
@@ -197,7 +206,11 @@ class RunView(View):
         elif r.native and clean(r.native).lower() not in (look.word, r.state.name.lower()):
             facts.append(f"its word: {clean(r.native)}")
         left += words.sentence(facts, max(width - 20 - len(r.name), 10), "text", "dim")
-        keys = f"{keymap.key_of('run.newer')} {keymap.key_of('run.older')}" if self.detail.older or self.detail.newer else ""
+        keys = (
+            f"{keymap.key_of('run.newer')} {keymap.key_of('run.older')}"
+            if self.detail.older or self.detail.newer
+            else ""
+        )
         return ends(left, [(keys, "key")] if keys and width >= frame.NARROW else [], width)
 
     def _step_lines(self, width: int, room: int, now: int) -> list[Line]:
@@ -207,10 +220,19 @@ class RunView(View):
         hint = "" if narrow else "░ queued  █ running  ┊ usual end"
         out: list[Line] = [rule("Steps", story.steps_note(steps), hint, width, focused=True)]
         if not steps:
-            why = "this system does not show steps" if self.source and "steps" not in self.source.offers else "steps are read while this screen is open"
+            why = (
+                "this system does not show steps"
+                if self.source and "steps" not in self.source.offers
+                else "steps are read while this screen is open"
+            )
             return [*out, fit([(f"  {why}", "dim")], width)]
         name = 20 if narrow else 26
-        columns = [Column("STEP", name, gap=0), Column("QUEUE", 7, "r"), Column("RUN", 8, "r", 2), Column("USUAL", 0 if narrow else 8, "r", 2)]
+        columns = [
+            Column("STEP", name, gap=0),
+            Column("QUEUE", 7, "r"),
+            Column("RUN", 8, "r", 2),
+            Column("USUAL", 0 if narrow else 8, "r", 2),
+        ]
         used = 1 + sum(c.width + (c.gap if i else 0) for i, c in enumerate(columns) if c.width)
         line = gantt.axis(steps, detail.usual_steps, now, width - used - 4)
         head = row(columns, [c.title for c in columns], "dim")
@@ -228,12 +250,21 @@ class RunView(View):
             if step.started is None and step.queued is not None and not step.state.terminal:
                 queue = now - step.queued
             ran = (step.ended if step.ended is not None else now) - step.started if step.started is not None else None
-            run = words.duration(ran) if ran is not None else ("not run" if step.state.terminal or step.state is State.EXPECTED else "")
+            run = (
+                words.duration(ran)
+                if ran is not None
+                else ("not run" if step.state.terminal or step.state is State.EXPECTED else "")
+            )
             usual = detail.usual_steps.get(step.step)
             strong = "b" if step.state.bad or step.state.active else ""
             values: list[Any] = [
                 [(f"{look.glyph} ", look.style), (cut_middle(title, name - 2), f"text {strong}".strip())],
-                [(words.duration(queue) if queue is not None else "", "run-late" if queue and queue > 5 * 60_000 else "dim")],
+                [
+                    (
+                        words.duration(queue) if queue is not None else "",
+                        "run-late" if queue and queue > 5 * 60_000 else "dim",
+                    )
+                ],
                 [(run, look.token if step.state.bad or step.state.active else "text")],
                 [(words.duration(usual) if usual is not None else "", "dim")],
             ]
@@ -245,13 +276,21 @@ class RunView(View):
 
     def _log_lines(self, width: int, narrow: bool) -> list[Line]:
         assert self.detail is not None
-        title = "First error" if self.detail.row.state.bad and any(s[0] == logfile.ERROR for s in self._story) else "Last lines"
+        title = (
+            "First error"
+            if self.detail.row.state.bad and any(s[0] == logfile.ERROR for s in self._story)
+            else "Last lines"
+        )
         hint = f"{keymap.key_of('run.log')} log"
         out: list[Line] = [rule(title, self._story_title, hint, width)]
         for level, clock, word, text in self._story[: 4 if narrow else TAIL]:
             style = {logfile.ERROR: "run-failed", logfile.WARN: "run-warning"}.get(level, "text")
             gutter: Span = ("▌", style) if level in (logfile.ERROR, logfile.WARN) else (" ", "")
-            lead: list[Span] = [gutter, (f" {clock:<8}  ", "dim"), (f"{word:<6} ", f"{style} b" if gutter[0] != " " else "dim")]
+            lead: list[Span] = [
+                gutter,
+                (f" {clock:<8}  ", "dim"),
+                (f"{word:<6} ", f"{style} b" if gutter[0] != " " else "dim"),
+            ]
             out.append(fit([*lead, (text, style)], width))
         return out
 
@@ -261,14 +300,20 @@ class RunView(View):
         alert, tz = self._alert, self.context.timezone
         state = alert.state.name.lower()
         held = f" · {clean(alert.held_back)}" if alert.held_back else ""
-        out: list[Line] = [rule("Who was told", f"alert {alert.id[-4:]} {alert.severity.name.lower()} · {state}{held}", "", width)]
+        out: list[Line] = [
+            rule("Who was told", f"alert {alert.id[-4:]} {alert.severity.name.lower()} · {state}{held}", "", width)
+        ]
         for event, delivery in self._told:
             if event:
                 text = " ".join(clean(t) for t in (event.what, event.who and f"by {event.who}", event.detail) if t)
                 out.append(fit([(f"  {words.clock(event.at, tz, now):<10} ", "dim"), (text, "text")], width))
             elif delivery:
                 ok = delivery.sent is not None
-                said = "told" if ok else f"not told: {clean(delivery.last_error or 'waiting')}, next try {words.clock(delivery.next_at, tz, now)}"
+                said = (
+                    "told"
+                    if ok
+                    else f"not told: {clean(delivery.last_error or 'waiting')}, next try {words.clock(delivery.next_at, tz, now)}"
+                )
                 out.append(fit([(f"  {words.clock(delivery.sent or delivery.created, tz, now):<10} ", "dim"), (f"{clean(delivery.recipient)} {said}", "text" if ok else "run-late")], width))  # fmt: skip
         return out
 
@@ -326,7 +371,11 @@ class RunView(View):
 
     def _footer(self, width: int) -> Line:
         if self._copying:
-            return frame.footer_row([], width, left=[("copy: ", "dim"), *_choices((("i", "key"), ("e", "error"), ("l", "log lines"), ("u", "URL")))])
+            return frame.footer_row(
+                [],
+                width,
+                left=[("copy: ", "dim"), *_choices((("i", "key"), ("e", "error"), ("l", "log lines"), ("u", "URL")))],
+            )
         return frame.footer_row(keymap.footer(self.contexts, width, words=self._words()), width)
 
     def _words(self) -> dict[str, str]:
@@ -435,7 +484,14 @@ class RunView(View):
     def answer(self, tag: str, reply: dict[str, Any] | None, error: dict[str, str] | None) -> Sequence[Effect]:
         if error:
             return [Say(error.get("message", "refused") + (f"; {error['hint']}" if error.get("hint") else ""), "bad")]
-        return [Say({"ack": "acknowledged: it is yours", "arm": "armed for 60 seconds; every action still asks"}.get(tag, "done"), "info")]
+        return [
+            Say(
+                {"ack": "acknowledged: it is yours", "arm": "armed for 60 seconds; every action still asks"}.get(
+                    tag, "done"
+                ),
+                "info",
+            )
+        ]
 
     def watch(self) -> dict[str, Any] | None:
         if self.key is None:

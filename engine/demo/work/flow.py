@@ -57,15 +57,21 @@ def fill_mart(date: str) -> int:
         say("INFO", f"mart is filled for {date}")
         return 0
     rng = random.Random(date)
-    segments, kinds, products = ("retail", "premium", "sme"), ("current", "savings", "card"), ("loan", "leasing", "insurance")
+    segments, kinds, products = (
+        ("retail", "premium", "sme"),
+        ("current", "savings", "card"),
+        ("loan", "leasing", "insurance"),
+    )
     with mart:
         for table in ("customer", "account", "txn"):
             mart.execute(f"DELETE FROM {table} WHERE bd = ?", (date,))  # noqa: S608
         mart.executemany(
-            "INSERT INTO customer VALUES (?,?,?,?)", ((i, date, f"C{i:06}", rng.choice(segments)) for i in range(CUSTOMERS))
+            "INSERT INTO customer VALUES (?,?,?,?)",
+            ((i, date, f"C{i:06}", rng.choice(segments)) for i in range(CUSTOMERS)),
         )
         mart.executemany(
-            "INSERT INTO account VALUES (?,?,?,?)", ((i, date, rng.randrange(CUSTOMERS), rng.choice(kinds)) for i in range(ACCOUNTS))
+            "INSERT INTO account VALUES (?,?,?,?)",
+            ((i, date, rng.randrange(CUSTOMERS), rng.choice(kinds)) for i in range(ACCOUNTS)),
         )
         mart.executemany(
             "INSERT INTO txn VALUES (?,?,?,?)",
@@ -104,7 +110,10 @@ def land(date: str) -> int:
 def compare_counts(date: str) -> int:
     ldz = db("ldz", "mart")
     for table in LDZ:
-        left, right = (ldz.execute(f"SELECT count(*) FROM {where}.{table} WHERE bd = ?", (date,)).fetchone()[0] for where in ("mart", "main"))  # noqa: S608
+        left, right = (
+            ldz.execute(f"SELECT count(*) FROM {where}.{table} WHERE bd = ?", (date,)).fetchone()[0]
+            for where in ("mart", "main")
+        )  # noqa: S608
         say("INFO" if left == right else "ERROR", f"{table}: mart {left:,}, landing zone {right:,}")
         if left != right:
             return 1
@@ -151,7 +160,9 @@ def check_source(date: str) -> int:
 
 def extract_contracts(date: str) -> int:
     ldz = db("ldz", "mart")
-    ldz.execute("CREATE TABLE IF NOT EXISTS stg_contract(id INTEGER, bd TEXT, version INTEGER, customer INTEGER, product TEXT)")
+    ldz.execute(
+        "CREATE TABLE IF NOT EXISTS stg_contract(id INTEGER, bd TEXT, version INTEGER, customer INTEGER, product TEXT)"
+    )
     rows(ldz, "DELETE FROM stg_contract")
     count = rows(ldz, "INSERT INTO stg_contract SELECT * FROM mart.contract WHERE bd = ?", date)
     say("INFO", f"{count:,} rows staged for FACT_CONTRACT")
@@ -167,10 +178,18 @@ def load_fact(date: str) -> int:
     rows(rdv, "DELETE FROM fact_contract WHERE business_date = ?", date)
     say("INFO", "INSERT INTO RDV.FACT_CONTRACT SELECT * FROM STG_CONTRACT")
     try:
-        count = rows(rdv, "INSERT INTO fact_contract SELECT id, bd, version, customer, product FROM ldz.stg_contract WHERE bd = ?", date)
+        count = rows(
+            rdv,
+            "INSERT INTO fact_contract SELECT id, bd, version, customer, product FROM ldz.stg_contract WHERE bd = ?",
+            date,
+        )
     except sqlite3.IntegrityError as error:
-        twice = rdv.execute("SELECT count(*) FROM (SELECT 1 FROM ldz.stg_contract GROUP BY id, bd HAVING count(*) > 1)").fetchone()[0]
-        first = rdv.execute("SELECT id FROM ldz.stg_contract GROUP BY id, bd HAVING count(*) > 1 ORDER BY id LIMIT 1").fetchone()[0]
+        twice = rdv.execute(
+            "SELECT count(*) FROM (SELECT 1 FROM ldz.stg_contract GROUP BY id, bd HAVING count(*) > 1)"
+        ).fetchone()[0]
+        first = rdv.execute(
+            "SELECT id FROM ldz.stg_contract GROUP BY id, bd HAVING count(*) > 1 ORDER BY id LIMIT 1"
+        ).fetchone()[0]
         say("ERROR", f"duplicate key: {error} (RDV.FACT_CONTRACT_PK violated)")
         print(f"                                key (contract_id, business_date) = ({first}, {date})", flush=True)
         say("INFO", f"{twice} contracts of {date} are staged twice, an old and a new version")
@@ -201,7 +220,9 @@ def keep_newest(date: str) -> int:
 
 def customer_360(date: str) -> int:
     cdm = db("cdm", "rdv")
-    cdm.execute("CREATE TABLE IF NOT EXISTS customer_360(hk TEXT, bd TEXT, segment TEXT, spend REAL, score REAL, PRIMARY KEY(hk, bd)) WITHOUT ROWID")
+    cdm.execute(
+        "CREATE TABLE IF NOT EXISTS customer_360(hk TEXT, bd TEXT, segment TEXT, spend REAL, score REAL, PRIMARY KEY(hk, bd)) WITHOUT ROWID"
+    )
     rows(cdm, "DELETE FROM customer_360 WHERE bd = ? OR bd < date(?, '-2 days')", date, date)
     count = rows(
         cdm,
@@ -216,10 +237,16 @@ def customer_360(date: str) -> int:
 def campaign_360(date: str) -> int:
     """A partial load: rows without a spend cannot be placed; exit code 3 is declared to mean a warning."""
     cdm = db("cdm")
-    cdm.execute("CREATE TABLE IF NOT EXISTS campaign_360(hk TEXT, bd TEXT, campaign TEXT, PRIMARY KEY(hk, bd)) WITHOUT ROWID")
+    cdm.execute(
+        "CREATE TABLE IF NOT EXISTS campaign_360(hk TEXT, bd TEXT, campaign TEXT, PRIMARY KEY(hk, bd)) WITHOUT ROWID"
+    )
     rows(cdm, "DELETE FROM campaign_360 WHERE bd = ? OR bd < date(?, '-2 days')", date, date)
     total = cdm.execute("SELECT count(*) FROM customer_360 WHERE bd = ?", (date,)).fetchone()[0]
-    placed = rows(cdm, "INSERT INTO campaign_360 SELECT hk, bd, segment || '-2026' FROM customer_360 WHERE bd = ? AND NOT (spend > 0 AND spend <= 3)", date)
+    placed = rows(
+        cdm,
+        "INSERT INTO campaign_360 SELECT hk, bd, segment || '-2026' FROM customer_360 WHERE bd = ? AND NOT (spend > 0 AND spend <= 3)",
+        date,
+    )
     say("INFO", f"campaign_360: {placed:,} of {total:,} customers placed")
     if placed < total:
         say("WARN", f"{total - placed:,} of {total:,} rows rejected: spend below 3")
@@ -230,7 +257,9 @@ def campaign_360(date: str) -> int:
 def flowchart_360(date: str) -> int:
     """Slow on purpose, and honest about how far it is: something to watch, hold and stop."""
     cdm = db("cdm", "rdv")
-    cdm.execute("CREATE TABLE IF NOT EXISTS flowchart_360(hk TEXT, bd TEXT, path TEXT, PRIMARY KEY(hk, bd)) WITHOUT ROWID")
+    cdm.execute(
+        "CREATE TABLE IF NOT EXISTS flowchart_360(hk TEXT, bd TEXT, path TEXT, PRIMARY KEY(hk, bd)) WITHOUT ROWID"
+    )
     rows(cdm, "DELETE FROM flowchart_360 WHERE bd = ? OR bd < date(?, '-2 days')", date, date)
     known = cdm.execute("SELECT 1 FROM rdv.sqlite_master WHERE name = 'hub_customer'").fetchone()
     keys = [r[0] for r in cdm.execute("SELECT hk FROM rdv.hub_customer ORDER BY hk")] if known else []
@@ -240,7 +269,9 @@ def flowchart_360(date: str) -> int:
     for number in range(batches):
         part = keys[number * size : (number + 1) * size]
         with cdm:
-            cdm.executemany("INSERT OR REPLACE INTO flowchart_360 VALUES (?,?,?)", ((k, date, f"p{hash(k) % 7}") for k in part))
+            cdm.executemany(
+                "INSERT OR REPLACE INTO flowchart_360 VALUES (?,?,?)", ((k, date, f"p{hash(k) % 7}") for k in part)
+            )
         say("INFO", f"merge batch {number + 1} of {batches}  {len(part):,} rows")
         time.sleep(1.0)
     return 0
@@ -250,7 +281,9 @@ def score(date: str) -> int:
     ingest = db("ingest", "cdm")
     ingest.execute("CREATE TABLE IF NOT EXISTS score(hk TEXT, bd TEXT, score REAL, PRIMARY KEY(hk, bd)) WITHOUT ROWID")
     rows(ingest, "DELETE FROM score WHERE bd = ? OR bd < date(?, '-2 days')", date, date)
-    count = rows(ingest, "INSERT INTO score SELECT hk, bd, min(1.0, spend / 100.0) FROM cdm.customer_360 WHERE bd = ?", date)
+    count = rows(
+        ingest, "INSERT INTO score SELECT hk, bd, min(1.0, spend / 100.0) FROM cdm.customer_360 WHERE bd = ?", date
+    )
     say("INFO", f"model scored {count:,} customers")
     return 0
 
@@ -305,7 +338,9 @@ def load_crm(date: str) -> int:
     lines = file.read_text().splitlines()[1:]
     rows(cdm, "DELETE FROM crm WHERE bd = ? OR bd < date(?, '-2 days')", date, date)
     with cdm:
-        cdm.executemany("INSERT INTO crm VALUES (?,?,?)", ((a, date, int(b)) for a, b in (line.split(",") for line in lines)))
+        cdm.executemany(
+            "INSERT INTO crm VALUES (?,?,?)", ((a, date, int(b)) for a, b in (line.split(",") for line in lines))
+        )
     file.unlink()
     say("INFO", f"crm: {len(lines):,} consents loaded, source file taken away")
     return 0
