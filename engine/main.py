@@ -29,6 +29,7 @@ from engine.demo import first_round
 from engine.leader import Leader
 from engine.notify import Notifier
 from engine.peer import Peer
+from engine.poll import logs
 from engine.poll.source import Poller
 from engine.request import DO, EXIT_BAD_INPUT, EXIT_NO_ENGINE, EXIT_OK, PROTOCOL, SCHEMA, RequestError
 from engine.samples import Sampler
@@ -57,7 +58,7 @@ class Engine:
         self.stay = stay
         self.system = system
         self._out = out or sys.stderr
-        self.store = Store.open(where.store, self.clock)
+        self.store = Store.open(where.store, self.clock, system=system)
         self.ctx = Context(
             clock=self.clock, store=self.store, config=config, places=where, adapters={}, source_ids={},
             poll_soon=self.poll_soon, log=self.log, read_only=read_only, demo=demo,
@@ -88,8 +89,8 @@ class Engine:
                 config_path=str(config.path), config_hash=config.hash, demo=self.demo, timezone=config.timezone,
             )  # fmt: skip
         self._wire(config)
+        await self.actions.resume()  # before anybody can ask: it disarms what an earlier engine had armed
         await self.server.start()
-        await self.actions.resume()
         if self.demo:
             await first_round(self.ctx.adapters["local"])
         for poller in self.pollers.values():
@@ -194,8 +195,13 @@ class Engine:
     async def _housekeeping(self) -> None:
         while True:
             await self.clock.sleep(60)
-            with self.store.transaction() as tx:
-                retention.sweep(tx, self.ctx.config.store.retain_runs_ms)
+            keep = self.ctx.config.store.retain_runs_ms
+            gone = retention.PORTION
+            while gone >= retention.PORTION:
+                with self.store.transaction() as tx:
+                    gone = retention.sweep(tx, keep)
+                await asyncio.sleep(0)
+            await asyncio.to_thread(logs.sweep, self.places.logs, self.clock.now() - keep)
             await self.clock.sleep(HOUSEKEEPING_EVERY_S)
 
     def _maybe_leave(self) -> None:

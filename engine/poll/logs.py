@@ -25,3 +25,18 @@ def append(path: Path, chunk: LogChunk, fresh: bool) -> int:
     with path.open("wb" if fresh else "ab") as file:
         file.write(chunk.data)
         return file.tell()
+
+
+def sweep(folder: Path, before_ms: int) -> int:
+    """Remove logs that nobody wrote to since ``before_ms``, and folders that are empty then. How many went."""
+    gone = 0
+    for path in sorted(folder.rglob("*"), reverse=True):
+        try:
+            if path.is_file() and path.stat().st_mtime * 1000 < before_ms:
+                path.unlink()
+                gone += 1
+            elif path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+        except OSError:
+            continue
+    return gone

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import random
+from pathlib import Path
 
 import pytest
 
 from adapters.errors import AdapterError, AuthFailed, BadResponse, Forbidden, RateLimited, Unreachable, Unsupported
 from adapters.model import Health
+from engine.poll import logs
 from engine.poll.pace import MAX_BACKOFF_S, Budget, Pace
 from engine.poll.words import judge
 
@@ -73,3 +76,14 @@ def test_every_error_is_a_health_and_a_sentence(error: AdapterError, health: Hea
     assert got is health
     assert what
     assert hint or type(error) is AdapterError
+
+
+def test_old_logs_go_and_young_ones_stay(tmp_path: Path) -> None:
+    old, young = tmp_path / "s" / "r1" / "a.log", tmp_path / "s" / "r2" / "a.log"
+    for file in (old, young):
+        file.parent.mkdir(parents=True)
+        file.write_text("x")
+    os.utime(old, (1000, 1000))
+    assert logs.sweep(tmp_path, 2_000_000) == 1
+    assert young.exists()
+    assert not old.parent.exists()
