@@ -33,9 +33,9 @@ log = logging.getLogger("watchfloor.tui")
 
 POLL = 0.066
 """Seconds between looks at the store's version (1.6 µs each)."""
-LOAD_SHARE = 8
-"""A view that is slow to load is loaded less often: an eighth of the time, but never later than LOAD_LATEST."""
-LOAD_LATEST = 0.15
+LIGHT, HEAVY = (0.012, 4), 25
+"""A load within 12 ms may come again after 4 times its time. A heavier one (thousands of pipelines moved) is a stall
+for keys: it gets a 25th of the time, once a second at least; the first after a rest is read at once all the same."""
 WATCH_EVERY = 2.0
 SAY = {"info": (4.0, "text b"), "warn": (6.0, "run-late b"), "bad": (8.0, "run-failed b")}
 """Level of a sentence in the last row: seconds it stands, style."""
@@ -196,7 +196,8 @@ class WatchfloorApp(TerminalApp):
     def _load(self, shown: Shown) -> None:
         start = time.monotonic()
         shown.load()
-        self._next_load = start + min((time.monotonic() - start) * LOAD_SHARE, LOAD_LATEST)
+        took = time.monotonic() - start
+        self._next_load = start + min(took * (LIGHT[1] if took <= LIGHT[0] else HEAVY), 1.0)
 
     # --- paint ------------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,8 @@ _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufdd0-\ufdef\ud800-\udfff"
     "\ufffe\uffff\U000e0000-\U000e0fff]"
 )
+_CELLS = 20_000
+"""Different cells remembered; Latin in thirty pens is 3,000, the rest is names in other scripts."""
 _MAX_MARKS = 4
 """Combining marks kept on one character; more is an attack on the row above."""
 
@@ -119,6 +121,8 @@ class Pens:
         self._blank: list[int] = []
         self._of: dict[Style, tuple[int, int]] = {}
         self._codes: dict[tuple[int, int], str] = {}
+        self.cells: dict[Cell, Cell] = {}
+        """Each cell once, however many rows hold it: a row costs a pointer a cell."""
         self.number(Pen("", "", 0))
 
     def number(self, pen: Pen) -> int:
@@ -209,19 +213,22 @@ class Pens:
 def row_of(spans: Sequence[tuple[str, Style]], pens: Pens, encoding: str | None = None) -> Row:
     """Cells of a fitted line. ``encoding``: of a terminal that cannot show all characters; those become ``?``."""
     row: Row = []
+    if len(pens.cells) > _CELLS:
+        pens.cells.clear()
+    one = pens.cells.setdefault
     for text, style in spans:
         pen, blank = pens.of(style)
         if text.isascii():
-            if pen == blank:
-                row += [(char, pen) for char in text]
-            else:
-                row += [(char, blank if char == " " else pen) for char in text]
+            for char in text:
+                cell = (char, blank if char == " " else pen)
+                row.append(one(cell, cell))
             continue
         for cluster, size in graphemes(text):
             if encoding is not None and not _encodes(cluster, encoding):
                 row += [("?", pen)] * size
                 continue
-            row.append((cluster, blank if cluster == " " else pen))
+            cell = (cluster, blank if cluster == " " else pen)
+            row.append(one(cell, cell))
             if size == 2:
                 row.append(("", pen))
     return row

@@ -14,7 +14,7 @@ from tui.themes import Palette
 from tui.view import Line
 
 Frozen = tuple[tuple[str, str], ...]
-_KEEP = 2000
+_KEEP = 500
 """Lines remembered as strips and as cells; a Floor has 40, a scrolled table passes through many again and again."""
 
 
