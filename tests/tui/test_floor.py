@@ -446,6 +446,34 @@ def test_a_bad_filter_is_said_and_the_last_good_result_stays(tale):
     assert len(view.keys) == 23
 
 
+def test_the_keys_of_a_terminal_edit_end_and_leave_the_filter(tale):
+    view = floor(tale)
+    view.act("list.filter")
+    for key in ("l", "o", "g", "edit.ctrl+u", "t", "x", "edit.backspace", "m", "c", "edit.left", "edit.delete"):
+        assert view.type(key) == ()
+    assert view.filter.text == "tm"
+    first = view.cursor
+    assert view.type("edit.down") == ()
+    assert view.cursor != first or len(view.keys) == 1
+    assert view.type("edit.f9") is None  # a key of the app
+    assert view.type("edit.tab") is None
+    assert view.type("edit.enter") == ()
+    assert view.field is None
+    assert view.filter.text == "tm"
+    assert view.type("x") is None  # no field is open
+    view.act("list.filter")
+    assert view.type("edit.escape") == ()
+    assert view.field is None
+    assert not view.filter
+
+
+def test_a_menu_leaves_enter_escape_and_arrows_to_the_keymap(tale):
+    view = floor(tale)
+    view.act("action.menu")
+    for key in ("edit.enter", "edit.escape", "edit.down"):
+        assert view.type(key) is None
+
+
 def test_show_sets_the_filter_before_anything_was_read(tale):
     view = FloorView(tale.context())
     view.act("list.filter")

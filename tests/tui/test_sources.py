@@ -88,6 +88,20 @@ def test_the_detail_says_what_it_can_and_cannot_and_why(tale):
     assert "Do        the key expired: make a new one" in text
 
 
+@pytest.mark.parametrize(
+    ("skew", "said"),
+    [
+        (-3_600_000, "its clock is 1h 00m behind"),
+        (90_000, "its clock is 1m 30s ahead"),
+        (12, "its clock agrees with ours"),
+    ],
+)
+def test_a_clock_that_is_off_is_said(house, skew, said):
+    house.engine()
+    house.source("s", skew_ms=skew)
+    assert said in "\n".join(painted(sources(house), 120, 40))
+
+
 def test_an_unchecked_certificate_is_badged(house):
     house.engine()
     house.source("s", insecure=True, protected=False)

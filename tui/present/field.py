@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from tui.view import Span
 
 LONGEST: Final = 400
+_EDITS: Final = frozenset(
+    {"backspace", "delete", "left", "right", "home", "end", "ctrl_h", "ctrl_a", "ctrl_e", "ctrl_u", "ctrl_k", "ctrl_w"}
+)
 
 
 class Field:
@@ -21,10 +24,15 @@ class Field:
         self.text = text
         self.at = len(text)
 
+    @staticmethod
+    def knows(what: str) -> bool:
+        """Whether an edit id means something here; the others are keys of the screen."""
+        return what.removeprefix("edit.").replace("+", "_") in _EDITS
+
     def type(self, what: str) -> bool:
         """Take a character, a text or an edit id; True if the text changed."""
         if what.startswith("edit."):
-            return self._edit(what[5:])
+            return self._edit(what[5:].replace("+", "_"))
         safe = clean(what)[: LONGEST - len(self.text)]
         self.text = self.text[: self.at] + safe + self.text[self.at :]
         self.at += len(safe)

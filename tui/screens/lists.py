@@ -14,6 +14,9 @@ from tui.present.menu import Entry, Menu
 from tui.screens import VERB_OF, answered, arm, common, steps
 from tui.view import Context, Copy, Effect, Line, Request, Say, Span, View
 
+_WALKS = {"edit.up": -1, "edit.down": 1, "edit.pageup": -1, "edit.pagedown": 1}
+"""Keys that move the cursor of the list while a filter is typed."""
+
 Handler = Callable[[], Sequence[Effect]]
 
 
@@ -116,8 +119,12 @@ class ListScreen(View):
             return None if text in ("j", "k", "g", "G", "q", "-") or text.startswith("edit.") else ()
         if self.field is None:
             return None
-        if text in ("edit.up", "edit.down"):
-            self.move(-1 if text == "edit.up" else 1)
+        if text in ("edit.enter", "edit.escape"):
+            self._in_field(text)
+        elif text in _WALKS:
+            self.move(_WALKS[text] * (self.page if "page" in text else 1))
+        elif text.startswith("edit.") and not self.field.knows(text):
+            return None
         elif self.field.type(text):
             self.set_filter(self.field.text)
         return ()

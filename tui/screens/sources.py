@@ -227,9 +227,8 @@ class SourcesView(ListScreen):
             f"version {clean(s.version or '?')}",
         ]
         if s.skew_ms is not None:
-            who.append(
-                f"its clock is {_skew(s.skew_ms)} {'ahead' if s.skew_ms > 0 else 'behind' if s.skew_ms < 0 else 'off'}"
-            )
+            apart = f"{_skew(s.skew_ms)} {'ahead' if s.skew_ms > 0 else 'behind'}"
+            who.append(f"its clock is {apart}" if abs(s.skew_ms) >= 1000 else "its clock agrees with ours")
         who.append(f"polled every {words.duration(s.poll_ms)} at the fastest")
         out.append(_fact("Who", words.sentence(who, width - 12), width))
         can = [v.value for v in VERBS if v in s.offers] + [v for v in VIEWS if v in s.offers]
