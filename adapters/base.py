@@ -187,6 +187,8 @@ class Adapter(ABC):
 
     kind: ClassVar[str]
     min_poll_s: ClassVar[float] = 5.0
+    near: ClassVar[bool] = False
+    """On this host: asking costs next to nothing, so listings and steps are asked for at every change."""
 
     def __init__(self, settings: SourceSettings) -> None:
         self.settings = settings

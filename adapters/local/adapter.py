@@ -83,6 +83,7 @@ class LocalAdapter(Adapter):
 
     kind: ClassVar[str] = "local"
     min_poll_s: ClassVar[float] = 0.2
+    near = True
 
     def __init__(self, settings: SourceSettings) -> None:
         super().__init__(settings)

@@ -170,7 +170,7 @@ class Poller:
                 store_runs.apply_pipelines(tx, self.source_id, listing, self.ctx.config.pipelines)
             if self._history is None:
                 self._history = [p.key for p in listing.items]
-            self._listing_due = clock.monotonic() + (2.0 if self.source.kind == "local" else max(30.0, 6 * self.pace.poll_s))
+            self._listing_due = clock.monotonic() + (2.0 if self.adapter.near else max(30.0, 6 * self.pace.poll_s))
         cursor = self.standing.cursor
         busy = False
         for _ in range(PAGES_PER_POLL):
@@ -202,7 +202,8 @@ class Poller:
             changes = store_runs.apply_runs(tx, self.source_id, seen, ctx.clock.now())
             self._alerts.on_runs(tx, changes)
         for change in changes:
-            if change.after in (State.FAILED, State.WARNING, State.TIMED_OUT) and not change.backfilled:
+            told = change.after in (State.FAILED, State.WARNING, State.TIMED_OUT)
+            if not change.backfilled and (told or (self.adapter.near and change.after.terminal)):
                 self._look.append(change.key)
         if changes:
             self._told()
@@ -240,7 +241,7 @@ class Poller:
 
     async def _fetch_history(self) -> None:
         assert self._history is not None
-        for _ in range(10 if self.source.kind == "local" else 2):
+        for _ in range(10 if self.adapter.near else 2):
             if not self._history or self.budget.room(self.ctx.clock.monotonic()) < self.budget.per_min // 3:
                 return
             key = self._history.pop(0)

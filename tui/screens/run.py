@@ -402,7 +402,9 @@ class RunView(View):
         match action:
             case "list.open" | "run.log":
                 if step is None:
-                    return [Say(f"{_no_steps(self.source)}; nothing to open", "warn")]
+                    if self.source is not None and "steps" not in self.source.offers:
+                        return [Say(f"{_no_steps(self.source)}; nothing to open", "warn")]
+                    return [Open("log", d.row.key)]
                 return [Open("log", f"{step.key} {step.attempt}")]
             case "run.history":
                 return [Open("runs", d.row.pipeline_key)]
