@@ -40,7 +40,9 @@ class Grid:
             spare = max(width - 60, 0)
             return cls(7, 21 + spare, 0, 8, 0, 11, 0, 0, 0, 0)
         if frame.is_narrow(width):
-            return cls(7, 21 + (width - 80), 0, 8, 0, 11, 10, 0, 7, 0)
+            spare = width - 80
+            more = min(spare // 2, 12)
+            return cls(7, 21 + spare - more, 0, 8 + more, 0, 11, 10, 0, 7, 0)
         if frame.is_wide(width):
             return cls(
                 8,
