@@ -12,6 +12,7 @@ from tui import keymap
 from tui.logfile import LogFile
 from tui.logpage import LogPage
 from tui.present import frame, words
+from tui.present.about import about
 from tui.present.cut import clean, cut_middle
 from tui.present.cut import width as cells_of
 from tui.present.lines import ends, fit
@@ -151,18 +152,9 @@ class LogView(View):
 
     def _top_rows(self, width: int) -> list[Line]:
         ctx = self.context
-        about: list[Span] = []
-        if self.detail:
-            source = self.head.source(self.detail.row.source)
-            band = frame.band(
-                self.detail.row.environment, source.color if source else "", bool(source and source.protected)
-            )
-            paper = f"band-{band}-fg on:band-{band}-bg"
-            about = [
-                (f" {clean(self.detail.row.environment or 'local').upper()} ", f"{paper} b"),
-                (f"{clean(self.detail.row.source)} ", paper),
-            ]
-        top: list[Line] = [frame.band_row(ctx, self.head, self.title, width, about=about)]
+        row = self.detail.row if self.detail else None
+        spot = about(row.environment, row.source, self.head.source(row.source)) if row else ()
+        top: list[Line] = [frame.band_row(ctx, self.head, self.title, width, about=spot)]
         name: list[Span] = [(" ", "")]
         right: list[Span] = []
         if self.detail and self.step:

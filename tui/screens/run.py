@@ -10,6 +10,7 @@ from adapters.model import Mode, State
 from engine.store.rows import AlertEventRow, AlertRow, DeliveryRow, LogRow, RunDetail, SourceRow, StepRow
 from tui import keymap, logfile
 from tui.present import frame, gantt, story, words
+from tui.present.about import about
 from tui.present.cut import clean, cut_middle
 from tui.present.glyphs import LOOKS
 from tui.present.lines import Column, cursor, ends, fit, row, rule
@@ -123,18 +124,8 @@ class RunView(View):
             return self._nothing(width, height)
         detail, narrow = self.detail, frame.is_narrow(width)
         now = ctx.now()
-        env = clean(detail.row.environment or "local").upper()
-        band = frame.band(
-            detail.row.environment,
-            self.source.color if self.source else "",
-            bool(self.source and self.source.protected),
-        )
-        paper = f"band-{band}-fg on:band-{band}-bg"
-        about: list[Span] = [(f" {env} ", f"{paper} b"), (clean(detail.row.source), paper)]
-        if self.source and self.source.protected:
-            about.append((" · protected", paper))
-        about.append((" ", paper))
-        top: list[Line] = [frame.band_row(ctx, self.head, self.title, width, about=about)]
+        spot = about(detail.row.environment, detail.row.source, self.source)
+        top: list[Line] = [frame.band_row(ctx, self.head, self.title, width, about=spot)]
         if frame.silent(ctx, self.head.engine):
             top += frame.silent_rows(ctx, self.head, frame.Verdict(total=1), width)[:2]
         top.append(self._verdict(width, now))
