@@ -25,6 +25,7 @@ HOSTILE = (
     "日" * 10_000,
     "markup [bold red]not bold[/] [link=x]",
 )
+ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 
 
 class FileReader:
@@ -96,6 +97,10 @@ class DemoView(View):
         for index in range(top, top + height - 3):
             glyph, style = state[index % 3]
             ground = " on:cursor-bg" if index == self.cursor else ""
+            shift = len(self.value) % 26 if self.value.startswith("all") else None
+            if shift is not None:  # every cell of every row is another one for each length of the value
+                lines.append([((ALPHABET * 5)[shift : shift + width], f"text{ground}")])
+                continue
             text = HOSTILE[index] if self.value == "hostile" and index < len(HOSTILE) else f"pipeline_{index:06}"
             lines.append(
                 [

@@ -143,10 +143,9 @@ def test_a_terminal_that_does_not_read_gets_the_newest_and_not_the_past(
     terminal = start()
     cpu = terminal.cpu()
     for number in range(200):  # nothing is read meanwhile; each value changes all rows
-        put(tmp_path, "hostile" if number % 2 else f"number-{number}")
-        time.sleep(0.01)
-        if number % 20 == 0:
-            terminal.press("pagedown")
+        put(tmp_path, "all" + "x" * (number % 40))
+        time.sleep(0.015)
+        terminal.press("j")
     put(tmp_path, "newest")
     time.sleep(0.3)
     assert terminal.cpu() - cpu < 3.0
@@ -165,6 +164,20 @@ def test_slow_link_paints_keys_at_once_and_the_rest_seldom(start: Callable[..., 
     first, _, _ = terminal.key_to_paint("j")
     assert first < 0.2
     assert "value two" in terminal.text(), "what a key paints is the newest"
+
+
+def test_a_sigcont_without_a_stop_only_paints_anew(start: Callable[..., Terminal]) -> None:
+    """Stock Textual enters application mode a second time: two threads then read the keys."""
+    terminal = start()
+    before = len(list(Path(f"/proc/{terminal.pid}/task").iterdir()))
+    terminal.mark()
+    terminal.signal(signal.SIGCONT)
+    terminal.settle(0.3, 2.0)
+    assert terminal.bytes_since_mark > 1000, "whatever was written over us is painted over"
+    assert terminal.raw().count(b"\x1b[?1049h") == 1
+    assert len(list(Path(f"/proc/{terminal.pid}/task").iterdir())) == before
+    terminal.press("j")
+    terminal.wait_for("cursor 1 ")
 
 
 @pytest.mark.parametrize("ignore", [False, True], ids=["default", "ignored"])
