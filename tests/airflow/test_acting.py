@@ -106,7 +106,7 @@ async def test_a_logical_date_taken_is_refused_our_own_id_is_done(like: AirflowL
 async def test_start_waits_for_a_reason_or_a_start(like: AirflowLike, adapter: AirflowAdapter) -> None:
     prepared = await adapter.prepare(action(Verb.START, "af:daily"))
     await adapter.send(prepared)
-    assert await adapter.reconcile(prepared) == NotDone("run wf-01JTEST is there and still queued")
+    assert await adapter.reconcile(prepared) == NotDone("run wf-01JTEST is there and still queued", begun=True)
     like.dags["daily"].max_active_runs = 1
     like.add_run("daily", "busy")
     found = await adapter.reconcile(prepared)
