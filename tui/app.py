@@ -31,7 +31,7 @@ from tui.widgets.canvas import Canvas
 
 log = logging.getLogger("watchfloor.tui")
 
-POLL = 0.066
+POLL = 0.08
 """Seconds between looks at the store's version (1.6 µs each)."""
 LIGHT, HEAVY = (0.012, 4), 25
 """A load within 12 ms may come again after 4 times its time. A heavier one (thousands of pipelines moved) is a stall
@@ -143,7 +143,7 @@ class WatchfloorApp(TerminalApp):
     # --- the store --------------------------------------------------------------------------------------------------
 
     def _poll(self) -> None:
-        """15 times a second: has the store changed? Once a second: ages, the engine's pulse, what is looked at."""
+        """12 times a second: has the store changed? Once a second: ages, the engine's pulse, what is looked at."""
         now = time.monotonic()
         pause = POLL
         try:
@@ -176,7 +176,7 @@ class WatchfloorApp(TerminalApp):
         if self.said is not None and now >= self.said[2]:
             self.said = None
             self.paint()
-        fresh = now - self._painted < 0.8  # a change was read and painted this second: its ages are right
+        fresh = now - self._painted < 1.5  # a change was painted just now, and another may come: its ages are right
         if self.stack:
             shown = self.stack[-1]
             if not fresh and getattr(shown.view, "ticks", False):

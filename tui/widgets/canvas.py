@@ -48,7 +48,7 @@ class Canvas(Widget):
 
     def show(self, lines: Sequence[Line], width: int, height: int) -> None:
         """Put these lines on the screen; only rows that differ from what stands there cost anything."""
-        new = [tuple((str(text), str(style)) for text, style in line) for line in lines[:height]]
+        new = [tuple(line) for line in lines[:height]]
         new += [()] * (height - len(new))
         old = self.lines
         if self._fitted != (width, height):
