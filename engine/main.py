@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import Any, TextIO
@@ -31,7 +32,7 @@ from engine.notify import Notifier
 from engine.peer import Peer
 from engine.poll import logs
 from engine.poll.source import Poller
-from engine.request import DO, EXIT_BAD_INPUT, EXIT_NO_ENGINE, EXIT_OK, PROTOCOL, SCHEMA, RequestError
+from engine.request import DO, EXIT_BAD_INPUT, EXIT_BUG, EXIT_NO_ENGINE, EXIT_OK, PROTOCOL, SCHEMA, RequestError
 from engine.samples import Sampler
 from engine.server import Client, Server
 from engine.store import retention
@@ -46,11 +47,15 @@ HOUSEKEEPING_EVERY_S = 600
 
 
 class Engine:
-    """``await run()`` until asked to stop. ``asked`` says why it ended."""
+    """``await run()`` until asked to stop. ``asked`` says why it ended, ``failed`` that it was a bug of ours.
+
+    ``idle_life_s`` and ``demo_life_s``: how long an engine that a terminal started stays without a client.
+    """
 
     def __init__(
         self, where: Places, config: Config, *, clock: Clock | None = None, demo: bool = False, read_only: bool = False,
         stay: bool = True, out: TextIO | None = None, system: bool = False,
+        idle_life_s: float = IDLE_LIFE_S, demo_life_s: float = DEMO_LIFE_S,
     ) -> None:  # fmt: skip
         self.places = where
         self.clock = clock or Clock()
@@ -70,9 +75,15 @@ class Engine:
         self.server = Server(where.socket, self.handle, mode=0o660 if system else 0o600, log=self.log)
         self.sampler = Sampler(self.ctx, lambda: any("processes" in w for w in self.watches()))
         self.asked = ""
+        self.failed = False
+        self._idle_life_s = idle_life_s
+        self._demo_life_s = demo_life_s
         self._stopping = asyncio.Event()
         self._config_error: str | None = None
-        self._config_stamp = stamp(config)
+        self._config_stamp = self._config_seen = stamp(config)
+        self._reloading = asyncio.Lock()
+        self._store_error: str | None = None
+        self._store_error_since = 0
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -107,6 +118,7 @@ class Engine:
             for task in done:
                 if task is not stop and (error := task.exception()) is not None:
                     self.asked = f"{task.get_name()} died: {type(error).__name__}: {error}"
+                    self.failed = True
                     self.log("".join(traceback.format_exception(error)))
         finally:
             await self._shut(tasks)
@@ -127,8 +139,12 @@ class Engine:
                 except Exception as error:
                     self.log(f"{name}: stopping its jobs: {error}")
             await poller.close()
-        with self.store.transaction() as tx:
-            store_sources.engine_stopped(tx, self.asked or "asked to stop")
+        self.sampler.close()
+        try:
+            with self.store.transaction() as tx:
+                store_sources.engine_stopped(tx, self.asked or "asked to stop")
+        except StoreError as error:
+            self.log(f"the last words were not written: {error}")
         self.store.close()
 
     def stop(self, why: str) -> None:
@@ -137,9 +153,7 @@ class Engine:
 
     def _wire(self, config: Config) -> None:
         """Sources of the configuration: rows, adapters, pollers. A source whose adapter is missing stands there, and says so."""
-        records = [record(config, source, order) for order, source in enumerate(config.sources)]
-        with self.store.transaction() as tx:
-            self.ctx.source_ids = store_sources.sync_sources(tx, records)
+        self._sync(config)
         for source in config.sources:
             if source.name in self.pollers:
                 continue
@@ -153,8 +167,14 @@ class Engine:
                 self.ctx, source, adapter, self.ctx.source_ids[source.name], self.alerts, self.notifier.wake, self.watches
             )
 
+    def _sync(self, config: Config) -> None:
+        records = [record(config, source, order) for order, source in enumerate(config.sources)]
+        with self.store.transaction() as tx:
+            self.ctx.source_ids = store_sources.sync_sources(tx, records)
+
     def _cannot(self, source: Source, why: str) -> None:
         now = self.clock.now()
+        self.log(f"{source.name}: {why}")
         with self.store.transaction() as tx:
             store_sources.put_health(
                 tx, self.ctx.source_ids[source.name], health=int(Health.BAD_ANSWER), since=now, last_try=now, failures=1, detail=why, hint="",
@@ -166,21 +186,44 @@ class Engine:
 
     async def _beat(self) -> None:
         """Once a second, one after the other: heartbeat and freshness, this host, alerts' timers, changed configuration, lifetime."""
-        turn = 0
         while True:
             began = self.clock.monotonic()
-            with self.store.transaction() as tx:
-                store_sources.engine_beat(tx)
-                for poller in self.pollers.values():
-                    store_sources.put_health(tx, poller.source_id, **poller.health_fields())
-                self.alerts.tick(tx)
-            self.notifier.wake()
-            self.sampler.tick()
-            if turn % 2 == 1 and stamp(self.ctx.config) != self._config_stamp:
-                await self.reload()
+            self.sampler.look()
+            try:
+                with self.store.transaction() as tx:  # one commit a second: readers wake up once
+                    store_sources.engine_beat(tx)
+                    for poller in self.pollers.values():
+                        store_sources.put_health(tx, poller.source_id, **poller.health_fields())
+                    self.alerts.tick(tx)
+                    self.sampler.put(tx)
+                    if self._store_error:
+                        store_sources.engine_note(tx, self._written_again())
+                self._store_error = None
+                self.notifier.wake()
+                await self._look_at_config()
+            except StoreError as error:  # a full disk: nothing is lost that the sources still know, and so we stay
+                self._cannot_write(str(error))
             self._maybe_leave()
-            turn += 1
             await self.clock.sleep(max(0.05, 1.0 - (self.clock.monotonic() - began)))
+
+    def _cannot_write(self, why: str) -> None:
+        if self._store_error is None:
+            self._store_error_since = self.clock.now()
+            self.log(f"cannot write: {why}")
+        self._store_error = why
+
+    def _written_again(self) -> str:
+        since, now = (time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(t / 1000)) for t in (self._store_error_since, self.clock.now()))
+        words = f"nothing could be written from {since} to {now} UTC: {self._store_error}"
+        self.log(words)
+        return words
+
+    async def _look_at_config(self) -> None:
+        """A changed file is taken once it stands still for a second: an editor may be in the middle of writing it."""
+        seen = stamp(self.ctx.config)
+        if seen != self._config_stamp and seen == self._config_seen:
+            await self.reload()
+        self._config_seen = seen
 
     async def _tick_local(self) -> None:
         """Local jobs become due here."""
@@ -188,6 +231,8 @@ class Engine:
             for name, adapter in list(self.ctx.adapters.items()):
                 try:
                     await adapter.tick(self.clock.now())
+                except StoreError as error:
+                    self._cannot_write(str(error))
                 except Exception as error:
                     self.log(f"{name}: tick: {type(error).__name__}: {error}")
             await self.clock.sleep(1.0)
@@ -197,10 +242,13 @@ class Engine:
             await self.clock.sleep(60)
             keep = self.ctx.config.store.retain_runs_ms
             gone = retention.PORTION
-            while gone >= retention.PORTION:
-                with self.store.transaction() as tx:
-                    gone = retention.sweep(tx, keep)
-                await asyncio.sleep(0)
+            try:
+                while gone >= retention.PORTION:
+                    with self.store.transaction() as tx:
+                        gone = retention.sweep(tx, keep)
+                    await asyncio.sleep(0)
+            except StoreError as error:
+                self._cannot_write(str(error))
             await asyncio.to_thread(logs.sweep, self.places.logs, self.clock.now() - keep)
             await self.clock.sleep(HOUSEKEEPING_EVERY_S)
 
@@ -209,11 +257,11 @@ class Engine:
             return
         alone = asyncio.get_running_loop().time() - self.server.last_client
         if self.demo:
-            if alone > DEMO_LIFE_S:
+            if alone > self._demo_life_s:
                 self.stop("the demo's last terminal closed")
             return
-        if alone > IDLE_LIFE_S and not self._needed():
-            self.stop("nobody came for 10 minutes and nothing is owed")
+        if alone > self._idle_life_s and not self._needed():
+            self.stop(f"nobody came for {self._idle_life_s / 60:.0f} minutes and nothing is owed")
 
     def _needed(self) -> bool:
         config = self.ctx.config
@@ -234,6 +282,12 @@ class Engine:
 
     async def handle(self, message: dict[str, Any], peer: Peer, client: Client) -> dict[str, Any]:
         """One request. Who asks is ``peer``, from the kernel; the message may only claim an SSH origin."""
+        try:
+            return await self._handle(message, peer, client)
+        except StoreError as error:
+            raise RequestError("refused", str(error), "what cannot be recorded is not done") from None
+
+    async def _handle(self, message: dict[str, Any], peer: Peer, client: Client) -> dict[str, Any]:
         do = message.get("do")
         if do not in DO:
             raise RequestError("bad_request", f"{do!r} is not a request this engine knows", "is the other side newer?")
@@ -308,7 +362,8 @@ class Engine:
     def status(self) -> dict[str, Any]:
         return {
             "pid": os.getpid(), "version": VERSION, "store": str(self.places.store), "config": str(self.ctx.config.path),
-            "config_hash": self.ctx.config.hash, "config_error": self._config_error, "clients": len(self.server.clients),
+            "config_hash": self.ctx.config.hash, "config_error": self._config_error, "store_error": self._store_error,
+            "clients": len(self.server.clients),
             "sources": {name: p.standing.health.name.lower() for name, p in self.pollers.items()},
             "wal_bytes": self.store.wal_bytes(), "busy": self.actions.busy or self.notifier.busy, "demo": self.demo,
         }  # fmt: skip
@@ -316,30 +371,43 @@ class Engine:
     # --- configuration ----------------------------------------------------------------------------------------------
 
     async def reload(self) -> None:
-        """Take the new configuration whole, or keep the old one and show why."""
-        old = self.ctx.config
-        self._config_stamp = stamp(old)
-        try:
-            new = load(old.path)
-        except ConfigError as error:
-            self._config_error = str(error).splitlines()[0]
-            self.log(f"configuration not taken: {error}")
-        else:
-            self._config_error = None
-            if new.hash != old.hash:
-                await self._take(old, new)
-            self._config_stamp = stamp(new)
-        with self.store.transaction() as tx:
-            store_sources.engine_config(tx, self.ctx.config.hash, self._config_error)
+        """Take the new configuration whole, or keep the old one and show why. StoreError: not taken, asked again soon."""
+        async with self._reloading:
+            old = self.ctx.config
+            now = stamp(old)
+            try:
+                new = load_or_empty(self.places, system=self.system) if self._never_written(old) else load(old.path)
+            except ConfigError as error:
+                self._config_error = str(error).splitlines()[0]
+                self.log(f"configuration not taken: {error}")
+            else:
+                self._config_error = None
+                if new.hash != old.hash:
+                    await self._take(old, new)
+            with self.store.transaction() as tx:
+                store_sources.engine_config(tx, self.ctx.config.hash, self._config_error)
+            self._config_stamp = now
+
+    def _never_written(self, config: Config) -> bool:
+        """The floor opened empty because there was no file, and there is none yet."""
+        return not config.sources and not config.path.exists()
 
     async def _take(self, old: Config, new: Config) -> None:
         before = {s.name: s for s in old.sources}
         after = {s.name: s for s in new.sources}
+        self._sync(new)  # first: a store that cannot be written leaves the old configuration whole
+        if new.store.path != old.store.path:
+            with self.store.transaction() as tx:
+                store_sources.engine_note(tx, f"[store] path is now {new.store.path or 'the usual one'}: takes effect after a restart")
         for name in list(self.pollers):
             same = after.get(name) == before.get(name) and (name != "local" or old.jobs == new.jobs)
             if not same:
                 await self.pollers.pop(name).close()
                 self.ctx.adapters.pop(name, None)
+                was, is_now = before.get(name), after.get(name)
+                if was and is_now and (was.kind, was.url) != (is_now.kind, is_now.url):
+                    with self.store.transaction() as tx:  # another server: what the last one was asked up to means nothing
+                        store_sources.put_health(tx, self.ctx.source_ids[name], cursor=None)
         kept = set(self.pollers)
         self.ctx.config = new
         self._wire(new)
@@ -423,14 +491,20 @@ async def _run(where: Places, config: Config, args: argparse.Namespace) -> int:
         loop.add_signal_handler(number, engine.stop, signal.Signals(number).name)
     tasks: set[asyncio.Task[None]] = set()
 
+    async def reload() -> None:
+        try:
+            await engine.reload()
+        except StoreError as error:
+            engine.log(f"configuration not taken: {error}")
+
     def hangup() -> None:
-        task = loop.create_task(engine.reload())
+        task = loop.create_task(reload())
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
     loop.add_signal_handler(signal.SIGHUP, hangup)
     await engine.run()
-    return EXIT_OK
+    return EXIT_BUG if engine.failed else EXIT_OK
 
 
 if __name__ == "__main__":

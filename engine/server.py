@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ Handler = Callable[[dict[str, Any], Peer, "Client"], Awaitable[dict[str, Any]]]
 
 MAX_CLIENTS = 64
 FIRST_LINE_S = 5.0
+LAST_ANSWER_S = 3.0
 
 
 class Client:
@@ -40,6 +42,8 @@ class Server:
         self._log = log
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._answering: set[asyncio.Task[None]] = set()
+        self._closing = False
 
     async def start(self) -> None:
         """Bind and listen. A path longer than the kernel's 107 bytes is reached through its folder's descriptor."""
@@ -62,15 +66,23 @@ class Server:
             os.close(folder)
         sock.listen(MAX_CLIENTS)
         sock.setblocking(False)
-        self._server = await asyncio.start_unix_server(self._serve, sock=sock, limit=MAX_LINE + 1024)
+        # from 3.13 on asyncio would unlink what the bound name, long gone, may mean by then
+        more: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+        self._server = await asyncio.start_unix_server(self._serve, sock=sock, limit=MAX_LINE + 1024, **more)
 
     async def close(self) -> None:
+        """No new questions; those that are being answered get a few seconds, so that nobody has to guess what was done."""
+        self._closing = True
         try:
             self.path.unlink()
         except FileNotFoundError:
             pass
         if self._server is not None:
             self._server.close()
+        for task in self._tasks - self._answering:
+            task.cancel()
+        if self._answering:
+            await asyncio.wait(list(self._answering), timeout=LAST_ANSWER_S)
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
@@ -83,7 +95,9 @@ class Server:
         client: Client | None = None
         try:
             if len(self.clients) >= MAX_CLIENTS:
-                await _reply(writer, None, error=RequestError("refused", f"{MAX_CLIENTS} clients are connected already"))
+                await _reply(
+                    writer, None, error=RequestError("refused", f"{MAX_CLIENTS} clients are connected already")
+                )
                 return
             client = Client(peer_of(writer.get_extra_info("socket")))
             self.clients.add(client)
@@ -96,7 +110,11 @@ class Server:
                 if not line:
                     return
                 first = False
+                self._answering.add(task)
                 await self._answer(line, client, writer)
+                self._answering.discard(task)
+                if self._closing:
+                    return
         except (ConnectionError, asyncio.CancelledError):
             pass
         finally:
@@ -104,6 +122,7 @@ class Server:
                 self.clients.discard(client)
                 self.last_client = asyncio.get_running_loop().time()
             self._tasks.discard(task)
+            self._answering.discard(task)
             writer.close()
 
     async def _answer(self, line: bytes, client: Client, writer: asyncio.StreamWriter) -> None:
@@ -119,9 +138,15 @@ class Server:
             await _reply(writer, number, error=error)
         except (ConnectionError, asyncio.CancelledError):
             raise
-        except Exception as error:  # a bug of ours must not end the conversation; it is logged whole and said in one line
+        except (
+            Exception
+        ) as error:  # a bug of ours must not end the conversation; it is logged whole and said in one line
             self._log(f"bug while answering: {type(error).__name__}: {error}")
-            await _reply(writer, number, error=RequestError("bug", f"the engine stumbled: {type(error).__name__}", "see engine.log"))
+            await _reply(
+                writer,
+                number,
+                error=RequestError("bug", f"the engine stumbled: {type(error).__name__}", "see engine.log"),
+            )
         else:
             await _reply(writer, number, ok=reply)
 
@@ -130,12 +155,20 @@ async def _reply(
     writer: asyncio.StreamWriter, number: Any, *, ok: dict[str, Any] | None = None, error: RequestError | None = None
 ) -> None:
     if error is not None:
-        message: dict[str, Any] = {"id": number, "error": {"code": error.code, "message": error.message, "hint": error.hint}}
+        message: dict[str, Any] = {
+            "id": number,
+            "error": {"code": error.code, "message": error.message, "hint": error.hint},
+        }
     else:
         message = {"id": number, "ok": ok}
     try:
         data = encode(message)
     except (TypeError, ValueError):
-        data = json.dumps({"id": number, "error": {"code": "bug", "message": "the reply was not JSON", "hint": ""}}).encode() + b"\n"
+        data = (
+            json.dumps(
+                {"id": number, "error": {"code": "bug", "message": "the reply was not JSON", "hint": ""}}
+            ).encode()
+            + b"\n"
+        )
     writer.write(data)
     await writer.drain()

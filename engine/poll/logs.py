@@ -9,11 +9,14 @@ from pathlib import Path
 from adapters.model import LogChunk, StepRun, parse_key
 
 
-
 def log_path(folder: Path, step: StepRun) -> Path:
     """Where the log of one try of one step lies. Native ids may be anything, so the run's part is a digest beside a readable stem."""
     key = parse_key(step.run)
-    run = re.sub(r"[^A-Za-z0-9_.-]", "_", key.run or "run")[:60] + "-" + hashlib.sha256(step.run.encode()).hexdigest()[:12]
+    run = (
+        re.sub(r"[^A-Za-z0-9_.-]", "_", key.run or "run")[:60]
+        + "-"
+        + hashlib.sha256(step.run.encode()).hexdigest()[:12]
+    )
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", step.step)[:80] + "-" + hashlib.sha256(step.step.encode()).hexdigest()[:8]
     index = f".{step.map_index}" if step.map_index >= 0 else ""
     return folder / key.source / run / f"{name}{index}.{step.attempt}.log"

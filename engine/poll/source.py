@@ -7,6 +7,7 @@ way at a time, and a poller that was replaced by a reload writes nothing any mor
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +26,7 @@ from engine.store import actions as store_actions
 from engine.store import runs as store_runs
 from engine.store import sources as store_sources
 from engine.store import steps as store_steps
+from engine.store.errors import StoreError
 from engine.store.runs import RunChange
 
 PAGES_PER_POLL = 200
@@ -70,8 +72,11 @@ class Poller:
         self.adapter = adapter
         self.source_id = source_id
         self.standing = Standing(since=ctx.clock.now())
-        with ctx.store.transaction() as tx:
-            self.standing.cursor = store_sources.cursor_of(tx, source_id)
+        with ctx.store.transaction() as tx:  # the age of what is known outlives an engine
+            known = store_sources.standing_of(tx, source_id)
+        if known:
+            known["health"] = Health(known["health"])
+            self.standing = Standing(**known)
         self.pace = Pace(max(source.poll_ms / 1000, adapter.min_poll_s))
         self.budget = Budget(source.requests_per_min)
         self._alerts = alerts
@@ -109,13 +114,23 @@ class Poller:
     async def _run(self) -> None:
         clock = self.ctx.clock
         while True:
-            retry_after = await self.poll_once()
+            retry_after = None
+            try:
+                retry_after = await self.poll_once()
+            except StoreError as error:  # nothing was taken, so the same is asked again; the engine's beat says why
+                self.ctx.log(f"{self.source.name}: not stored: {error}")
+            except Exception as error:  # a bug of ours in one source must not end its watch for good
+                self.ctx.log(f"{self.source.name}: {''.join(traceback.format_exception(error))}")
             wait = self.pace.next_s(busy=self._busy or self._watched(), retry_after=retry_after)
-            wait = max(wait, self.budget.wait_s(clock.monotonic()))
+            least = max(retry_after or 0.0, self.budget.wait_s(clock.monotonic()))  # also when somebody asks for more
+            wait = max(wait, least)
             self.standing.next_try = clock.now() + int(wait * 1000)
             self._poked.clear()
+            if least:
+                await clock.sleep(least)
             try:
-                await asyncio.wait_for(self._poked.wait(), wait)
+                async with asyncio.timeout(wait - least):
+                    await self._poked.wait()
             except TimeoutError:
                 pass
 
@@ -124,7 +139,8 @@ class Poller:
 
     def _watch_keys(self) -> Sequence[dict[str, Any]]:
         prefix = self.source.name + ":"
-        return [w for w in self._watches() if str(w.get("run") or w.get("log") or "").startswith(prefix)]
+        found = {str(sorted(w.items())): w for w in self._watches()}  # two terminals on one run are one look
+        return [w for w in found.values() if str(w.get("run") or w.get("log") or "").startswith(prefix)]
 
     # --- one poll -------------------------------------------------------------------------------------------------
 
@@ -139,12 +155,15 @@ class Poller:
         except AdapterError as error:
             await self._failed(error)
             return error.retry_after if isinstance(error, RateLimited) else None
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, StoreError):
             raise
         except Exception as error:  # an adapter that breaks its contract is a bad answer, never a dead engine
             self.ctx.log(f"{self.source.name}: adapter raised {type(error).__name__}: {error}")
             await self._failed(
-                AdapterError(f"the {self.source.kind} adapter stumbled: {type(error).__name__}", "a bug of ours; engine.log has more")
+                AdapterError(
+                    f"the {self.source.kind} adapter stumbled: {type(error).__name__}",
+                    "a bug of ours; engine.log has more",
+                )
             )
             return None
         finally:
@@ -179,7 +198,8 @@ class Poller:
             busy = any(run.state.active for run in page.runs) or busy
             self._apply(page)
             cursor = page.cursor
-            if page.complete:
+            self.budget.note(clock.monotonic(), self.adapter.spent)
+            if page.complete or self.budget.room(clock.monotonic()) <= 0:  # the rest when the budget allows
                 break
             await asyncio.sleep(0)
         self.standing.cursor = cursor
@@ -225,8 +245,11 @@ class Poller:
         """Steps and first error of what just failed; a page of history for prediction while the budget has room."""
         caps = self.adapter.caps
         look, self._look = self._look[:FAILED_LOOKS_PER_POLL], self._look[FAILED_LOOKS_PER_POLL:]
-        for key in look:
+        for number, key in enumerate(look):
             if not caps.can("steps"):
+                break
+            if not self._room(4):
+                self._look = look[number:] + self._look
                 break
             try:
                 async with self._lock:
@@ -235,6 +258,7 @@ class Poller:
                 continue
             except AdapterError as error:
                 self.ctx.log(f"{self.source.name}: steps of {key}: {error.what}")
+                self._look = look[number + 1 :] + self._look
                 break
         if self._history and caps.can("history"):
             await self._fetch_history()
@@ -242,7 +266,7 @@ class Poller:
     async def _fetch_history(self) -> None:
         assert self._history is not None
         for _ in range(10 if self.adapter.near else 2):
-            if not self._history or self.budget.room(self.ctx.clock.monotonic()) < self.budget.per_min // 3:
+            if not self._history or not self._room(3):
                 return
             key = self._history.pop(0)
             try:
@@ -258,6 +282,12 @@ class Poller:
                     store_runs.apply_runs(tx, self.source_id, past, self.ctx.clock.now())
             await asyncio.sleep(0)
 
+    def _room(self, part: int) -> bool:
+        """Whether one part in so many of the budget is left: what is nice to know stops before what must be known."""
+        now = self.ctx.clock.monotonic()
+        self.budget.note(now, self.adapter.spent)
+        return self.budget.room(now) >= max(1, self.budget.per_min // part)
+
     async def look_closely(self, run: str, *, error_too: bool = False) -> Sequence[StepRun]:
         """Read a run's steps; with ``error_too`` also the log of the step that failed, for its first error line."""
         steps = await self.adapter.steps(run)
@@ -267,7 +297,9 @@ class Poller:
             failed = [s for s in steps if s.state in (State.FAILED, State.TIMED_OUT)]
             if failed:
                 step = min(failed, key=lambda s: (s.started or s.queued or 0, -s.attempt))
-                last = max((s for s in failed if (s.step, s.map_index) == (step.step, step.map_index)), key=lambda s: s.attempt)
+                last = max(
+                    (s for s in failed if (s.step, s.map_index) == (step.step, step.map_index)), key=lambda s: s.attempt
+                )
                 await self.fetch_log(last)
                 await self._say_error(run, last)
         return steps
@@ -306,7 +338,16 @@ class Poller:
             fresh = False
             with self.ctx.store.transaction() as tx:
                 store_steps.put_log(
-                    tx, step.run, step.step, step.map_index, step.attempt, str(where), size, chunk.end, chunk.cursor, chunk.note
+                    tx,
+                    step.run,
+                    step.step,
+                    step.map_index,
+                    step.attempt,
+                    str(where),
+                    size,
+                    chunk.end,
+                    chunk.cursor,
+                    chunk.note,
                 )
             moved = chunk.cursor != cursor
             cursor = chunk.cursor
@@ -317,7 +358,7 @@ class Poller:
         """What somebody looks at, once a second: the run's own state, its steps, the log that is open."""
         while True:
             await self.ctx.clock.sleep(WATCH_EVERY_S)
-            if self.standing.health is not Health.FRESH:
+            if not self._probed or self.standing.health is not Health.FRESH:
                 continue
             for watch in self._watch_keys():
                 try:
@@ -328,14 +369,15 @@ class Poller:
                 except AdapterError as error:
                     self.ctx.log(f"{self.source.name}: watching: {error.what}")
                     break
-                except ValueError:
+                except (ValueError, StoreError):
                     continue
+                except Exception as error:
+                    self.ctx.log(f"{self.source.name}: watching: {''.join(traceback.format_exception(error))}")
                 finally:
                     self.budget.note(self.ctx.clock.monotonic(), self.adapter.spent)
 
     async def _watch_one(self, watch: dict[str, Any]) -> None:
-        room = self.budget.room(self.ctx.clock.monotonic())
-        if room < self.budget.per_min // 10:
+        if not self._room(3):
             return
         run = watch.get("run")
         log = watch.get("log")
@@ -370,12 +412,13 @@ class Poller:
         self.pace.good()
         s.last_ok, s.failures, s.until = now, 0, None
         detail = self._warnings[0] if self._warnings else None
-        if before is not Health.FRESH or s.detail != detail:
-            if before is not Health.FRESH:
-                s.health, s.since = Health.FRESH, now
-            s.detail, s.hint = detail, None
-            self.write_health()
+        changed = before is not Health.FRESH or s.detail != detail
+        if before is not Health.FRESH:
+            s.health, s.since = Health.FRESH, now
+        s.detail, s.hint = detail, None
         with self.ctx.store.transaction(full=before is not Health.FRESH) as tx:
+            if changed:  # what only ages is written with the beat
+                store_sources.put_health(tx, self.source_id, **self.health_fields())
             self._alerts.on_health(tx, self.source.name, before, Health.FRESH, s.since, s.detail or "", "")
         if before is not Health.FRESH:
             self._told()
@@ -407,7 +450,3 @@ class Poller:
             "bytes_min": self.budget.bytes, "budget_min": self.budget.per_min, "poll_ms": int(self.pace.poll_s * 1000),
             "cursor": s.cursor,
         }  # fmt: skip
-
-    def write_health(self) -> None:
-        with self.ctx.store.transaction() as tx:
-            store_sources.put_health(tx, self.source_id, **self.health_fields())

@@ -49,7 +49,7 @@ def sweep(tx: Tx, retain_runs_ms: int, portion: int = PORTION) -> int:
 def _forget_series(tx: Tx) -> None:
     """Series of run trees that have no reading left in any tier."""
     gone = tx.db.execute(
-        "SELECT s.id, s.name FROM series s WHERE s.name LIKE 'run:%' AND NOT EXISTS (SELECT 1 FROM sample_10m o WHERE"
+        "SELECT s.id, s.name FROM series s WHERE s.name LIKE 'run.%' AND NOT EXISTS (SELECT 1 FROM sample_10m o WHERE"
         " o.series_id = s.id) AND NOT EXISTS (SELECT 1 FROM sample_1m o WHERE o.series_id = s.id) AND NOT EXISTS"
         " (SELECT 1 FROM sample_10s o WHERE o.series_id = s.id) AND s.id NOT IN (SELECT series_id FROM sample_raw)"
     ).fetchall()

@@ -112,6 +112,13 @@ def cursor_of(tx: Tx, source_id: int) -> str | None:
     return None if row is None else row[0]
 
 
+def standing_of(tx: Tx, source_id: int) -> dict[str, Any]:
+    """What was known of a source when the last engine ended, so that the age of truth outlives it."""
+    names = ("health", "since", "last_ok", "detail", "hint", "version", "identity", "skew_ms", "cursor")
+    row = tx.db.execute(f"SELECT {', '.join(names)} FROM source_health WHERE source_id = ?", (source_id,)).fetchone()  # noqa: S608
+    return dict(zip(names, row, strict=True)) if row else {}
+
+
 # --- the engine's own row -------------------------------------------------------------------------------------------
 
 
@@ -156,6 +163,12 @@ def engine_config(tx: Tx, config_hash: str, error: str | None) -> None:
         (config_hash, error, config_hash, error),
     ).rowcount
     if moved:
+        tx.bump("engine")
+
+
+def engine_note(tx: Tx, note: str | None) -> None:
+    """A sentence about the engine itself that people should see until its next start."""
+    if tx.db.execute("UPDATE engine SET note = ? WHERE id = 1 AND note IS NOT ?", (note, note)).rowcount:
         tx.bump("engine")
 
 
