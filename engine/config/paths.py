@@ -17,7 +17,7 @@ GROUP = "watchfloor"
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """All absolute. ``store socket lock`` lie together; ``runs logs audit engine_log`` in the state folder."""
+    """All absolute. The store and all that belongs to it lie together in ``state``; ``[store] path`` moves them together."""
 
     config: Path
     config_folder: Path
@@ -33,9 +33,12 @@ class Places:
     demo: bool = False
 
     def with_store(self, store: Path) -> Places:
-        """The same with the store moved; lock and socket go with it (one store, one engine)."""
+        """The same with the store moved, and with it all that belongs to it: one store, one engine, one state.
+
+        Two configurations with stores of their own must not share local runs, logs or the audit.
+        """
         store = Path(os.path.abspath(store))
-        return replace(self, store=store, socket=store.parent / "engine.sock", lock=store.parent / "engine.lock")
+        return replace(self, store=store, **_of_state(store.parent))
 
     def prepare(self) -> None:
         """Make the state folders: 0700, in system mode 2750 with the group ``watchfloor``. PermissionError if not."""
@@ -77,19 +80,25 @@ def places(
     found = Places(
         config=file,
         config_folder=file.parent,
-        state=state,
         store=state / "floor.db",
-        socket=state / "engine.sock",
-        lock=state / "engine.lock",
-        runs=state / "runs",
-        logs=state / "logs",
-        audit=state / "audit.jsonl",
-        engine_log=state / "engine.log",
+        **_of_state(state),
         system=system,
         demo=demo,
     )
     moved = _store_of(file)
     return found if moved is None else found.with_store(moved)
+
+
+def _of_state(state: Path) -> dict[str, Path]:
+    return {
+        "state": state,
+        "socket": state / "engine.sock",
+        "lock": state / "engine.lock",
+        "runs": state / "runs",
+        "logs": state / "logs",
+        "audit": state / "audit.jsonl",
+        "engine_log": state / "engine.log",
+    }
 
 
 def relative(folder: Path, text: str) -> Path:

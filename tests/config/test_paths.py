@@ -32,7 +32,7 @@ def test_of_a_user(tmp_path: Path) -> None:
 def test_defaults_and_relative_xdg_is_ignored(tmp_path: Path) -> None:
     place = places(env={"HOME": str(tmp_path), "XDG_STATE_HOME": "rel", "XDG_CONFIG_HOME": ""})
     assert place.config == tmp_path / ".config/watchfloor/watchfloor.toml"
-    assert place.state == tmp_path / ".local/state/watchfloor"
+    assert place.state == place.store.parent
 
 
 def test_of_the_system_and_of_the_demo(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_a_file_of_ones_own_and_a_moved_store(tmp_path: Path) -> None:
         file.parent / "data/engine.sock",
         file.parent / "data/engine.lock",
     )
-    assert place.state == tmp_path / ".local/state/watchfloor"
+    assert place.state == place.store.parent
     file.write_text("[store\n")
     assert places(file, env=env).store == tmp_path / ".local/state/watchfloor/floor.db"
 
