@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from engine.ask import Ask
+from engine.ask import Ask, NoEngine
 from engine.config.paths import Places, places
 from engine.leader import Leader
+from engine.request import RequestError
 from engine.store.errors import StoreError
 from engine.store.reader import Reader
 
@@ -35,7 +36,10 @@ def until(what: Callable[[], T], patience_s: float = 15.0, every_s: float = 0.05
 class Rig:
     """``with Rig(tmp_path, toml) as rig``: configuration, engine process, reader, socket."""
 
-    def __init__(self, folder: Path, toml: str, *, start: bool = True, args: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, folder: Path, toml: str, *, start: bool = True, args: tuple[str, ...] = (), prelude: str = ""
+    ) -> None:
+        """``prelude``: Python that the engine's process runs first, to make long times short."""
         self.folder = folder
         self.config = folder / "watchfloor.toml"
         self.config.write_text('[store]\npath = "state/floor.db"\n' + toml)
@@ -43,6 +47,7 @@ class Rig:
         self.log = folder / "engine.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.args = args
+        self.prelude = prelude
         self._readers: list[Reader] = []
         if start:
             self.start()
@@ -52,12 +57,37 @@ class Rig:
         env |= {"HOME": str(self.folder), "PYTHONPATH": str(ROOT)}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "engine.main", "--config", str(self.config), *self.args],
+                [sys.executable, "-c", f"{self.prelude}\nimport sys; from engine.main import main; sys.exit(main())",
+                 "--config", str(self.config), *self.args],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd="/", start_new_session=True,
             )  # fmt: skip
         if wait:
-            until(self.place.socket.exists)
+            self.ready()
         return self.process
+
+    def ready(self) -> None:
+        """Wait until the process that was started last answers."""
+        assert self.process is not None
+        pid = self.process.pid
+
+        def answers() -> bool:
+            assert self.process is not None
+            assert self.process.poll() is None, self.log.read_text()[-2000:]
+            try:
+                with self.ask() as ask:
+                    return ask("status")["pid"] == pid
+            except (NoEngine, RequestError):
+                return False
+
+        until(answers)
+
+    def polled(self, source: str) -> None:
+        """Wait until a poll that begins from now on has been good."""
+        now = time.time_ns() // 1_000_000
+        with self.ask() as ask:
+            ask("poll", source=source)
+        reader = self.reader()
+        until(lambda: [s for s in reader.sources() if s.name == source and (s.last_ok or 0) > now])
 
     def kill(self) -> None:
         """SIGKILL the engine alone: its jobs and supervisors go on."""
@@ -113,7 +143,10 @@ class Rig:
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
                 try:
-                    if mark in (entry / "cmdline").read_bytes() or b"WATCHFLOOR_RUN=" in (entry / "environ").read_bytes() and mark in (entry / "environ").read_bytes():
+                    if mark in (entry / "cmdline").read_bytes() or (
+                        b"WATCHFLOOR_RUN=" in (entry / "environ").read_bytes()
+                        and mark in (entry / "environ").read_bytes()
+                    ):
                         os.kill(int(entry.name), signal.SIGKILL)
                 except OSError:
                     continue

@@ -55,7 +55,9 @@ def poll(r: Rig) -> None:
 def act(ask: Ask, verb: str, key: str, reason: str = "a reason long enough", typed: str = "") -> str:
     plan = ask("plan", verb=verb, key=key)
     assert not plan["blocked"], plan["blocked"]
-    return str(ask("act", plan=plan["plan"], nonce=plan["nonce"], hash=plan["hash"], reason=reason, typed=typed)["action"])
+    return str(
+        ask("act", plan=plan["plan"], nonce=plan["nonce"], hash=plan["hash"], reason=reason, typed=typed)["action"]
+    )
 
 
 def test_our_stop_is_no_failure_and_opens_no_alert(tmp_path: Path, server: AirflowLike) -> None:
@@ -99,7 +101,9 @@ def test_ten_enters_from_two_terminals_are_one_post(tmp_path: Path, server: Airf
             def enter(ask: Ask) -> None:
                 for _ in range(5):
                     try:
-                        answers.append(str(ask("act", plan=plan["plan"], nonce=plan["nonce"], hash=plan["hash"])["action"]))
+                        answers.append(
+                            str(ask("act", plan=plan["plan"], nonce=plan["nonce"], hash=plan["hash"])["action"])
+                        )
                     except RequestError as error:
                         answers.append(error.code)
 
@@ -118,9 +122,17 @@ def test_ten_enters_from_two_terminals_are_one_post(tmp_path: Path, server: Airf
 
 @pytest.mark.parametrize(
     ("fault", "health"),
-    [("down", Health.UNREACHABLE), ("500", Health.BAD_ANSWER), ("html", Health.BAD_ANSWER), ("401", Health.AUTH_FAILED), ("429-after", Health.RATE_LIMITED)],
+    [
+        ("down", Health.UNREACHABLE),
+        ("500", Health.BAD_ANSWER),
+        ("html", Health.BAD_ANSWER),
+        ("401", Health.AUTH_FAILED),
+        ("429-after", Health.RATE_LIMITED),
+    ],
 )
-def test_a_bad_day_keeps_every_state_and_says_what_it_is(tmp_path: Path, server: AirflowLike, fault: str, health: Health) -> None:
+def test_a_bad_day_keeps_every_state_and_says_what_it_is(
+    tmp_path: Path, server: AirflowLike, fault: str, health: Health
+) -> None:
     server.add_run("daily", "r1", state="running")
     with rig(tmp_path, server) as r:
         until(lambda: state_of(r, "af:daily/r1") is State.RUNNING)
@@ -145,17 +157,38 @@ def test_a_protected_source_asks_for_arming_and_the_typed_name(tmp_path: Path, s
             plan = ask("plan", verb="stop", key="af:daily/r1")
             assert plan["needs"]["armed"]
             with pytest.raises(RequestError) as early:
-                ask("act", plan=plan["plan"], nonce=plan["nonce"], hash=plan["hash"], reason="long enough reason", typed="prod/daily")
+                ask(
+                    "act",
+                    plan=plan["plan"],
+                    nonce=plan["nonce"],
+                    hash=plan["hash"],
+                    reason="long enough reason",
+                    typed="prod/daily",
+                )
             assert early.value.code == "refused"
             ask("arm", environment="prod")
             plan = ask("plan", verb="stop", key="af:daily/r1")
             assert not plan["needs"]["armed"]
             assert plan["needs"]["typed"] == "prod/daily"
             with pytest.raises(RequestError) as wrong:
-                ask("act", plan=plan["plan"], nonce=plan["nonce"], hash=plan["hash"], reason="long enough reason", typed="prod/dail")
+                ask(
+                    "act",
+                    plan=plan["plan"],
+                    nonce=plan["nonce"],
+                    hash=plan["hash"],
+                    reason="long enough reason",
+                    typed="prod/dail",
+                )
             assert wrong.value.code == "refused"
             assert not [e for e in server.effects if e.run_id == "r1"]
-            done = ask("act", plan=plan["plan"], nonce=plan["nonce"], hash=plan["hash"], reason="long enough reason", typed="prod/daily")
+            done = ask(
+                "act",
+                plan=plan["plan"],
+                nonce=plan["nonce"],
+                hash=plan["hash"],
+                reason="long enough reason",
+                typed="prod/daily",
+            )
         until(lambda: r.reader().action(str(done["action"])).state is ActionState.DONE, 30)  # type: ignore[union-attr]
 
 

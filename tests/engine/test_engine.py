@@ -64,7 +64,12 @@ def test_many_starts_at_once_leave_one_engine(tmp_path: Path) -> None:
         for _ in range(rounds):
             env = os.environ | {"PYTHONPATH": str(ROOT)}
             crowd = [
-                subprocess.Popen([sys.executable, "-m", "engine.main", "--config", str(rig.config)], cwd="/", env=env, stderr=subprocess.DEVNULL)
+                subprocess.Popen(
+                    [sys.executable, "-m", "engine.main", "--config", str(rig.config)],
+                    cwd="/",
+                    env=env,
+                    stderr=subprocess.DEVNULL,
+                )
                 for _ in range(4)
             ]
             try:
@@ -91,7 +96,9 @@ def test_engine_killed_while_a_job_runs_a_new_one_starts_at_once(tmp_path: Path)
         assert rig.reader().run(key).row.state is State.RUNNING  # type: ignore[union-attr]
         with rig.ask() as ask:
             plan = ask("plan", verb="stop", key=key)
-            ask("act", plan=plan["plan"], nonce=plan["nonce"], hash=plan["hash"], reason="end of the test run", typed="")
+            ask(
+                "act", plan=plan["plan"], nonce=plan["nonce"], hash=plan["hash"], reason="end of the test run", typed=""
+            )
         until(lambda: rig.reader().run(key).row.state is State.STOPPED)  # type: ignore[union-attr]
         assert not [a for a in rig.reader().alerts(open_only=False) if a.key.startswith("local:slow")]
 
@@ -100,7 +107,7 @@ def test_engine_killed_while_a_job_runs_a_new_one_starts_at_once(tmp_path: Path)
     ("text", "words"),
     [
         ('timezon = "UTC"\n', "timezone"),
-        ('timezone = 7\n', "timezone"),
+        ("timezone = 7\n", "timezone"),
         ('[[job]]\nname = "a"\n[[job]]\nname = "a"\n', "name"),
         ("[[job]\n", "TOML"),
     ],
@@ -186,7 +193,7 @@ def test_another_user_may_not_even_look_in_user_mode(tmp_path: Path) -> None:
     with Rig(tmp_path, JOB) as rig:
         os.chmod(tmp_path, 0o755)
         assert _as_nobody(lambda: socket.socket(socket.AF_UNIX).connect(str(rig.place.socket))) == "PermissionError"
-        assert _as_nobody(lambda: rig.place.store.read_bytes()) == "PermissionError"
+        assert _as_nobody(rig.place.store.read_bytes) == "PermissionError"
 
 
 def _as_nobody(what: Callable[[], object]) -> str:
@@ -240,7 +247,11 @@ def test_local_source_is_fresh_and_the_host_is_measured(tmp_path: Path) -> None:
     with Rig(tmp_path, JOB) as rig:
         row = until(lambda: next((s for s in rig.reader().sources() if s.health is Health.FRESH), None))
         assert row.name == "local"
-        cpu = until(lambda: next((g for g in rig.reader().gauges("host.cpu") if g.series == "host.cpu" and g.value is not None), None))
+        cpu = until(
+            lambda: next(
+                (g for g in rig.reader().gauges("host.cpu") if g.series == "host.cpu" and g.value is not None), None
+            )
+        )
         assert 0 <= cpu.value <= 100  # type: ignore[operator]
         assert rig.stop() == 0
         shutil.rmtree(tmp_path / "state" / "runs", ignore_errors=True)
