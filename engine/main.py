@@ -26,7 +26,7 @@ from engine.config.load import ConfigError, load, load_text
 from engine.config.model import Config, Source
 from engine.config.paths import Places, places
 from engine.context import Context
-from engine.demo import first_round
+from engine.demo.life import first_round
 from engine.leader import Leader
 from engine.notify import Notifier
 from engine.peer import Peer
@@ -103,7 +103,7 @@ class Engine:
         await self.actions.resume()  # before anybody can ask: it disarms what an earlier engine had armed
         await self.server.start()
         if self.demo:
-            await first_round(self.ctx.adapters["local"])
+            await first_round(self.ctx.adapters["local"], self.clock.now())
         for poller in self.pollers.values():
             poller.start()
         tasks = [

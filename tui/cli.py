@@ -261,7 +261,7 @@ def demo(args: argparse.Namespace) -> int:
         print("the demo has a place of its own; --config and --system do not go with it", file=sys.stderr)
         return EXIT_BAD_INPUT
     if args.reset:
-        workspace.reset(args)
+        workspace.reset(commands.where(args))
     workspace.prepare(commands.where(args))
     if sys.stdin.isatty() and sys.stderr.isatty():
         return terminal(args, "floor")

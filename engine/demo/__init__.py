@@ -10,7 +10,6 @@ import random
 import shutil
 import sys
 import time
-from argparse import Namespace
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -89,13 +88,11 @@ def local_zone() -> str:
     return name.removeprefix("posix/").removeprefix("right/") if found else "UTC"
 
 
-def reset(args: Namespace) -> None:
+def reset(place: Places) -> None:
     """Stop the demo's engine (its jobs with it) and remove the workspace and its state."""
-    from engine import commands
     from engine.ask import Ask, NoEngine
     from engine.leader import Leader
 
-    place = commands.where(args)
     try:
         with Ask(place.socket) as ask:
             ask("stop")
@@ -135,19 +132,3 @@ def wait_until_run(place: Places, patience_s: float) -> int:
             return 0
         time.sleep(0.3)
     return 0
-
-
-async def first_round(adapter: Any) -> None:
-    """Start what is scheduled once, so that a new demo shows life at once and not at the next full minute."""
-    from adapters.base import Action
-    from adapters.model import Trigger, Verb
-    from engine.ids import Ids
-
-    if any(not run.generated for run in (await adapter.runs(None)).runs):
-        return
-    for pipeline in (await adapter.pipelines()).items:
-        if pipeline.trigger in (Trigger.CRON, Trigger.INTERVAL):
-            prepared = await adapter.prepare(
-                Action(verb=Verb.START, key=pipeline.key, client_id=Ids().ulid(int(time.time() * 1000)), who="demo")
-            )
-            await adapter.send(prepared)

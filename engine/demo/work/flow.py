@@ -52,7 +52,7 @@ def fill_mart(date: str) -> int:
     )
     with mart:
         for table in ("customer", "account", "txn", "contract"):
-            mart.execute(f"DELETE FROM {table} WHERE bd < date(?, '-2 days')", (date,))  # noqa: S608
+            mart.execute(f"DELETE FROM {table} WHERE bd < date(?, '-2 days')", (date,))
     if mart.execute("SELECT 1 FROM contract WHERE bd = ?", (date,)).fetchone():
         say("INFO", f"mart is filled for {date}")
         return 0
@@ -64,7 +64,7 @@ def fill_mart(date: str) -> int:
     )
     with mart:
         for table in ("customer", "account", "txn"):
-            mart.execute(f"DELETE FROM {table} WHERE bd = ?", (date,))  # noqa: S608
+            mart.execute(f"DELETE FROM {table} WHERE bd = ?", (date,))
         mart.executemany(
             "INSERT INTO customer VALUES (?,?,?,?)",
             ((i, date, f"C{i:06}", rng.choice(segments)) for i in range(CUSTOMERS)),
@@ -101,8 +101,8 @@ def land(date: str) -> int:
     ldz = db("ldz", "mart")
     for table, columns in LDZ.items():
         ldz.execute(f"CREATE TABLE IF NOT EXISTS {table}({columns})")
-        rows(ldz, f"DELETE FROM {table} WHERE bd = ? OR bd < date(?, '-2 days')", date, date)  # noqa: S608
-        count = rows(ldz, f"INSERT INTO {table} SELECT * FROM mart.{table} WHERE bd = ?", date)  # noqa: S608
+        rows(ldz, f"DELETE FROM {table} WHERE bd = ? OR bd < date(?, '-2 days')", date, date)
+        count = rows(ldz, f"INSERT INTO {table} SELECT * FROM mart.{table} WHERE bd = ?", date)
         say("INFO", f"{table}: {count:,} rows landed")
     return 0
 
@@ -113,7 +113,7 @@ def compare_counts(date: str) -> int:
         left, right = (
             ldz.execute(f"SELECT count(*) FROM {where}.{table} WHERE bd = ?", (date,)).fetchone()[0]
             for where in ("mart", "main")
-        )  # noqa: S608
+        )
         say("INFO" if left == right else "ERROR", f"{table}: mart {left:,}, landing zone {right:,}")
         if left != right:
             return 1
@@ -130,7 +130,7 @@ def hubs(date: str) -> int:
         "CREATE TABLE IF NOT EXISTS hub_account(hk TEXT PRIMARY KEY, id INTEGER, first_seen TEXT) WITHOUT ROWID;"
     )
     for name in ("customer", "account"):
-        new = rows(rdv, f"INSERT OR IGNORE INTO hub_{name} SELECT 'h' || id, id, bd FROM ldz.{name} WHERE bd = ?", date)  # noqa: S608
+        new = rows(rdv, f"INSERT OR IGNORE INTO hub_{name} SELECT 'h' || id, id, bd FROM ldz.{name} WHERE bd = ?", date)
         say("INFO", f"hub_{name}: {new:,} new keys")
     return 0
 

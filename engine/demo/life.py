@@ -1,0 +1,17 @@
+"""What only a demo's engine does: a first round, so that a new demo shows life at once and not at the next full minute."""
+
+from __future__ import annotations
+
+from adapters.base import Action, Adapter
+from adapters.model import Trigger, Verb
+from engine.ids import ulid
+
+
+async def first_round(adapter: Adapter, now: int) -> None:
+    """Start what is scheduled, once; a demo that ran before goes on where it was."""
+    if any(not run.generated for run in (await adapter.runs(None)).runs):
+        return
+    for pipeline in (await adapter.pipelines()).items:
+        if pipeline.trigger in (Trigger.CRON, Trigger.INTERVAL):
+            prepared = await adapter.prepare(Action(verb=Verb.START, key=pipeline.key, client_id=ulid(now), who="demo"))
+            await adapter.send(prepared)
