@@ -353,6 +353,29 @@ def test_the_cursor_stays_on_its_pipeline_when_rows_move(house):
     assert view.problems == ["s:p5"]
 
 
+@pytest.mark.parametrize("touch", [None, "move.down", "copy.menu"])
+def test_until_the_operator_moves_the_cursor_is_on_the_first_problem(house, touch):
+    house.engine()
+    house.source("s")
+    for i in range(6):
+        house.pipeline("s", f"p{i}", next_in=HOUR + i)
+    view = floor(house)
+    if touch:
+        view.act(touch)
+        view.menu = None
+    was = view.cursor
+    house.clock.at += 10_000
+    house.run("s", "p5", "r", State.FAILED, started_ago=MINUTE, took=1000)
+    view.load()
+    assert view.cursor == (was if touch else "s:p5")
+    if not touch:
+        house.clock.at += 10_000
+        house.run("s", "p5", "r2", State.SUCCESS, started_ago=MINUTE, took=1000)
+        house.run("s", "p3", "r", State.FAILED, started_ago=MINUTE, took=1000)
+        view.load()
+        assert view.cursor == "s:p3"
+
+
 def test_the_order_stands_still_while_the_operator_moves(house):
     house.engine()
     house.source("s")
@@ -601,8 +624,7 @@ def test_keys_of_every_screen(tale):
     assert list(view.act("nav.back")) == [Back()]
     assert list(view.act("screen.runs")) == [Open("runs")]
     assert list(view.act("app.help")) == [Open("help", "floor")]
-    assert list(view.act("app.refresh")) == [Request("poll", {}, tag="poll")]
-    assert list(floor(tale, engine_alive=False).act("app.refresh")) == [App("start-engine")]
+    assert list(view.act("app.refresh")) == [App("refresh")]
     assert list(view.act("no.such.id")) == []
 
 

@@ -29,6 +29,7 @@ JUDGE_MS = 10_000
 """How often what only time changes (a run growing long) is judged anew."""
 _ROW_TOPICS = ("pipeline", "alert", "source", "run")
 """Topics of what a row holds; the last one moves most, and says itself which pipelines it means."""
+_OF_ROW = frozenset(VERB_OF) | {"list.open", "run.log", "run.history", "action.menu", "alert.ack", "copy.menu"}
 SAME_MS = 100
 """Rows that moved so lately are read again: two commits may bear the same millisecond."""
 _STATES = frozenset(look.word for look in LOOKS.values()) | {
@@ -70,10 +71,11 @@ class FloorView(ListScreen):
         self.problems: list[str] = []
         self.table: list[str] = []
         self.cursor: str | None = None
+        self.moved = False
+        """Whether the operator moved; until then the cursor stays on the first row, whatever comes to stand there."""
         self.moved_at = -STILL_MS
         self.waiting = 0
         self.filter: Filter = parse("")
-        self._want_first = arg == "!"
         self._top = [0, 0]
         self._read: tuple[Any, ...] | None = None
         self._judged: tuple[int, tuple[Any, ...], bool] = (0, (), False)
@@ -151,9 +153,8 @@ class FloorView(ListScreen):
         at = self._index()
         self.problems, self.table = problems, table
         keys = self.keys
-        if self._want_first or self.cursor is None:
+        if not self.moved or self.cursor is None:
             self.cursor = keys[0] if keys else None
-            self._want_first = False
         elif self.cursor not in keys and keys:
             self.cursor = keys[min(at, len(keys) - 1)]
 
@@ -347,11 +348,19 @@ class FloorView(ListScreen):
             "copy.menu": self._copy,
         }
 
+    def _touch(self) -> None:
+        self.moved, self.moved_at = True, self.context.now()
+
     def move(self, by: int) -> None:
         keys = self.keys
         if keys:
             self.cursor = keys[min(max(self._index() + by, 0), len(keys) - 1)]
-            self.moved_at = self.context.now()
+            self._touch()
+
+    def act(self, action: str) -> Sequence[Effect]:
+        if action in _OF_ROW:
+            self.moved = True  # what was looked at or asked about stays under the cursor
+        return super().act(action)
 
     def _open(self) -> Sequence[Effect]:
         item = self.here
@@ -376,14 +385,15 @@ class FloorView(ListScreen):
         return (Open("runs", item.row.key),) if item is not None and item.row is not None else ()
 
     def _sort(self) -> Sequence[Effect]:
+        before = self.keys
         self._order(at_once=True)
-        return ()
+        return (Say("the rows are in order already"),) if self.keys == before else ()
 
     def _pane(self) -> Sequence[Effect]:
         there = self.table if self.cursor in self.problems else self.problems
         if there:
             self.cursor = there[min(self._top[1] if there is self.table else 0, len(there) - 1)]
-            self.moved_at = self.context.now()
+            self._touch()
         return ()
 
     def _first(self) -> Sequence[Effect]:
@@ -391,9 +401,10 @@ class FloorView(ListScreen):
             return (Say("there is no problem on the floor"),)
         if not self.problems:  # they stand in the table while a filter is on
             self.set_filter("")
+        before = self.cursor
         self.cursor = self.problems[0] if self.problems else next(i.key for i in self.all if i.problem)
-        self.moved_at = self.context.now()
-        return ()
+        self._touch()
+        return (Say("this is the first problem"),) if self.cursor == before else ()
 
     def verb(self, action: str) -> Sequence[Effect]:
         item = self.here
