@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, Protocol
 
-import engine
+import engine.request
 
 _CODE = "import sys; r = sys.argv.pop(1); r in sys.path or sys.path.insert(0, r); from engine.main import main; sys.exit(main(sys.argv[1:]))"
 _last_start = float("-inf")
@@ -62,7 +62,7 @@ def lock_held(path: Path) -> bool:
 
 def root() -> str:
     """The folder that holds our packages: a checkout or site-packages."""
-    return str(Path(engine.__file__ or "").resolve().parent.parent)
+    return str(Path(engine.request.__file__).resolve().parent.parent)
 
 
 def command(place: Place, *, demo: bool = False, read_only: bool = False) -> list[str]:
