@@ -209,12 +209,15 @@ class WatchfloorApp(TerminalApp):
         lines = self.stack[-1].paint(width, height)
         if self.said is not None:
             text, level, _ = self.said
-            lines = [*lines[: height - 1], *[()] * (height - 1 - len(lines))]
-            lines.append([(f" {text}", f"{SAY[level][1]} on:surface")])
+            at = (
+                height - 2 if self.stack[-1].view.typing and height > 2 else height - 1
+            )  # a field being typed is not hidden
+            lines = [*lines[:height], *[()] * (height - len(lines))]
+            lines[at] = [(f" {text}", f"{SAY[level][1]} on:surface")]
         self.canvas.show(lines, width, height)
 
     def say(self, text: str, level: str = "info") -> None:
-        """One sentence in the last row for a few seconds."""
+        """One sentence in the last row for a few seconds, or until the next key."""
         level = level if level in SAY else "info"
         self.said = (clean(text), level, time.monotonic() + SAY[level][0])
         if level == "bad" and self.rings:
@@ -224,7 +227,8 @@ class WatchfloorApp(TerminalApp):
     # --- keys -------------------------------------------------------------------------------------------------------
 
     def key(self, key: str, character: str | None) -> None:
-        """A key to the open field, or by the keymap to the app or to the view."""
+        """A key to the open field, or by the keymap to the app or to the view. It ends what was being said."""
+        self.said = None
         if self._plain:
             self._plain = False
             self.leave_plain()
@@ -276,19 +280,26 @@ class WatchfloorApp(TerminalApp):
             case "app.plain":
                 self._plain = self.enter_plain(self.canvas.text())
             case "app.refresh":
-                self.link.refresh()
+                self._do(self._call(lambda view: view.act(action)) or [AppEffect("refresh")])
             case "screen.run" if self.last_run is None:
                 self.say("no run was opened yet: Enter on a row opens one")
             case "screen.run":
-                self._open("run", self.last_run)
+                self._go("run", self.last_run)
             case "screen.floor" | "screen.runs" | "screen.sources":
-                self._open(action.partition(".")[2], None)
+                self._go(action.partition(".")[2])
             case "problem.first" if shown.screen != "floor":
                 self._open("floor", None)
                 self._do(self._call(lambda view: view.act(action)))
             case _:
                 return False
         return True
+
+    def _go(self, screen: str, arg: str | None = None) -> None:
+        shown = self.stack[-1]
+        if (shown.screen, shown.arg) == (screen, arg):
+            self.say(f"this is {shown.view.title}")
+        else:
+            self._open(screen, arg)
 
     def _call(self, call: Callable[[View], Any]) -> Any:
         """Ask the view on top; what it raises is one sentence, and no reason to end."""
@@ -326,7 +337,7 @@ class WatchfloorApp(TerminalApp):
                 self._next_theme(arg)
             case "lofi" | "plain":
                 self._plain = self.enter_plain(self.canvas.text())
-            case "start-engine" | "refresh":
+            case "refresh":
                 self.link.refresh()
             case _:
                 log.warning("nothing is done for the app effect %s", what)
@@ -369,7 +380,9 @@ class WatchfloorApp(TerminalApp):
             self._do(self._call(lambda view: view.begin()), found.view)
 
     def _back(self, asker: View | None) -> None:
-        if len(self.stack) > 1 and (asker is None or self.stack[-1].view is asker):
+        if len(self.stack) == 1:
+            self.say(f"this is the first screen; {keymap.key_of('app.quit')} leaves")
+        elif asker is None or self.stack[-1].view is asker:
             self.stack.pop()
             self._load(self.stack[-1])
             self._next_watch = 0.0

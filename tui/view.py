@@ -82,7 +82,7 @@ class Quit:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """Something only the app can do: ``theme``, ``lofi``, ``start-engine``, ``arm``."""
+    """Something only the app can do: ``theme``, ``lofi``, ``refresh`` (poll all, or start the engine)."""
 
     what: str
     arg: str | None = None
@@ -111,6 +111,11 @@ class View(ABC):
     @abstractmethod
     def load(self) -> None:
         """Query the store. Called at first, whenever a topic of ours moved, and once a second if ``ticks``."""
+
+    @property
+    def typing(self) -> bool:
+        """Whether the last row is a field that is being typed: no sentence may cover it."""
+        return False
 
     def begin(self) -> Sequence[Effect]:
         """What to ask for when the screen is opened, after its first ``load``."""

@@ -151,8 +151,8 @@ def test_poll_now_asks_for_this_source_and_starts_an_engine_where_none_runs(tale
     view = sources(tale)
     view.act("move.down")
     assert list(view.act("app.refresh")) == [Request("poll", {"source": "dbx-prod"}, tag="poll")]
-    assert view.answer("poll", {}, None) == (Say("polling now"),)
-    assert list(sources(tale, engine_alive=False).act("app.refresh")) == [App("start-engine")]
+    assert view.answer("poll", {}, None) == (Say("dbx-prod is being asked now"),)
+    assert list(sources(tale, engine_alive=False).act("app.refresh")) == [App("refresh")]
 
 
 def test_keys(tale):

@@ -71,7 +71,7 @@ def common(action: str, context: Context, screen: str) -> Sequence[Effect]:
         case "app.plain":
             return (App("lofi"),)
         case "app.refresh":
-            return (Request("poll", {}, tag="poll"),) if context.engine_alive else (App("start-engine"),)
+            return (App("refresh"),)
         case _:
             return ()
 
@@ -112,7 +112,7 @@ def answered(tag: str, what: str, error: dict[str, str] | None) -> Sequence[Effe
         hint = f": {error['hint']}" if error.get("hint") else ""
         return (Say(f"{error.get('message', 'refused')}{hint}", "bad"),)
     said = {
-        "poll": "polling now",
+        "poll": f"{what} is being asked now",
         "ack": f"acknowledged: {what} is yours",
         "arm": f"armed: {what} for 60 s, every action still asks",
         "disarm": f"{what} is disarmed",

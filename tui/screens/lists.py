@@ -58,6 +58,10 @@ class ListScreen(View):
     def set_filter(self, text: str) -> None:
         """Take a filter while it is typed; a bad one goes to ``filter_error`` and the last good one stays."""
 
+    @property
+    def typing(self) -> bool:
+        return self.field is not None
+
     # --- keys -------------------------------------------------------------------------------------------------------
 
     def act(self, action: str) -> Sequence[Effect]:

@@ -15,6 +15,7 @@ from tui.present import frame, words
 from tui.present.about import about
 from tui.present.cut import clean, cut_middle
 from tui.present.cut import width as cells_of
+from tui.present.field import Field
 from tui.present.lines import ends, fit
 from tui.view import Context, Copy, Effect, Line, Say, Span, View
 
@@ -40,8 +41,9 @@ class LogView(View):
         self._generation = -1
         self._follow = True
         self._seen = 0
-        self._field: str | None = None
-        self._typed = ""
+        self._asking: str | None = None
+        """Action id that the open field belongs to."""
+        self._field = Field()
         self._copying = False
         self._first = True
 
@@ -203,14 +205,14 @@ class LogView(View):
         return top
 
     def _footer(self, width: int) -> Line:
-        if self._field is not None:
+        if self._asking is not None:
             words_ = {
                 "log.search": "find",
                 "log.keep": "keep only lines with",
                 "log.drop": "hide lines with",
                 "log.time": "jump to HH:MM",
             }
-            return frame.footer_row([], width, left=[(f"{FIELDS[self._field]} ", "key b"), (clean(self._typed), "text b"), ("█", "key"), (f"  {words_[self._field]} · Enter, Esc", "dim")])  # fmt: skip
+            return frame.footer_row([], width, left=[(f"{FIELDS[self._asking]} ", "key b"), *self._field.spans(max(width // 2, 10)), (f"  {words_[self._asking]} · Enter, Esc", "dim")])  # fmt: skip
         if self._copying:
             return frame.footer_row([], width, left=[("copy: ", "dim"), ("l", "key b"), (" line   ", "dim"), ("p", "key b"), (" page   ", "dim"), ("i", "key b"), (" key", "dim")])  # fmt: skip
         entries = keymap.footer(self.contexts, width - 24)
@@ -232,15 +234,19 @@ class LogView(View):
         size = sum(cells_of(t) for t, _ in tail)
         return fit([*fit(line, width - size), *tail], width) if width > 60 else line
 
+    @property
+    def typing(self) -> bool:
+        return self._asking is not None or self._copying
+
     # --- acting -----------------------------------------------------------------------------------------------------
 
     def act(self, action: str) -> Sequence[Effect]:
         if action == "nav.back" and (
-            self._field or self._copying or self.page.needle or self.page.keep or self.page.drop
+            self._asking or self._copying or self.page.needle or self.page.keep or self.page.drop
         ):
             return self._clear()
         if action in FIELDS:
-            self._field, self._typed = action, ""
+            self._asking, self._field = action, Field()
             return ()
         page = PAGE
         moves = {
@@ -301,8 +307,8 @@ class LogView(View):
         return ()
 
     def _clear(self) -> Sequence[Effect]:
-        if self._field or self._copying:
-            self._field, self._copying = None, False
+        if self._asking or self._copying:
+            self._asking, self._copying = None, False
         else:
             number = self.page.number(self.page.cursor) if self.page.count() else 0
             self.page.needle = self.page.keep = self.page.drop = ""
@@ -336,20 +342,20 @@ class LogView(View):
     def type(self, text: str) -> Sequence[Effect] | None:
         if self._copying:
             return self._copy(text)
-        if self._field is None:
+        if self._asking is None:
             return None
-        if text == "edit.backspace":
-            self._typed = self._typed[:-1]
-        elif text == "edit.enter":
+        if text == "edit.enter":
             return self._enter()
-        elif text == "edit.escape":
-            self._field = None
-        elif not text.startswith("edit."):
-            self._typed += text
+        if text == "edit.escape":
+            self._asking = None
+        elif text.startswith("edit.") and not self._field.knows(text):
+            return None
+        else:
+            self._field.type(text)
         return ()
 
     def _enter(self) -> Sequence[Effect]:
-        field, typed, self._field = self._field, self._typed, None
+        field, typed, self._asking = self._asking, self._field.text, None
         if self.page.log is None:
             return ()
         number = self.page.number(self.page.cursor) if self.page.count() else 0
@@ -375,8 +381,8 @@ class LogView(View):
         return ()
 
     def paste(self, text: str) -> Sequence[Effect]:
-        if self._field is not None:
-            self._typed += clean(text.splitlines()[0] if text else "")[:200]
+        if self._asking is not None and text.strip():
+            self._field.type(text.strip().splitlines()[0])
         return ()
 
     def _copy(self, text: str) -> Sequence[Effect]:

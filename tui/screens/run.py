@@ -378,6 +378,10 @@ class RunView(View):
                 out["run.hold"] = "release"
         return out
 
+    @property
+    def typing(self) -> bool:
+        return self._copying
+
     # --- acting -----------------------------------------------------------------------------------------------------
 
     def act(self, action: str) -> Sequence[Effect]:
