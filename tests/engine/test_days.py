@@ -19,7 +19,7 @@ from engine.config.paths import places
 from engine.main import Engine
 from engine.request import RequestError
 from tests.engine.rig import Rig, until
-from tests.engine.test_airflow_world import poll, rig, source, state_of
+from tests.engine.test_airflow_world import act, poll, rig, source, state_of
 from tests.engine.test_quiet import fast
 from tests.servers.airflow_like import AirflowLike
 
@@ -275,8 +275,7 @@ def test_a_full_disk_is_said_actions_are_refused_and_it_goes_on(
 
         assert "full" in until(error, 30)
         with r.ask() as ask, pytest.raises(RequestError) as refused:
-            plan = ask("plan", verb="stop", key="af:daily/r1")
-            ask("act", plan=plan["plan"], nonce=plan["nonce"], hash=plan["hash"], reason="because of the disk")
+            act(ask, "stop", "af:daily/r1")
         assert refused.value.code == "refused"
         assert "full" in refused.value.message
         assert not [e for e in server.effects if e.run_id == "r1"], "done without a record"
