@@ -176,6 +176,8 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     KeyAction("dialog.cancel", ("escape",), ("dialog",), "leave it", "close without doing anything", 2),
     KeyAction("dialog.next", ("tab", "down"), ("dialog",), "next field", "the next field or candidate"),
     KeyAction("dialog.prev", ("shift+tab", "up"), ("dialog",), "field before", "the field or candidate before"),
+    KeyAction("dialog.more", ("pagedown",), ("dialog",), "more", "the rest of a plan that does not fit", 4),
+    KeyAction("dialog.less", ("pageup",), ("dialog",), "back up", "the rows before"),
     KeyAction("dialog.copy", ("c",), ("dialog",), "copy", "copy the call as a command line", 5),
     # application
     KeyAction("app.refresh", ("ctrl+r", "f5"), ("global",), "poll now", "poll now; starts the engine where none runs"),

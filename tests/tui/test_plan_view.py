@@ -67,6 +67,70 @@ def test_it_says_everything_on_every_size(house: House, width: int, height: int)
     assert "? help" in text
 
 
+def many(verb: str = "rerun-failed") -> dict[str, Any]:
+    """A plan with more rows than 80×24 has: a long error, four calls, six guards."""
+    call = {
+        "method": "exec",
+        "target": "/usr/bin/python3 work/flow.py load_fact --date 2026-11-20",
+        "body": {"step": "load", "cwd": "/data"},
+        "headers": {},
+    }
+    guards = [{"name": f"g{i}", "ok": True, "words": f"the guard number {i} says yes"} for i in range(6)]
+    now = {"state": int(State.FAILED), "word": "failed", "words": "failed 5s ago · " + "a very long error " * 12}
+    needs = {"armed": False, "reason": True, "typed": None, "key": "y"}
+    return reply(verb=verb, protected=False, needs=needs, now=now, calls=[call] * 4, guards=guards)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("verb", "word"), [("rerun-failed", "rerun"), ("rerun-from", "rerun"), ("stop", "stop"), ("pause", "pause")]
+)
+def test_at_80x24_now_effect_and_fields_stand_and_the_rest_scrolls(house: House, verb: str, word: str) -> None:
+    v = opened(house, many(verb), verb)
+    shown = painted(v, 80, 24)
+    text = "\n".join(shown)
+    for words in ("now ", "failed 5s ago", "it will", "set the run to failed", "6 hold", "Reason", "10 to go", f"y to {word} it", f"Enter {word} works when the reason is complete", "more rows PgDn PgUp"):  # fmt: skip
+        assert words in text, words
+    assert "…" not in next(line for line in shown if "Type" in line)
+    assert "board_report" not in shown[21], "the frame has a lower edge"
+    seen = text
+    for _ in range(8):
+        assert v.type("edit.pagedown") is None, "the field leaves the key to the keymap"
+        v.act("dialog.more")
+        seen += "\n".join(painted(v, 80, 24))
+        assert "Reason" in seen[-24 * 81 :]
+    for words in ("run terminal in two reads", "R rerun from load_fact", "board_report at risk"):
+        assert words in seen, words
+    v.act("dialog.less")
+    assert "PgDn PgUp" in "\n".join(painted(v, 80, 24))
+
+
+def test_at_120x40_nothing_is_left_out(house: House) -> None:
+    text = "\n".join(painted(opened(house, many()), 120, 40))
+    assert "more rows" not in text
+    assert "the guard number 5 says yes" in text
+    for line in text.splitlines():
+        assert not line.rstrip().endswith("✓"), "a guard's mark stands beside its words"
+
+
+def test_the_reason_is_edited_like_any_field(house: House) -> None:
+    v = opened(house, reply())
+    type_(v, "wrong fle")
+    for key in ("left", "left"):
+        v.type(f"edit.{key}")
+    type_(v, "i")
+    assert "wrong file" in "\n".join(painted(v, 120, 40))
+    v.type("edit.ctrl+w")
+    v.type("edit.end")
+    type_(v, " came, right one at six")
+    assert "le came, right one at six" in "\n".join(painted(v, 120, 40))
+
+
+def test_it_is_ascii_where_only_ascii_can_be_shown(house: House) -> None:
+    v = opened(house, reply())
+    v.context.ascii = True
+    assert "\n".join(painted(v, 120, 40)).isascii()
+
+
 def test_a_long_call_wraps_and_is_never_cut(house: House) -> None:
     text = "".join("".join(t for t, _ in line) for line in opened(house, reply()).paint(200, 50))
     assert text.count("r" * 40) >= 2
@@ -151,6 +215,10 @@ def test_several_active_runs_are_offered_none_is_taken(house: House) -> None:
     v = opened(house, reply(candidates=["s:p/a", "s:p/b"], blocked="2 runs are active"))
     text = "\n".join(painted(v, 120, 40))
     assert "s:p/a" in text
+    assert "on:cursor-bg" not in str(v.paint(120, 40)[10:30]), "none is chosen for the operator"
+    said = v.act("dialog.confirm")
+    assert isinstance(said[0], Say)
+    v.act("dialog.next")
     v.act("dialog.next")
     asked = v.act("dialog.confirm")
     assert isinstance(asked[0], Request)

@@ -15,19 +15,21 @@ from tui import keymap
 from tui.present import frame, words
 from tui.present.about import paper_of
 from tui.present.cut import clean
-from tui.present.cut import width as cells_of
+from tui.present.dialog import LABEL, flow, over, window, wrapped
+from tui.present.field import Field
 from tui.present.glyphs import LOOKS, State
-from tui.present.lines import cells, ends, fit, merge
+from tui.present.lines import cells, ends, finish, fit, merge
 from tui.view import Back, Context, Copy, Effect, Line, Request, Say, Span, View
 
 ARMING_MS = 500
 REASON = 10
-LABEL = 10
 VERBS = {
     "start": "Start a run of", "pause": "Pause the schedule of", "resume": "Resume the schedule of", "hold": "Hold the run of",
     "release": "Release the run of", "stop": "Stop the run of", "rerun": "Rerun the whole run of",
     "rerun-failed": "Rerun what failed in", "rerun-from": "Rerun from a step of",
 }  # fmt: skip
+SHORT = {"rerun-failed": "rerun", "rerun-from": "rerun"}
+"""Verb → its word in a sentence with "it"."""
 LEAVE = {"stop": "leave it running", "hold": "leave it running", "pause": "leave it scheduled"}
 ENDED = {
     ActionState.DONE: ("done", "run-ok b"),
@@ -56,9 +58,11 @@ class PlanView(View):
         self.row: ActionRow | None = None
         self._opened = context.now()
         self._asked = False
-        self._pick = 0
+        self._pick = -1
+        """Of several active runs none is chosen for the operator."""
         self._fields: list[str] = []
-        self._values: dict[str, str] = {"reason": "", "typed": "", "date": "", "yes": ""}
+        self._values = {name: Field() for name in ("reason", "typed", "date", "yes")}
+        self._scroll = 0
         self._planned_date = ""
         self._focus = 0
         self._sent = False
@@ -80,7 +84,7 @@ class PlanView(View):
     def _ask(self) -> Request:
         self._asked = True
         body: dict[str, Any] = {"verb": self.verb, "key": self.key}
-        self._planned_date = self._values["date"].strip()
+        self._planned_date = self._values["date"].text.strip()
         if self._planned_date:
             body["business_date"] = self._planned_date
         return Request("plan", body, "plan")
@@ -132,9 +136,11 @@ class PlanView(View):
             case "dialog.next" | "dialog.prev":
                 step = 1 if action == "dialog.next" else -1
                 if self._candidates():
-                    self._pick = (self._pick + step) % len(self._candidates())
+                    self._pick = (max(self._pick, -step) + step) % len(self._candidates())
                 elif self._fields:
                     self._focus = (self._focus + step) % len(self._fields)
+            case "dialog.more" | "dialog.less":
+                self._scroll = max(0, self._scroll + (4 if action == "dialog.more" else -4))
             case "dialog.confirm":
                 return self._enter()
             case "dialog.copy":
@@ -152,29 +158,19 @@ class PlanView(View):
             return None
         if self.context.now() - self._opened < ARMING_MS:
             return ()
-        name = self._fields[self._focus]
-        match text:
-            case "edit.enter":
-                return self._enter()
-            case "edit.escape":
-                return [Back()]
-            case "edit.tab":
-                self._focus = (self._focus + 1) % len(self._fields)
-            case "edit.backspace":
-                self._values[name] = self._values[name][:-1]
-            case _ if text.startswith("edit."):
-                pass
-            case _ if name == "yes":
-                if text == "y":
-                    self._values["yes"] = "y"
-                    return self._enter()
-            case _:
-                self._values[name] += clean(text)
+        field = self._values[self._fields[self._focus]]
+        if text.startswith("edit.") and not field.knows(text):
+            return None  # Enter, Esc, Tab, arrows up and down: the keymap knows what they mean in a dialog
+        if field is not self._values["yes"]:
+            field.type(text)
+        elif text == "y":
+            field.text = "y"
+            return self._enter()
         return ()
 
     def paste(self, text: str) -> Sequence[Effect]:
         if self._fields and self._fields[self._focus] == "reason":
-            self._values["reason"] += clean(text)[:200]
+            self._values["reason"].type(" ".join(text.split())[:200])
             return ()
         return [Say("paste is refused here: the name is typed, letter by letter", "warn")]
 
@@ -186,12 +182,14 @@ class PlanView(View):
         if self.plan is None:
             return ()
         if self._candidates():
+            if self._pick < 0:
+                return [Say(f"choose one first: {keymap.key_of('dialog.next')} goes to the next", "warn")]
             self.key = self._candidates()[self._pick]
             self.plan = None
             return [self._ask()]
         if self._stop():
             return ()
-        if self._values["date"].strip() != self._planned_date:
+        if self._values["date"].text.strip() != self._planned_date:
             return [self._ask(), Say("planned again for that business date; read it, then Enter")]
         missing = [i for i, name in enumerate(self._fields) if not self._given(name)]
         if missing:
@@ -200,7 +198,7 @@ class PlanView(View):
         self._sent = True
         body = {
             "plan": self.plan["plan"], "nonce": self.plan["nonce"], "hash": self.plan["hash"],
-            "reason": self._values["reason"].strip(), "typed": self._values["typed"],
+            "reason": self._values["reason"].text.strip(), "typed": self._values["typed"].text,
         }  # fmt: skip
         return [Request("act", body, "act")]
 
@@ -221,7 +219,7 @@ class PlanView(View):
 
     def _given(self, name: str) -> bool:
         assert self.plan is not None
-        value = self._values[name]
+        value = self._values[name].text
         if name == "reason":
             return len(value.strip()) >= REASON
         if name == "typed":
@@ -238,11 +236,7 @@ class PlanView(View):
     def paint(self, width: int, height: int) -> list[Line]:
         below = self.under.paint(width, height) if self.under is not None else [[(" " * width, "")]] * height
         inner = min(96, width - 6) if width > 60 else width - 2
-        body = self._body(inner - 4)
-        room = max(3, height - 4)
-        if len(body) > room:  # the fields at the end are what a person needs; what scrolls away is the middle
-            keep = max(0, room - 9)
-            body = [*body[:keep], [("…", "dim")], *body[len(body) - (room - keep - 1) :]]
+        body = self._fitted(inner - 4, height - 6)
         lines = self._frame(body, inner)
         top = max(1, (height - len(lines)) // 2)
         left = max(0, (width - inner) // 2)
@@ -250,9 +244,21 @@ class PlanView(View):
         for i, line in enumerate(lines):
             y = top + i
             if y < height - 1:
-                out[y] = _over(out[y], line, left, inner, width)
+                out[y] = over(out[y], line, left, inner, width)
         out[height - 1] = self._footer(width)
-        return out
+        return finish(out, width, height, ascii=self.context.ascii)
+
+    def _fitted(self, room: int, space: int) -> list[Line]:
+        """What is now and what it will do above, the fields below, both always there; between them scrolls what does not fit."""
+        head, middle, tail = self._body(room)
+        if len(head) + len(middle) + len(tail) > space:
+            head, middle, tail = self._body(room, tight=True)
+        between = space - len(head) - len(tail)
+        if between < 1:
+            return [*head[: max(1, space - len(tail))], *tail][-max(space, 1) :]
+        self._scroll = min(self._scroll, max(0, len(middle) - between + 1))
+        keys = f"{keymap.key_of('dialog.more')} {keymap.key_of('dialog.less')}"
+        return [*head, *window(middle, self._scroll, between, keys), *tail]
 
     def _frame(self, body: Sequence[Line], inner: int) -> list[Line]:
         plan = self.plan or {}
@@ -276,49 +282,52 @@ class PlanView(View):
         out.append([(" " * inner, paper)])
         return out
 
-    def _body(self, room: int) -> list[Line]:
+    def _body(self, room: int, tight: bool = False) -> tuple[list[Line], list[Line], list[Line]]:
+        """Head, middle and tail; ``tight`` leaves out blank rows and guards that hold."""
         if self.plan is None:
-            return self._waiting(room)
+            return [], self._waiting(room), []
         plan = self.plan
+        gap: list[Line] = [] if tight else [[]]
         name = str(plan.get("target") or plan.get("name") or self.key)
-        out: list[Line] = [
-            [
-                (f"{VERBS.get(self.verb, self.verb)} ", "text"),
-                (clean(name), "text b"),
-                (f"  {clean(str(plan.get('run') or ''))}", "dim"),
-            ]
+        said: Line = [
+            (f"{VERBS.get(self.verb, self.verb)} ", "text"),
+            (clean(name), "text b"),
+            (f"  {clean(str(plan.get('run') or ''))}", "dim"),
         ]
-        out.append([])
+        head: list[Line] = [said, *gap]
         if self._candidates():
-            return out + self._choose(room)
-        out += self._pairs(room)
-        out.append([])
+            return head, [], self._choose(room)
+        now = self._now(room)
+        will = self._said("it will", "effect", "text", room)
+        most = 2 if tight else 9
+        head += [*now[:most], *will[:most]]
+        middle = [*now[most:], *will[most:], *self._pairs(room), *gap]
         if self.action or self._sent:
-            return out + self._progress(room)
-        out += self._guards(room)
+            return head, middle, self._progress(room)
+        guards = self._guards(room, tight)
+        middle = [*guards, *middle] if tight else [*middle, *guards]
         if self.problem:
-            out += [[], *_wrapped("refused", [(_said(self.problem), "run-failed b")], room)]
+            middle += [*gap, *wrapped("refused", [(_said(self.problem), "run-failed b")], room)]
         stop = self._stop()
         if stop:
             arm: list[Span] = (
                 [(keymap.key_of("action.arm"), "key b"), (" arm it for 60 s    ", "text")] if self._unarmed() else []
             )
             close: Line = [*arm, (keymap.key_of("dialog.cancel"), "key b"), (" close", "text")]
-            return [*out, [], *_wrapped("blocked", [(stop, "run-failed b")], room), [], close]
-        return [*out, [], *self._form(room)]
+            return head, middle, [*gap, *wrapped("blocked", [(stop, "run-failed b")], room), [], close]
+        return head, middle, [[], *self._form(room, gap)]
 
     def _waiting(self, room: int) -> list[Line]:
         out: list[Line] = [[(f"{VERBS.get(self.verb, self.verb)} ", "text"), (clean(self.key), "text b")], []]
         if self.problem:
-            out += _wrapped("cannot", [(_said(self.problem), "run-failed b")], room)
+            out += wrapped("cannot", [(_said(self.problem), "run-failed b")], room)
             out += [[], [("Enter", "key b"), (" ask again    ", "dim"), ("Esc", "key b"), (" close", "dim")]]
         else:
             out.append([("asking the engine: it reads the state now and prepares the exact call …", "dim")])
         return out
 
-    def _pairs(self, room: int) -> list[Line]:
-        plan = self.plan or {}
-        now = plan.get("now") or {}
+    def _now(self, room: int) -> list[Line]:
+        now = (self.plan or {}).get("now") or {}
         look = LOOKS.get(State(int(now["state"]))) if isinstance(now.get("state"), int) else None
         read = now.get("read_at")
         said = clean(str(now.get("words") or now.get("word") or "?"))
@@ -326,37 +335,45 @@ class PlanView(View):
         state.append((said, look.token if look else "text"))
         if isinstance(read, int):
             state.append((f" · read {words.age(max(0, self.context.now() - read))} ago", "dim"))
-        out = _wrapped("now", state, room)
-        for label, key, style in (("it will", "effect", "text"), ("so", "so", "run-late"), ("note", "note", "text")):
-            if plan.get(key):
-                out += _wrapped(label, [(clean(str(plan[key])), style)], room)
+        return wrapped("now", state, room)
+
+    def _said(self, label: str, key: str, style: str, room: int) -> list[Line]:
+        text = (self.plan or {}).get(key)
+        return wrapped(label, [(clean(str(text)), style)], room) if text else []
+
+    def _pairs(self, room: int) -> list[Line]:
+        plan = self.plan or {}
+        out = [*self._said("so", "so", "run-late", room), *self._said("note", "note", "text", room)]
         calls: list[dict[str, Any]] = plan.get("calls") or []
         for i, call in enumerate(calls):
             line: list[Span] = [
                 (f"{clean(str(call.get('method', '')))} ", "text b"),
                 (clean(str(call.get("target", ""))), "text"),
             ]
-            out += _wrapped("call" if i == 0 else "", line, room)
+            out += wrapped("call" if i == 0 else "", line, room)
             extra = [json.dumps(call["body"], ensure_ascii=False)] if call.get("body") is not None else []
             headers: dict[str, Any] = call.get("headers") or {}
             extra += [f"{k}: {v}" for k, v in headers.items()]
             if extra:
-                out += _wrapped("", [(clean("   ".join(extra)), "dim")], room)
-        for label, key in (("proof", "proof"), ("undo", "undo")):
-            if plan.get(key):
-                out += _wrapped(label, [(clean(str(plan[key])), "text")], room)
-        return out
+                out += wrapped("", [(clean("   ".join(extra)), "dim")], room)
+        return [*out, *self._said("proof", "proof", "text", room), *self._said("undo", "undo", "text", room)]
 
-    def _guards(self, room: int) -> list[Line]:
-        spans: list[Span] = []
+    def _guards(self, room: int, tight: bool) -> list[Line]:
+        items: list[list[Span]] = []
+        holds = 0
         for guard in (self.plan or {}).get("guards") or ():
             ok = guard.get("ok")
             glyph, style = (
                 ("✓", "run-ok") if ok is True else ("✗", "run-failed b") if ok is False else ("▲", "run-warning b")
             )
             text = clean(str(guard.get("words") or guard.get("name") or ""))
-            spans += [(f"{glyph} ", style), (f"{text}  ", "dim" if ok is True else style)]
-        return _wrapped("guards", spans, room) if spans else []
+            if tight and ok is True:
+                holds += 1
+            else:
+                items.append([(f"{glyph} ", style), (text, "dim" if ok is True else style)])
+        if holds:
+            items.append([("✓ ", "run-ok"), (f"{holds} {'hold' if holds > 1 else 'holds'}", "dim")])
+        return flow("guards", items, room)
 
     def _choose(self, room: int) -> list[Line]:
         out: list[Line] = [[("several runs are active; which one?", "text b")], []]
@@ -365,7 +382,7 @@ class PlanView(View):
             out.append([(mark, "mark"), (f" {clean(key)}", "text b on:cursor-bg" if i == self._pick else "text")])
         return [*out, [], [("Enter", "key b"), (" plan for this one    ", "dim"), ("Esc", "key b"), (" close", "dim")]]
 
-    def _form(self, room: int) -> list[Line]:
+    def _form(self, room: int, gap: Sequence[Line]) -> list[Line]:
         assert self.plan is not None
         out: list[Line] = []
         for i, name in enumerate(self._fields):
@@ -374,18 +391,22 @@ class PlanView(View):
         ready = all(self._given(n) for n in self._fields)
         typed = "typed" in self._fields
         if ready:
-            right: list[Span] = [("Enter", "key b"), (f" {self.verb}", "text b")]
+            right: list[Span] = [("Enter", "key b"), (f" {self._word}", "text b")]
         else:
-            right = [(f"Enter {self.verb} works when the {'name' if typed else 'reason'} is complete", "dim")]
-        out += [[], ends([("Esc", "key b"), (f" {leave}", "text")], right, room)]
+            right = [(f"Enter {self._word} works when the {'name' if typed else 'reason'} is complete", "dim")]
+        out += [*gap, ends([("Esc", "key b"), (f" {leave}", "text")], right, room)]
         return out
+
+    @property
+    def _word(self) -> str:
+        return SHORT.get(self.verb, self.verb)
 
     def _field(self, name: str, focused: bool, room: int) -> list[Line]:
         assert self.plan is not None
-        value = self._values[name]
+        field = self._values[name]
+        value = field.text
         paper = "on:background"
         box = max(20, room - LABEL - 16)
-        caret: list[Span] = [("█", f"key {paper}")] if focused else []
         style, note = "text", ""
         head: list[Line] = []
         if name == "reason":
@@ -397,16 +418,20 @@ class PlanView(View):
             good = wanted.startswith(value)
             style = "run-ok" if good else "run-failed"
             note = "✓" if value == wanted else f"{len(wanted) - len(value)} to go" if good else "differs"
-            head = [[(f"{'Type':<{LABEL}}", "dim"), (wanted, "text b"), (f"  to {self.verb} it", "dim")]]
+            head = [[(f"{'Type':<{LABEL}}", "dim"), (wanted, "text b"), (f"  to {self._word} it", "dim")]]
             label = ""
         elif name == "yes":
-            label, note = "Type", "✓" if value else f"y to {self.verb} it"
+            label, note = "Type", "✓" if value else f"y to {self._word} it"
         else:
             label, note = "Date", "business date, empty: the usual one"
-        shown = value if cells_of(value) < box - 2 else "…" + value[-(box - 4) :]
-        if not value and name == "date":
-            shown = ""
-        inside = merge([(f" {shown}", f"{style} b {paper}"), *caret])
+        before, under, after = field.spans(box - 2) if name != "yes" else ((value, ""), ("", ""), ("", ""))
+        typed = f"{style} b {paper}"
+        caret: list[Span] = []
+        if focused:
+            caret = [(under[0], f"{typed} rev")] if under[0].strip() else [("█", f"key {paper}")]
+        elif under[0].strip():
+            caret = [(under[0], typed)]
+        inside = merge([(f" {before[0]}", typed), *caret, (after[0], typed)])
         pad = max(0, box - cells(inside))
         return [
             *head,
@@ -420,9 +445,9 @@ class PlanView(View):
         if row is None:
             return [[("asked …", "dim")]]
         for at, _state, said in row.events[-8:]:
-            out += _wrapped(words.hhmmss(at, tz), [(clean(said), "text")], room)
+            out += wrapped(words.hhmmss(at, tz), [(clean(said), "text")], room)
         if row.state.in_flight and row.ended is None:
-            out += _wrapped(
+            out += wrapped(
                 "",
                 [(f"{clean(row.words)} · {words.age(max(0, self.context.now() - row.changed))}", "run-running")],
                 room,
@@ -454,48 +479,3 @@ class PlanView(View):
 def _said(error: dict[str, str]) -> str:
     hint = error.get("hint")
     return clean(error.get("message", "refused") + (f"; {hint}" if hint else ""))
-
-
-def _wrapped(label: str, spans: Sequence[Span], room: int) -> list[Line]:
-    """A label and its text, wrapped to the right column: ids and URLs are never cut."""
-    space = max(10, room - LABEL)
-    out: list[Line] = []
-    line: list[Span] = []
-    used = 0
-    for text, style in spans:
-        while text:
-            free = space - used
-            if cells_of(text) <= free:
-                line.append((text, style))
-                used += cells_of(text)
-                break
-            cut = text.rfind(" ", 0, free + 1)
-            if cut <= 0:
-                cut = free if used == 0 or free >= space // 2 else 0
-            if cut:
-                line.append((text[:cut], style))
-            text = text[cut:].lstrip(" ")
-            out.append(line)
-            line, used = [], 0
-    out.append(line)
-    return [[(f"{label if i == 0 else '':<{LABEL}}", "dim"), *part] for i, part in enumerate(out)]
-
-
-def _over(below: Line, line: Line, left: int, inner: int, width: int) -> Line:
-    """``line`` laid on ``below`` from column ``left`` on."""
-    return [*_slice(below, 0, left, width), *fit(line, inner), *_slice(below, left + inner, width, width)]
-
-
-def _slice(line: Line, start: int, end: int, width: int) -> list[Span]:
-    """The cells of a line from one column to another; half of a wide character is a blank."""
-    out: list[Span] = []
-    at = 0
-    for text, style in fit(line, width):
-        for char in text:
-            size = cells_of(char)
-            if start <= at and at + size <= end:
-                out.append((char, style))
-            elif at < end and at + size > start:
-                out.append((" " * (min(at + size, end) - max(at, start)), style))
-            at += size
-    return merge(out)

@@ -1,0 +1,86 @@
+"""What a dialog is drawn with: labelled text that wraps and is never cut, a box laid over a screen, what scrolls between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from tui.present.cut import width as cells_of
+from tui.present.lines import cells, fit, merge
+
+if TYPE_CHECKING:
+    from tui.view import Line, Span
+
+LABEL: Final = 10
+"""Columns of the labels."""
+
+
+def wrapped(label: str, spans: Sequence[Span], room: int) -> list[Line]:
+    """A label and its text, wrapped to the right column: ids and URLs are never cut."""
+    space = max(10, room - LABEL)
+    out: list[Line] = []
+    line: list[Span] = []
+    used = 0
+    for text, style in spans:
+        while text:
+            free = space - used
+            if cells_of(text) <= free:
+                line.append((text, style))
+                used += cells_of(text)
+                break
+            cut = text.rfind(" ", 0, free + 1)
+            if cut <= 0:
+                cut = free if used == 0 or free >= space // 2 else 0
+            if cut:
+                line.append((text[:cut], style))
+            text = text[cut:].lstrip(" ")
+            out.append(line)
+            line, used = [], 0
+    out.append(line)
+    return [[(f"{label if i == 0 else '':<{LABEL}}", "dim"), *part] for i, part in enumerate(out)]
+
+
+def over(below: Line, line: Line, left: int, inner: int, width: int) -> Line:
+    """``line`` laid on ``below`` from column ``left`` on."""
+    return [*_slice(below, 0, left, width), *fit(line, inner), *_slice(below, left + inner, width, width)]
+
+
+def _slice(line: Line, start: int, end: int, width: int) -> list[Span]:
+    """The cells of a line from one column to another; half of a wide character is a blank."""
+    out: list[Span] = []
+    at = 0
+    for text, style in fit(line, width):
+        for char in text:
+            size = cells_of(char)
+            if start <= at and at + size <= end:
+                out.append((char, style))
+            elif at < end and at + size > start:
+                out.append((" " * (min(at + size, end) - max(at, start)), style))
+            at += size
+    return merge(out)
+
+
+def flow(label: str, items: Sequence[Sequence[Span]], room: int) -> list[Line]:
+    """A label and items one after the other, each whole on its row where a row can hold it."""
+    rows: list[list[Span]] = [[]]
+    for item in items:
+        if rows[-1] and cells(rows[-1]) + 2 + cells(item) > room - LABEL:
+            rows.append([])
+        if rows[-1]:
+            rows[-1].append(("  ", ""))
+        rows[-1] += item
+    out: list[Line] = []
+    for i, row in enumerate(rows if items else []):
+        out += wrapped(label if i == 0 else "", row, room)
+    return out
+
+
+def window(rows: Sequence[Line], top: int, room: int, keys: str) -> list[Line]:
+    """``room`` rows from ``top`` on; the last one says how many more there are and which keys show them."""
+    if len(rows) <= room or room < 1:
+        return [*rows[: max(room, 0)]]
+    top = min(max(top, 0), len(rows) - room + 1)
+    shown = [*rows[top : top + room - 1]]
+    hidden = len(rows) - len(shown)
+    more: Line = [(" " * LABEL, ""), (f"… {hidden} more {'row' if hidden == 1 else 'rows'} ", "dim"), (keys, "key b")]
+    return [*shown, more]
