@@ -148,7 +148,6 @@ def _asked(args: Namespace) -> dict[str, Any]:
 
 def plan(args: Namespace) -> int:
     """Print what an action would do; nothing is sent."""
-    from engine.actions.render import plan_text
     from engine.ask import Ask, NoEngine
 
     try:
@@ -158,30 +157,26 @@ def plan(args: Namespace) -> int:
         return fail(str(error), EXIT_NO_ENGINE)
     except RequestError as error:
         return fail(f"{error.message}{'; ' + error.hint if error.hint else ''}", error.exit_code)
-    if args.format == "json":
-        print_json("plan", reply)
-    else:
-        print(plan_text(reply, 100))
+    _show_plan(args, reply)
     return EXIT_REFUSED if reply.get("blocked") else EXIT_OK
 
 
 def act(args: Namespace) -> int:
     """Plan, confirm and do; wait for the proof. Exit 0 only when the world shows the effect."""
-    from engine.actions.render import plan_text
     from engine.ask import Ask, NoEngine
 
     try:
         with Ask(where(args).socket) as ask:
-            if args.arm:
-                asked_plan = ask("plan", **_asked(args))
-                ask("arm", environment=asked_plan["environment"])
             reply = ask("plan", **_asked(args))
+            if args.arm and _unarmed(reply):
+                ask("arm", environment=reply["environment"])
+                reply = ask("plan", **_asked(args))
             if reply.get("blocked"):
-                print(plan_text(reply, 100))
+                _show_plan(args, reply)
                 return fail(f"refused: {reply['blocked']}", EXIT_REFUSED)
             needs = reply["needs"]
             if not _confirmed(args, reply, needs):
-                print(plan_text(reply, 100))
+                _show_plan(args, reply)
                 return fail(_how_to_confirm(args, reply, needs), EXIT_REFUSED)
             done = ask(
                 "act",
@@ -194,8 +189,22 @@ def act(args: Namespace) -> int:
     except NoEngine as error:
         return fail(str(error), EXIT_NO_ENGINE)
     except RequestError as error:
-        return fail(f"{error.message}{'; ' + error.hint if error.hint else ''}", error.exit_code)
+        how = ": --arm does it for this act" if error.hint.startswith("arm ") and not args.arm else ""
+        return fail(f"{error.message}{'; ' + error.hint + how if error.hint else ''}", error.exit_code)
     return _follow(args, str(done["action"]))
+
+
+def _show_plan(args: Namespace, reply: dict[str, Any]) -> None:
+    from engine.actions.render import plan_text
+
+    if args.format == "json":
+        print_json("plan", reply)
+    else:
+        print(plan_text(reply, 100))
+
+
+def _unarmed(reply: dict[str, Any]) -> bool:
+    return any(guard["name"] == "armed" and guard["ok"] is False for guard in reply["guards"])
 
 
 def _confirmed(args: Namespace, reply: dict[str, Any], needs: dict[str, Any]) -> bool:
@@ -208,9 +217,7 @@ def _confirmed(args: Namespace, reply: dict[str, Any], needs: dict[str, Any]) ->
     if needs.get("key") == "enter":
         return not sys.stdin.isatty() or _ask_enter()
     if sys.stdin.isatty():
-        from engine.actions.render import plan_text
-
-        print(plan_text(reply, 100))
+        _show_plan(args, reply)
         return input("Type y and Enter to do it: ").strip() == "y"
     return False
 
@@ -223,10 +230,16 @@ def _ask_enter() -> bool:
 
 
 def _how_to_confirm(args: Namespace, reply: dict[str, Any], needs: dict[str, Any]) -> str:
-    parts: list[str] = []
-    if needs.get("reason"):
+    import shlex
+
+    parts: list[str] = ["--arm"] if _unarmed(reply) else []
+    if needs.get("reason") and not args.reason:
         parts.append('--reason "why, ten characters or more"')
-    parts.append(f"--confirm {needs['typed']}" if needs.get("typed") else "--yes")
+    if needs.get("typed"):
+        if args.confirm != needs["typed"]:
+            parts.append(f"--confirm {shlex.quote(needs['typed'])}")
+    elif not args.yes:
+        parts.append("--yes")
     return f"nothing was done: to {reply['verb']} {reply['name']} add {' '.join(parts)}"
 
 
@@ -274,13 +287,19 @@ def _follow(args: Namespace, action: str) -> int:
 
 
 def ack(args: Namespace) -> int:
-    return _simple(args, "ack", f"acknowledged {args.alert}", alert=args.alert, note=args.note or "", **_until(args))
+    try:
+        until = _until(args)
+    except RequestError as error:
+        return fail(error.message, error.exit_code)
+    return _simple(args, "ack", f"acknowledged {args.alert}", alert=args.alert, note=args.note or "", **until)
 
 
 def silence(args: Namespace) -> int:
-    return _simple(
-        args, "silence", f"silenced {args.match}", match=args.match, reason=args.reason or "", **_until(args)
-    )
+    try:
+        until = _until(args)
+    except RequestError as error:
+        return fail(error.message, error.exit_code)
+    return _simple(args, "silence", f"silenced {args.match}", match=args.match, reason=args.reason, **until)
 
 
 def note(args: Namespace) -> int:
@@ -292,10 +311,14 @@ def _until(args: Namespace) -> dict[str, Any]:
         return {}
     from engine.config.fields import duration_ms
 
-    return {"until": int(time.time() * 1000) + duration_ms(args.until)}
+    try:
+        return {"until": int(time.time() * 1000) + duration_ms(args.until)}
+    except ValueError as error:
+        raise RequestError("bad_request", f"--until: {error}") from None
 
 
 def alerts(args: Namespace) -> int:
+    from adapters.model import AlertState
     from engine.store.reader import Reader
 
     reader = Reader(where(args).store)
@@ -305,13 +328,12 @@ def alerts(args: Namespace) -> int:
         reader.close()
     if args.format == "json":
         print_json("alerts", [row_dict(row) for row in rows])
-        return EXIT_OK
-    if not rows:
+    elif not rows:
         print("no open alert")
-    for row in rows:
+    for row in rows if args.format == "text" else ():
         held = f" ({row.held_back})" if row.held_back else ""
         print(f"{row.id[-4:]}  {row.severity.name.lower():<8} {row.state.name.lower():<8} {row.title}{held}")
-    return EXIT_NOT_WELL if args.fail and rows else EXIT_OK
+    return EXIT_NOT_WELL if args.fail and any(row.state <= AlertState.ACKED for row in rows) else EXIT_OK
 
 
 def notify(args: Namespace) -> int:
@@ -336,57 +358,9 @@ def audit(args: Namespace) -> int:
 
 def logs(args: Namespace) -> int:
     """A step's log as bytes on stdout, control characters made harmless on a terminal."""
-    from engine.store.reader import Reader
+    from engine.log_out import print_log
 
-    reader = Reader(where(args).store)
-    try:
-        return _logs(args, reader)
-    except KeyboardInterrupt:
-        return EXIT_OK
-    finally:
-        reader.close()
-
-
-def _logs(args: Namespace, reader: Any) -> int:
-    from adapters.model import parse_key
-
-    try:
-        key = parse_key(args.key)
-    except ValueError as error:
-        return fail(str(error))
-    detail = reader.run(key.run_key) if key.run_key else None
-    if detail is None:
-        return fail(f"no run {args.key!r} is known; expected source:pipeline/run or source:pipeline/run#step")
-    found = [
-        row for row in detail.logs if key.step is None or (row.step == key.step and row.map_index == key.map_index)
-    ]
-    if not found:
-        return fail(
-            f"no log of {args.key} has been fetched; open it once in the terminal, or wait for the engine",
-            EXIT_UNREACHABLE,
-        )
-    row = found[-1]
-    tty = sys.stdout.isatty()
-    position = 0
-    while True:
-        with Path(row.path).open("rb") as file:
-            file.seek(position)
-            while chunk := file.read(1 << 16):
-                position += len(chunk)
-                sys.stdout.buffer.write(harmless(chunk) if tty else chunk)
-        sys.stdout.flush()
-        if not args.follow:
-            return EXIT_OK
-        detail = reader.run(key.run_key)
-        now = [r for r in detail.logs if r.step_key == row.step_key and r.attempt == row.attempt] if detail else []
-        if now and now[0].complete and Path(row.path).stat().st_size <= position:
-            return EXIT_OK
-        time.sleep(0.5)
-
-
-def harmless(data: bytes) -> bytes:
-    """Without control characters but newline and tab: escape codes of a log must not reach a terminal."""
-    return bytes(b for b in data if b >= 32 or b in (9, 10)).replace(b"\x7f", b"")
+    return print_log(where(args), args.key, args.follow)
 
 
 # --- set-up -------------------------------------------------------------------------------------------------------------
@@ -396,12 +370,15 @@ def init(args: Namespace) -> int:
     from engine.config.starter import discover, starter
 
     place = where(args)
-    if place.config.exists():
+    if os.path.lexists(place.config):
         return fail(f"{place.config} exists already and is left as it is; edit it, then: watchfloor check")
     found = discover()
     text = starter(found)
-    place.config.parent.mkdir(parents=True, exist_ok=True)
-    place.config.write_text(text)
+    try:
+        place.config.parent.mkdir(parents=True, exist_ok=True)
+        place.config.write_text(text)
+    except OSError as error:
+        return fail(f"{error.filename or place.config}: {error.strerror}; name another file with --config")
     for item in found:
         print(f"found: {item.words}")
     print(f"wrote {place.config}; next: watchfloor check, then watchfloor")
@@ -525,7 +502,8 @@ def refuse_foreign_packages() -> str | None:
         if origin is None or here not in origin.parents:
             return (
                 f"the Python package {name!r} here belongs to something else ({origin}); "
-                "install watchfloor into an environment of its own (venv, pipx or uv tool)"
+                + ("unset PYTHONPATH, or " if os.environ.get("PYTHONPATH") else "")
+                + "install watchfloor into an environment of its own (venv, pipx or uv tool)"
             )
     return None
 

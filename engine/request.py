@@ -62,8 +62,14 @@ def encode(message: dict[str, Any]) -> bytes:
 
 
 def decode(line: bytes) -> dict[str, Any]:
-    """One line to one message; ValueError if it is not a JSON object."""
-    message = json.loads(line)
+    """One line to one message; ValueError if it is not a JSON object, or holds text that cannot be written again."""
+    try:
+        message = json.loads(line)
+        json.dumps(message, ensure_ascii=False).encode()  # a lone surrogate (\\ud800) would break whoever stores it
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if not isinstance(message, dict):
         raise ValueError("expected a JSON object")
+    if not isinstance(message.get("do"), (str, type(None))):
+        raise ValueError("what to do is a word")
     return message

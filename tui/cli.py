@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from engine import commands
-from engine.request import EXIT_BAD_INPUT, EXIT_BUG, EXIT_NOT_WELL, EXIT_OK
+from engine.request import EXIT_BAD_INPUT, EXIT_BUG, EXIT_OK
 
 
 class Parser(argparse.ArgumentParser):
@@ -31,24 +31,34 @@ def _verb(
         name, help=words, description=words[0].upper() + words[1:] + ".",
         epilog=f"examples:\n{examples}" if examples else None, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    _common(sub)
+    _common(sub, after_verb=True)
     if formats:
         sub.add_argument("--format", choices=formats, default=formats[0], help=f"default {formats[0]}")
     return sub
 
 
-def _common(parser: argparse.ArgumentParser) -> None:
+def _common(parser: argparse.ArgumentParser, after_verb: bool = False) -> None:
+    """Before the verb or after it; a verb's own default must not undo what was said before it."""
+    file: Any = argparse.SUPPRESS if after_verb else None
+    flag: Any = argparse.SUPPRESS if after_verb else False
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="configuration file; its store and engine go with it"
+        "--config", type=Path, metavar="FILE", default=file, help="configuration file; its store and engine go with it"
     )
-    parser.add_argument("--system", action="store_true", help="the host's own: /etc/watchfloor and /var/lib/watchfloor")
+    parser.add_argument(
+        "--system", action="store_true", default=flag, help="the host's own: /etc/watchfloor and /var/lib/watchfloor"
+    )
 
 
-def _terminal(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--theme", help="dark, light, ansi, or a theme file of yours")
-    parser.add_argument("--ascii", action="store_true", help="plain characters for fonts without the glyphs")
-    parser.add_argument("--slow-link", action="store_true", help="repaint at most every 5 seconds")
-    parser.add_argument("--read-only", action="store_true", help="look only: no key acts")
+def _terminal(parser: argparse.ArgumentParser, after_verb: bool = False) -> None:
+    theme: Any = argparse.SUPPRESS if after_verb else None
+    parser.add_argument("--theme", default=theme, help="dark, light, ansi, or a theme file of yours")
+    for name, words in (
+        ("--ascii", "plain characters for fonts without the glyphs"),
+        ("--slow-link", "repaint at most every 5 seconds"),
+        ("--read-only", "look only: no key acts"),
+    ):
+        flag: Any = argparse.SUPPRESS if after_verb else False
+        parser.add_argument(name, action="store_true", default=flag, help=words)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -73,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
         "open a floor of real local jobs; no configuration, no network",
         "  watchfloor demo\n  watchfloor demo --reset",
     )
-    _terminal(demo)
+    _terminal(demo, after_verb=True)
     demo.add_argument("--reset", action="store_true", help="stop the demo's engine, remove its data, start afresh")
     wall = _verb(
         subs,
@@ -81,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
         "the floor in large for a monitor that nobody touches",
         "  watchfloor wall\n  watchfloor wall --demo",
     )
-    _terminal(wall)
+    _terminal(wall, after_verb=True)
     wall.add_argument("--demo", action="store_true", help="of the demo's workspace")
 
     engine = _verb(
@@ -90,7 +100,9 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     engine.add_argument("what", choices=("run", "stop", "status", "reload"), nargs="?", default="status")
     engine.add_argument("--standby", action="store_true", help="with run: wait until the running engine ends")
-    engine.add_argument("--read-only", action="store_true", help="with run: refuse every action")
+    engine.add_argument(
+        "--read-only", action="store_true", default=argparse.SUPPRESS, help="with run: refuse every action"
+    )
     engine.add_argument("--demo", action="store_true", help="of the demo's workspace")
 
     show = _verb(
@@ -108,7 +120,7 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument(
         "--fail-on", metavar="WORDS", help="exit 1 if a pipeline is in one of these states, e.g. failed,missed"
     )
-    show.add_argument("--ascii", action="store_true")
+    show.add_argument("--ascii", action="store_true", default=argparse.SUPPRESS)
     show.add_argument("--demo", action="store_true", help="of the demo's workspace")
 
     for name, words in (
@@ -197,6 +209,9 @@ def main(argv: list[str] | None = None) -> int:
         print(foreign, file=sys.stderr)
         return EXIT_BAD_INPUT
     args = parser().parse_args(argv)
+    if strange := next((w for w in (sys.argv[1:] if argv is None else argv) if not w.isprintable() and _torn(w)), None):
+        print(f"watchfloor: {strange!a} is not UTF-8 text", file=sys.stderr)
+        return EXIT_BAD_INPUT
     try:
         return _run(args)
     except BrokenPipeError:
@@ -207,6 +222,11 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except Exception as error:
         return _explain(error)
+
+
+def _torn(word: str) -> bool:
+    """Bytes of the command line that are no UTF-8 come as lone surrogates, which nothing can write again."""
+    return any("\ud800" <= c <= "\udfff" for c in word)
 
 
 def _explain(error: Exception) -> int:
@@ -294,62 +314,9 @@ def terminal(args: argparse.Namespace, screen: str) -> int:
 
 def show(args: argparse.Namespace) -> int:
     """One screen without a terminal: the rows that the terminal would paint, or its data."""
-    import shutil
-    import time
+    from tui.show import show as print_screen
 
-    from engine.store.reader import Reader
-    from tui import registry
-    from tui.view import Context
-
-    if args.screen not in registry.SHOWN:
-        print(f"no screen {args.screen!r}; known: {' '.join(registry.SHOWN)}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    place = commands.where(args)
-    reader = Reader(place.store)
-    size = shutil.get_terminal_size((120, 40))
-    context = Context(
-        reader=reader, now=lambda: time.time_ns() // 1_000_000, ascii=args.ascii, read_only=True,
-        timezone=_zone(reader), engine_alive=reader.lock_held(),
-    )  # fmt: skip
-    try:
-        view = registry.make(args.screen, context, args.key)
-        if args.filter:
-            view.act("list.filter")
-            view.type(args.filter)
-            view.act("edit.enter")
-        view.load()
-        return _print_view(args, view, args.width or size.columns, args.height or max(size.lines, 40))
-    finally:
-        reader.close()
-
-
-def _zone(reader: Any) -> str:
-    row = reader.engine()
-    return row.timezone if row is not None else "UTC"
-
-
-def _print_view(args: argparse.Namespace, view: Any, width: int, height: int) -> int:
-    if args.format == "json":
-        data = view.data()
-        if args.limit and isinstance(data, list):
-            data = data[: args.limit]
-        commands.print_json(args.screen, data)
-    elif args.format == "csv":
-        import csv
-
-        rows = view.rows()[: args.limit or None]
-        if rows:
-            writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows)
-    else:
-        for line in view.paint(width, height):
-            print("".join(text for text, _ in line).rstrip())
-    if args.fail_on:
-        words = {w.strip() for w in args.fail_on.split(",")}
-        if any(str(row.get("state")) in words for row in view.rows()):
-            return EXIT_NOT_WELL
-    return EXIT_OK
+    return print_screen(args, commands.where(args).store, commands.print_json)
 
 
 def keys(args: argparse.Namespace) -> int:

@@ -1,0 +1,205 @@
+"""The command line as a person or a script at night uses it: every mistake one sentence and its exit code, no traceback."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.request import EXIT_BAD_INPUT, EXIT_BLIND, EXIT_NO_ENGINE, EXIT_NOT_WELL, EXIT_OK, EXIT_REFUSED, decode
+from tests.engine.rig import Rig, until
+from tests.servers.airflow_like import AirflowLike
+from tui.cli import main
+
+JOBS = """
+[[job]]
+name = "fails"
+[[job.step]]
+name = "first"
+run = ["sh", "-c", "echo first is fine"]
+[[job.step]]
+name = "second"
+run = ["sh", "-c", "echo ERROR: no rows; exit 1"]
+[[job]]
+name = "waits"
+[[job.step]]
+name = "only"
+run = ["sh", "-c", "echo begun; until [ -e go ]; do sleep 0.05; done; echo ended"]
+"""
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    folder = tmp_path_factory.mktemp("line")
+    with AirflowLike() as server:
+        server.add_dag("daily", tasks=("only",))
+        server.add_run("daily", "r1", state="running")
+        (folder / "secret").write_text(server.password)
+        (folder / "secret").chmod(0o600)
+        source = f"""
+[[source]]
+name = "af"
+kind = "airflow"
+url = "{server.url}"
+environment = "prod"
+poll = "5s"
+requests = "600/min"
+auth = {{ user = "{server.user}", password = {{ file = "secret" }} }}
+"""
+        with Rig(folder, source + JOBS) as found:
+            found.ready()
+            until(lambda: found.reader().run("af:daily/r1"))
+            yield found
+
+
+class Said:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def say(rig: Rig, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("HOME", str(rig.folder))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+
+    def run(*argv: str, config: Path | None = None) -> Said:
+        capfd.readouterr()
+        try:
+            code = main(["--config", str(config or rig.config), *argv])
+        except SystemExit as left:
+            code = int(left.code or 0)
+        got = capfd.readouterr()
+        assert "Traceback" not in got.out + got.err
+        return Said(code, got.out, got.err)
+
+    return run
+
+
+@pytest.fixture
+def failed(rig: Rig, say: Any) -> str:
+    assert say("act", "start", "local:fails").code == EXIT_OK
+    return until(
+        lambda: next((r.key for r in rig.reader().runs(limit=20) if r.name == "fails" and r.state.terminal), "")
+    )
+
+
+def test_a_file_named_before_the_verb_is_the_file(say: Any, tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    assert str(other) in say("check", config=other).err
+    other.write_text('timezone = "UTC"\nzone = 1\n')
+    said = say("check", config=other)
+    assert said.code == EXIT_BAD_INPUT
+    assert f"{other}:2: zone" in said.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["show", "floor", "--fail-on", "faild"], "'faild' is no state"),
+        (["show", "floor", "--fail-on", ","], "names no state"),
+        (["show", "help", "--fail-on", "failed"], "has none"),
+        (["show", "floor", "--filter", "stat:failed"], "did you mean state:"),
+        (["show", "runs", "--filter", "state:faild"], "did you mean failed"),
+        (["show", "help", "--filter", "x"], "has no filter"),
+        (["show", "floor", "--limit", "0"], "expected 1 or more"),
+        (["show", "run", "nope"], "is not a key"),
+        (["show", "run", "local:fails/none"], "no run 'local:fails/none' is known"),
+        (["show", "nonsense"], "no screen 'nonsense'"),
+        (["logs", "local:fails/none"], "no run 'local:fails/none' is known"),
+        (["plan", "stop", "af:d\udcff"], "is not UTF-8 text"),
+        (["ack", "ABCD", "--until", "banana"], "--until: expected a duration"),
+        (["silence", "local:*", "--until", "soon", "--reason", "long enough a reason"], "--until: expected a duration"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_2(say: Any, argv: list[str], words: str) -> None:
+    said = say(*argv)
+    assert said.code == EXIT_BAD_INPUT
+    assert words in said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+
+
+def test_a_step_or_log_that_is_not_there_names_those_that_are(say: Any, failed: str) -> None:
+    for argv in (["show", "log", f"{failed}#third"], ["logs", f"{failed}#third"]):
+        said = say(*argv)
+        assert said.code == EXIT_BAD_INPUT
+        assert "no step 'third'; it has first, second" in said.err
+
+
+def test_logs_fetches_what_nobody_looked_at_and_shows_what_failed(say: Any, failed: str) -> None:
+    assert say("logs", failed).out == "ERROR: no rows\n"
+    assert say("logs", f"{failed}#first").out == "first is fine\n"
+
+
+def test_a_log_that_was_removed_is_a_sentence(rig: Rig, say: Any, failed: str) -> None:
+    say("logs", failed)
+    for log in until(lambda: rig.reader().run(failed).logs):  # type: ignore[union-attr]
+        Path(log.path).unlink(missing_ok=True)
+    said = say("logs", failed)
+    assert said.code != EXIT_OK
+    assert "cannot be read" in said.err
+
+
+def test_logs_follows_a_run_to_its_end(rig: Rig, say: Any) -> None:
+    say("act", "start", "local:waits")
+    run = until(lambda: next((r.key for r in rig.reader().runs(limit=20) if r.name == "waits"), ""))
+    end = threading.Timer(1.0, (rig.folder / "go").touch)
+    end.start()
+    said = say("logs", run, "--follow")
+    end.join()
+    assert (said.code, said.out) == (EXIT_OK, "begun\nended\n")
+
+
+def test_open_alerts_are_not_well_in_json_too(rig: Rig, say: Any, failed: str) -> None:
+    until(lambda: rig.reader().alerts())
+    said = say("alerts", "--fail", "--format", "json")
+    assert said.code == EXIT_NOT_WELL
+    assert json.loads(said.out)["data"][0]["key"] == "local:fails"
+
+
+def test_a_refused_act_in_json_is_json_and_says_what_to_add(say: Any) -> None:
+    said = say("act", "stop", "af:daily", "--format", "json", "--reason", "long enough a reason")
+    assert said.code == EXIT_REFUSED
+    assert json.loads(said.out)["data"]["verb"] == "stop"
+    assert said.err.strip().endswith("add --arm --confirm prod/daily")
+    said = say("act", "stop", "af:daily", "--reason", "long enough a reason", "--confirm", "prod/daily")
+    assert said.code == EXIT_REFUSED
+    assert "--arm does it" in said.err
+
+
+def test_fail_on_does_not_call_it_fine_where_nobody_watches(tmp_path: Path, say: Any) -> None:
+    with Rig(tmp_path, JOBS) as lone:
+        lone.ready()
+        until(lambda: say("show", "floor", "--fail-on", "failed", config=lone.config).code == EXIT_OK)
+        assert say("engine", "stop", config=lone.config).code == EXIT_OK
+        said = say("show", "floor", "--fail-on", "failed", config=lone.config)
+        assert said.code == EXIT_BLIND
+        assert "could not judge" in said.err
+        assert say("logs", "local:fails/x", config=lone.config).code == EXIT_BAD_INPUT
+        assert say("plan", "start", "local:fails", config=lone.config).code == EXIT_NO_ENGINE
+
+
+def test_limit_holds_for_the_lists_inside_an_object(say: Any) -> None:
+    assert len(json.loads(say("show", "floor", "--format", "json", "--limit", "1").out)["data"]["pipelines"]) == 1
+
+
+def test_init_leaves_a_link_alone_and_says_where_it_cannot_write(tmp_path: Path, say: Any) -> None:
+    link = tmp_path / "loop.toml"
+    link.symlink_to(link.name)
+    assert say("init", config=link).code == EXIT_BAD_INPUT
+    said = say("init", config=Path("/proc/none/x.toml"))
+    assert said.code == EXIT_BAD_INPUT
+    assert "/proc/none" in said.err
+
+
+@pytest.mark.parametrize(
+    "line", [b"[" * 100_000, b'{"do": ["plan"]}', b'{"do": "note", "text": "\\ud800"}', b"\xff", b"3"]
+)
+def test_a_line_that_nobody_can_mean_is_refused_before_it_is_handled(line: bytes) -> None:
+    with pytest.raises(ValueError):
+        decode(line)
