@@ -367,18 +367,18 @@ def logs(args: Namespace) -> int:
 
 
 def init(args: Namespace) -> int:
-    from engine.config.starter import discover, starter
+    from engine.config.starter import discover, write_starter
 
     place = where(args)
     if os.path.lexists(place.config):
         return fail(f"{place.config} exists already and is left as it is; edit it, then: watchfloor check")
     found = discover()
-    text = starter(found)
     try:
-        place.config.parent.mkdir(parents=True, exist_ok=True)
-        place.config.write_text(text)
+        written = write_starter(place.config, found)
     except OSError as error:
         return fail(f"{error.filename or place.config}: {error.strerror}; name another file with --config")
+    if not written:
+        return fail(f"{place.config} came to be a moment ago and is left as it is; next: watchfloor check")
     for item in found:
         print(f"found: {item.words}")
     print(f"wrote {place.config}; next: watchfloor check, then watchfloor")
@@ -427,7 +427,7 @@ def doctor(args: Namespace) -> int:
         return answers
 
     probes = asyncio.run(ask())
-    lines = doctor_report(config, place, probes)
+    lines = doctor_report(config, place, probes, now=int(time.time() * 1000))
     if args.format == "json":
         print_json("doctor", [row_dict(line) for line in lines])
     else:

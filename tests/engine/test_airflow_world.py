@@ -82,6 +82,7 @@ def test_a_failed_run_is_one_alert_with_its_step_and_first_error(tmp_path: Path,
         server.set_task("daily", "r1", "load", state="failed", try_number=1, start=server.now(), end=server.now())
         server.append_log("daily", "r1", "load", "ORA-00001: unique constraint violated", level="error")
         server.runs[("daily", "r1")].state = "failed"
+        server.runs[("daily", "r1")].updated = server.now()
         for _ in range(3):
             poll(r)
         until(lambda: state_of(r, "af:daily/r1") is State.FAILED)
