@@ -88,34 +88,37 @@ def local_zone() -> str:
     return name.removeprefix("posix/").removeprefix("right/") if found else "UTC"
 
 
-def reset(place: Places) -> None:
-    """Stop the demo's engine (its jobs with it) and remove the workspace and its state."""
+def reset(place: Places, patience_s: float = 15.0) -> None:
+    """Stop the demo's engine (its jobs with it) and remove the workspace and its state; StoreError if it does not end."""
     from engine.ask import Ask, NoEngine
     from engine.leader import Leader
+    from engine.store.errors import StoreError
 
     try:
         with Ask(place.socket) as ask:
             ask("stop")
     except NoEngine:
         pass
-    end = time.monotonic() + 15
-    while time.monotonic() < end:
-        leader = Leader(place.lock)
-        if leader.try_lock(0.0):
-            leader.close()
-            break
+    end = time.monotonic() + patience_s
+    leader = Leader(place.lock)
+    while place.lock.parent.is_dir() and not leader.try_lock(0.0):
+        if time.monotonic() > end:
+            raise StoreError(f"the demo's engine (pid {leader.holder()}) does not end; end it yourself, then try again")
         time.sleep(0.05)
+    leader.close()
     for folder in {place.state, place.config.parent}:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def wait_until_run(place: Places, patience_s: float) -> int:
-    """Until each scheduled or chained demo pipeline has one real terminal run, or patience ends. Always exit code 0."""
+    """Until an engine looks now and each scheduled or chained demo pipeline ran to an end, or patience ends. Always 0."""
+    from adapters.model import State
     from engine.store.errors import StoreError
     from engine.store.reader import Reader
 
+    began = time.time_ns() // 1_000_000
     end = time.monotonic() + patience_s
-    wanted = {name for name in USUAL_S if name != "flowchart_360"}
+    wanted = {name for name in USUAL_S if name != "flowchart_360"}  # a minute long: it may still run
     while time.monotonic() < end:
         try:
             reader = Reader(place.store)
@@ -123,12 +126,14 @@ def wait_until_run(place: Places, patience_s: float) -> int:
             time.sleep(0.2)
             continue
         try:
-            rows = reader.runs(limit=200)
+            fresh = reader.lock_held() and any((s.last_ok or 0) >= began for s in reader.sources())
+            rows = reader.runs(limit=200) if fresh else []
         except StoreError:
             rows = []
         finally:
             reader.close()
-        if wanted <= {row.name for row in rows if row.state.terminal and not row.generated}:
+        # a tick that was skipped is an end, but nothing ran
+        if wanted <= {r.name for r in rows if r.state.terminal and r.state is not State.SKIPPED and not r.generated}:
             return 0
         time.sleep(0.3)
     return 0
