@@ -48,7 +48,7 @@ def start(rig: Rig, job: str) -> str:
 def test_a_second_engine_leaves_with_one_sentence(tmp_path: Path) -> None:
     with Rig(tmp_path, JOB) as rig:
         done = subprocess.run(
-            [sys.executable, "-m", "engine.main", "--config", str(rig.config)], capture_output=True, text=True, cwd="/", timeout=20,
+            [sys.executable, "-m", "engine.main", "--config", str(rig.config)], check=False, capture_output=True, text=True, cwd="/", timeout=20,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         assert done.returncode == 6
@@ -116,7 +116,7 @@ def test_a_bad_configuration_is_one_line_each_and_exit_2(tmp_path: Path, text: s
     config = tmp_path / "watchfloor.toml"
     config.write_text(text)
     done = subprocess.run(
-        [sys.executable, "-m", "engine.main", "--config", str(config)], capture_output=True, text=True, cwd="/", timeout=20,
+        [sys.executable, "-m", "engine.main", "--config", str(config)], check=False, capture_output=True, text=True, cwd="/", timeout=20,
         env=os.environ | {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(tmp_path)},
     )  # fmt: skip
     assert done.returncode == 2
@@ -230,7 +230,7 @@ def test_planted_engine_in_the_current_folder_does_not_run(tmp_path: Path) -> No
         "print(start_engine(places(Path(sys.argv[2]))))"
     )
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code, str(ROOT), str(config)], capture_output=True, text=True, cwd=planted, timeout=30,
+        [sys.executable, "-P", "-c", code, str(ROOT), str(config)], check=False, capture_output=True, text=True, cwd=planted, timeout=30,
         env=os.environ | {"PYTHONPATH": ""},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
