@@ -100,7 +100,7 @@ def _succeeded(tx: Tx, life: Lifecycle, change: RunChange) -> None:
             continue  # another date's success proves nothing for this one
         if alert.run_key != run.key:
             bad = rows.bad_end(tx, change.pipeline_id, parse_key(alert.run_key).run or "")
-            if bad is not None and run.ended is not None and run.ended < bad:
+            if run.ended is not None and run.ended < (alert.since if bad is None else bad):
                 continue  # it succeeded before the failure
         life.resolve(tx, alert, _evidence(alert, run), facts(known, run.key))
 

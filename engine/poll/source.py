@@ -231,9 +231,9 @@ class Poller:
 
     def _ours(self, tx: Any, run: Run) -> Run:
         """Our own stop is not a failure: the run is STOPPED, by whom. A reason that was found in a log stays."""
-        if run.state not in (State.FAILED, State.TIMED_OUT) or run.backfilled:
+        if run.state not in (State.FAILED, State.TIMED_OUT) or run.generated:
             return run
-        who = store_actions.stopped_by(tx, run.key, run.attempt)
+        who = store_actions.stopped_by(tx, run.key, run.attempt, run.ended)
         if who:
             return replace(run, state=State.STOPPED, stopped_by=who, sub=f"by {who}", error=None)
         known = store_steps.said_error(tx, run.key, run.attempt)
@@ -278,8 +278,9 @@ class Poller:
                 self._history.append(key)
                 return
             if past:
-                with self.ctx.store.transaction() as tx:
-                    store_runs.apply_runs(tx, self.source_id, past, self.ctx.clock.now())
+                with self.ctx.store.transaction() as tx:  # it may tell how a run ended that nobody watched
+                    seen = [self._ours(tx, run) for run in past]
+                    self._alerts.on_runs(tx, store_runs.apply_runs(tx, self.source_id, seen, self.ctx.clock.now()))
             await asyncio.sleep(0)
 
     def _room(self, part: int) -> bool:
@@ -294,12 +295,10 @@ class Poller:
         with self.ctx.store.transaction() as tx:
             store_steps.apply_steps(tx, run, steps)
         if error_too:
-            failed = [s for s in steps if s.state in (State.FAILED, State.TIMED_OUT)]
+            now = {(s.step, s.map_index): s for s in sorted(steps, key=lambda s: s.attempt)}  # the last try of each
+            failed = [s for s in now.values() if s.state in (State.FAILED, State.TIMED_OUT)]
             if failed:
-                step = min(failed, key=lambda s: (s.started or s.queued or 0, -s.attempt))
-                last = max(
-                    (s for s in failed if (s.step, s.map_index) == (step.step, step.map_index)), key=lambda s: s.attempt
-                )
+                last = min(failed, key=lambda s: s.started or s.queued or 0)
                 await self.fetch_log(last)
                 await self._say_error(run, last)
         return steps

@@ -257,19 +257,23 @@ def open_actions(tx: Tx) -> list[ActionRecord]:
     return [record for row in rows if (record := _record(row)) is not None]
 
 
-def stopped_by(tx: Tx, run_key: str, attempt: int) -> str | None:
+def stopped_by(tx: Tx, run_key: str, attempt: int, ended: int | None = None) -> str | None:
     """Who stopped this attempt of this run through us; None where its end is not our doing.
 
     Asked before a run that the source calls failed is stored. Ours is a stop that left (or may have left) this host,
     for the same attempt, with nothing of ours that set the run going again after it. One that was proved counts for
     good; one that was not, only for a while: a run that fails hours after a stop without effect failed by itself.
+    ``ended``: when the run ended, by its source. The very end that was judged to be our stop stays so, also while a rerun
+    of it is only asked for and the source still shows that end.
     """
     pipeline, _, run = run_key.partition("/")
     known = tx.db.execute(
-        "SELECT r.attempt, r.state, x.stopped_by FROM pipeline p JOIN run r ON r.pipeline_id = p.id AND r.run = ?"
+        "SELECT r.attempt, r.state, x.stopped_by, r.ended FROM pipeline p JOIN run r ON r.pipeline_id = p.id AND r.run = ?"
         " LEFT JOIN run_extra x ON x.run_id = r.id WHERE p.key = ?",
         (run, pipeline),
     ).fetchone()
+    if known is not None and known[1] == State.STOPPED and known[2] and ended is not None and known[3] == ended:
+        return str(known[2])
     rows = tx.db.execute(
         "SELECT verb, state, who, created, ended, attempt, seen_attempt FROM action WHERE scope = ? ORDER BY created DESC, id DESC",
         (run_key,),

@@ -355,9 +355,11 @@ def bad_end(tx: Tx, pipeline_id: int, native_run: str) -> int | None:
 
 
 def failed_step(tx: Tx, run_id: int) -> tuple[str, str | None] | None:
-    """Name and error of the step that failed first in the run's last attempt, if its steps were read already."""
+    """Name and error of the step that failed first, by each step's last try; None: none did, or they were not read yet."""
     row = tx.db.execute(
-        "SELECT step, error FROM step_run WHERE run_id = ? AND state IN (?, ?, ?) ORDER BY attempt DESC, coalesce(started, queued, 0) LIMIT 1",
+        "SELECT s.step, s.error FROM step_run s WHERE s.run_id = ? AND s.state IN (?, ?, ?) AND NOT EXISTS ("
+        "SELECT 1 FROM step_run t WHERE t.run_id = s.run_id AND t.step = s.step AND t.map_index = s.map_index"
+        " AND t.attempt > s.attempt) ORDER BY coalesce(s.started, s.queued, 0) LIMIT 1",
         (run_id, int(State.FAILED), int(State.TIMED_OUT), int(State.LOST)),
     ).fetchone()
     return None if row is None else (str(row[0]), row[1])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from adapters.model import Run, Shape, State, unquote_id
@@ -262,6 +263,8 @@ class _Poll:
             self._attempts.append((run_id, had_attempt, before, had[6], had[7], had_extra[1]))
         self._moved.setdefault(spot[0], []).append((run_id, spot[1], had, now, extra))
         history = bool(had_flags & _BACK) and (run.backfilled or run.generated)
+        if attempt != run.attempt:
+            run = replace(run, attempt=attempt)  # counted by us: words about it must name the one that is stored
         self.changes.append(
             RunChange(run_id, spot[0], self.source_id, run.key, STATES[before], after, run, again, history)
         )

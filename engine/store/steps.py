@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from adapters.model import StepRun
+from engine.store.packed import REOPENED
 from engine.store.runs import run_id_of
 from engine.store.writer import Tx
 
@@ -72,11 +73,14 @@ def log_cursor(tx: Tx, run_key: str, step: str, map_index: int, attempt: int) ->
 
 
 def said_error(tx: Tx, run_key: str, attempt: int) -> str | None:
-    """What is stored as the reason of that attempt of a run; None: nothing."""
+    """What is stored as the reason of that attempt of a run; None: nothing.
+
+    ``attempt`` is the source's number; of a run whose attempts we count ourselves, the source has but one for all.
+    """
     run_id = run_id_of(tx, run_key)
     row = tx.db.execute(
-        "SELECT e.error FROM run r JOIN run_extra e ON e.run_id = r.id WHERE r.id = ? AND r.attempt = ?",
-        (run_id, attempt),
+        "SELECT e.error FROM run r JOIN run_extra e ON e.run_id = r.id WHERE r.id = ? AND (r.attempt = ? OR (r.kind & ? AND r.attempt > ?))",
+        (run_id, attempt, REOPENED, attempt),
     ).fetchone()
     return None if row is None else row[0]
 
