@@ -259,10 +259,10 @@ class Keymap:
                     out.append((action, keys))
         return out
 
-    def key_of(self, action: str) -> str:
-        """First key of an action as a person reads it; ``-`` where it has none."""
+    def key_of(self, action: str, which: int = 0) -> str:
+        """A key of an action (the first) as a person reads it; ``-`` where it has none."""
         found = self.by_id[action].keys
-        return shown(found[0]) if found else "-"
+        return shown(found[which]) if found else "-"
 
     def footer(
         self,
@@ -368,5 +368,5 @@ def help(contexts: Sequence[str]) -> list[tuple[str, list[tuple[str, str, str]]]
     return _active.help(contexts)
 
 
-def key_of(action: str) -> str:
-    return _active.key_of(action)
+def key_of(action: str, which: int = 0) -> str:
+    return _active.key_of(action, which)

@@ -171,7 +171,7 @@ async def test_fields_are_typed_edited_accepted_and_left_alike(tale: House, scre
         await app.pilot.press(key, *"firq", "left", "backspace", "s", "t", "end", "backspace")
         assert footer().startswith(f" {char}")
         assert "fist" in footer()
-        assert app.is_running and app.stack[-1].view is view, "q and digits are text here"
+        assert app.stack[-1].view is view, "q and digits are text here"
         await app.pilot.press("escape")
         assert not view.typing
         assert "fist" not in text(app)
@@ -209,3 +209,52 @@ async def test_without_an_engine_ctrl_r_starts_one_from_every_screen(tale: House
     async with opened(tale, "sources", engine_alive=False) as app:
         await app.pilot.press("ctrl+r")
         assert app.link.seen == ["refresh"]
+
+
+async def test_question_mark_is_help_until_something_is_typed(tale: House) -> None:
+    async with opened(tale, "floor") as app:
+        await app.pilot.press("slash")
+        assert text(app).rstrip().endswith("? help")
+        await app.pilot.press("question_mark")
+        assert app.stack[-1].screen == "help"
+        await app.pilot.press("escape", "f", "question_mark")
+        assert app.stack[-1].screen == "floor"
+        assert "/f?" in text(app)
+        assert text(app).rstrip().endswith("F1 help")
+
+
+@pytest.mark.parametrize("more", [{"engine_alive": False}, {"read_only": True}])
+async def test_nothing_opens_a_plan_where_nothing_can_act(tale: House, more: dict[str, Any]) -> None:
+    """On every screen each acting key says why, and sends nothing."""
+    for screen in ("floor", "runs", "run"):
+        async with opened(tale, screen, OPEN[screen], **more) as app:
+            app.key("exclamation_mark", "!") if screen == "floor" else None
+            for key in "xrRpHTFmA":
+                if keymap.resolve(app.stack[-1].view.contexts, key) is None:
+                    continue
+                app.key(key, key)
+                assert app.stack[-1].screen == screen, key
+                assert app.said, f"{key} on {screen} says nothing"
+                assert not app.link.seen, key
+
+
+def footer_of(house: House, key: str, width: int = 200, **more: Any) -> str:
+    view = registry.make("run", house.context(**more), key)
+    view.load()
+    return stores.text_of(view.paint(width, 40))[-1]
+
+
+def test_the_run_offers_what_this_run_can_have(tale: House) -> None:
+    failed, held, running = (
+        footer_of(tale, k) for k in (RUN, "local:held_load/r8", "prod-airflow:ldz_to_rdv_transactions/r6")
+    )
+    assert "R rerun failed" in failed
+    assert "x stop" not in failed
+    assert "H hold" not in failed
+    assert "H release" in held
+    assert "x stop" in running
+    assert "rerun" not in running
+    assert "H hold" not in running, "this system cannot hold"
+    silent = footer_of(tale, RUN, engine_alive=False)
+    assert "start engine" in silent
+    assert "rerun" not in silent

@@ -24,10 +24,13 @@ class Field:
         self.text = text
         self.at = len(text)
 
-    @staticmethod
-    def knows(what: str) -> bool:
-        """Whether an edit id means something here; the others are keys of the screen."""
-        return what.removeprefix("edit.").replace("+", "_") in _EDITS
+    def takes(self, what: str) -> bool:
+        """Whether a character or an edit id means something here; the others are keys of the screen. ``?`` is text
+        only after other text, so that it is help wherever the last row says so.
+        """
+        if what.startswith("edit."):
+            return what[5:].replace("+", "_") in _EDITS
+        return what != "?" or bool(self.text)
 
     def type(self, what: str) -> bool:
         """Take a character, a text or an edit id; True if the text changed."""

@@ -380,16 +380,18 @@ def head_rows(
     return rows
 
 
-def footer_row(entries: Sequence[tuple[str, str]], width: int, *, left: Sequence[Span] = ()) -> list[Span]:
+def footer_row(
+    entries: Sequence[tuple[str, str]], width: int, *, left: Sequence[Span] = (), typed: bool = False
+) -> list[Span]:
     """The last row: keys and their words, ``? help`` at the right. ``left`` (a field being typed, a notice)
-    replaces the keys.
+    replaces the keys; ``typed``: the open field holds text, so that ``?`` is text too and F1 is the help.
     """
     spans: list[Span] = [(" ", "")]
     if left:
         spans += left
     for i, (key, word) in enumerate(() if left else entries):
         spans += [("   " if i else "", ""), (key, "key b"), (f" {word}", "dim")]
-    right: list[Span] = [(keymap.key_of("app.help"), "key b"), (" help", "dim")]
+    right: list[Span] = [(keymap.key_of("app.help", -1 if typed else 0), "key b"), (" help", "dim")]
     line = ends(spans, right if cells(right) + 4 < width else [], width)
     return merge((t, f"{s} on:surface".strip()) for t, s in line)
 

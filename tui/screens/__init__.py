@@ -106,6 +106,19 @@ def arm(environment: str, protected: bool, armed: bool, context: Context) -> Eff
     return Request("disarm" if armed else "arm", {"environment": environment}, tag="disarm" if armed else "arm")
 
 
+def ack(alert: str | None, what: str, acked: bool, context: Context) -> Effect:
+    """``m``: take an open alert, or say why it cannot be taken."""
+    if alert is None:
+        return Say(f"{what} has no open alert")
+    if acked:
+        return Say(f"the alert of {what} is acknowledged already")
+    if context.read_only:
+        return Say("this terminal is read-only: nothing can be acknowledged", "warn")
+    if not context.engine_alive:
+        return Say("nobody is watching: an acknowledgement cannot be recorded; Ctrl+R starts the engine", "warn")
+    return Request("ack", {"alert": alert}, tag="ack")
+
+
 def answered(tag: str, what: str, error: dict[str, str] | None) -> Sequence[Effect]:
     """Words for the answer to ``poll``, ``ack``, ``arm`` and ``disarm``."""
     if error is not None:

@@ -11,8 +11,8 @@ from engine.store.rows import SourceRow
 from tui.present import frame
 from tui.present.field import Field
 from tui.present.menu import Entry, Menu
-from tui.screens import VERB_OF, answered, arm, common, steps
-from tui.view import Context, Copy, Effect, Line, Request, Say, Span, View
+from tui.screens import VERB_OF, ack, answered, arm, common, steps
+from tui.view import Context, Copy, Effect, Line, Say, Span, View
 
 _WALKS = {"edit.up": -1, "edit.down": 1, "edit.pageup": -1, "edit.pagedown": 1}
 """Keys that move the cursor of the list while a filter is typed."""
@@ -127,7 +127,7 @@ class ListScreen(View):
             self._in_field(text)
         elif text in _WALKS:
             self.move(_WALKS[text] * (self.page if "page" in text else 1))
-        elif text.startswith("edit.") and not self.field.knows(text):
+        elif not self.field.takes(text):
             return None
         elif self.field.type(text):
             self.set_filter(self.field.text)
@@ -141,14 +141,8 @@ class ListScreen(View):
 
     def ack(self, alert: str | None, what: str, acked: bool = False) -> Sequence[Effect]:
         """``m``: take an alert."""
-        if alert is None:
-            return (Say(f"{what} has no open alert"),)
-        if acked:
-            return (Say(f"the alert of {what} is acknowledged already"),)
-        if not self.context.engine_alive:
-            return (Say("nobody is watching: an acknowledgement cannot be recorded; Ctrl+R starts the engine", "warn"),)
         self.asked = what
-        return (Request("ack", {"alert": alert}, tag="ack"),)
+        return (ack(alert, what, acked, self.context),)
 
     def alert_of(self, key: str) -> tuple[str, bool] | None:
         """Open alert on a pipeline (and its runs) or a source: (id, acknowledged)."""
@@ -187,4 +181,4 @@ class ListScreen(View):
         assert self.field is not None
         spans: list[Span] = [("/", "key b"), *self.field.spans(max(width // 2, 10)), ("  ", "")]
         spans.append((self.filter_error, "run-late b") if self.filter_error else (shown, "dim"))
-        return frame.footer_row([], width, left=spans)
+        return frame.footer_row([], width, left=spans, typed=bool(self.field.text))

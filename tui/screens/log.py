@@ -16,7 +16,7 @@ from tui.present.about import about
 from tui.present.cut import clean, cut_middle
 from tui.present.cut import width as cells_of
 from tui.present.field import Field
-from tui.present.lines import ends, fit
+from tui.present.lines import ends, fit, merge
 from tui.view import Context, Copy, Effect, Line, Say, Span, View
 
 PAGE = 20
@@ -206,33 +206,28 @@ class LogView(View):
 
     def _footer(self, width: int) -> Line:
         if self._asking is not None:
-            words_ = {
-                "log.search": "find",
-                "log.keep": "keep only lines with",
-                "log.drop": "hide lines with",
-                "log.time": "jump to HH:MM",
-            }
-            return frame.footer_row([], width, left=[(f"{FIELDS[self._asking]} ", "key b"), *self._field.spans(max(width // 2, 10)), (f"  {words_[self._asking]} · Enter, Esc", "dim")])  # fmt: skip
+            means = {"log.search": "find", "log.keep": "keep only lines with", "log.drop": "hide lines with", "log.time": "jump to HH:MM"}[self._asking]  # fmt: skip
+            typed: list[Span] = [(f"{FIELDS[self._asking]} ", "key b"), *self._field.spans(max(width // 2, 10))]
+            typed.append((f"  {means} · Enter, Esc", "dim"))
+            return frame.footer_row([], width, left=typed, typed=bool(self._field.text))
         if self._copying:
             return frame.footer_row([], width, left=[("copy: ", "dim"), ("l", "key b"), (" line   ", "dim"), ("p", "key b"), (" page   ", "dim"), ("i", "key b"), (" key", "dim")])  # fmt: skip
-        entries = keymap.footer(self.contexts, width - 24)
         count = self.page.count()
         new = count - self._seen
-        where = (
-            "following"
-            if self._follow
-            else f"{min(self.page.cursor + 1, count):,} of {count:,}"
-            + (f" · {new:,} new" if new > 0 and not (self.row and self.row.complete) else "")
-        )
-        line = frame.footer_row(entries, width)
-        tail: list[Span] = [
-            (where, "text on:surface"),
-            ("   ", "on:surface"),
-            (keymap.key_of("app.help"), "key b on:surface"),
-            (" help ", "dim on:surface"),
-        ]
-        size = sum(cells_of(t) for t, _ in tail)
-        return fit([*fit(line, width - size), *tail], width) if width > 60 else line
+        where = "following"
+        if not self._follow:
+            late = f" · {new:,} new" if new > 0 and not (self.row and self.row.complete) else ""
+            where = f"{min(self.page.cursor + 1, count):,} of {count:,}{late}"
+        elif self.row is not None and self.row.complete:
+            where = f"all {count:,}"
+        help_: list[Span] = [(keymap.key_of("app.help"), "key b"), (" help", "dim")]
+        size = cells_of(where) + 3
+        entries = keymap.footer(self.contexts, max(width - size, 20)) if width > 60 else []
+        spans: list[Span] = [(" ", "")]
+        for i, (key, word) in enumerate(entries):
+            spans += [("   " if i else "", ""), (key, "key b"), (f" {word}", "dim")]
+        line = ends(spans, [(where, "text"), ("   ", ""), *help_], width)
+        return merge((t, f"{s} on:surface".strip()) for t, s in line)
 
     @property
     def typing(self) -> bool:
@@ -348,7 +343,7 @@ class LogView(View):
             return self._enter()
         if text == "edit.escape":
             self._asking = None
-        elif text.startswith("edit.") and not self._field.knows(text):
+        elif not self._field.takes(text):
             return None
         else:
             self._field.type(text)

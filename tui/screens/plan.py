@@ -159,7 +159,7 @@ class PlanView(View):
         if self.context.now() - self._opened < ARMING_MS:
             return ()
         field = self._values[self._fields[self._focus]]
-        if text.startswith("edit.") and not field.knows(text):
+        if not field.takes(text):
             return None  # Enter, Esc, Tab, arrows up and down: the keymap knows what they mean in a dialog
         if field is not self._values["yes"]:
             field.type(text)
@@ -301,11 +301,12 @@ class PlanView(View):
         will = self._said("it will", "effect", "text", room)
         most = 2 if tight else 9
         head += [*now[:most], *will[:most]]
-        middle = [*now[most:], *will[most:], *self._pairs(room), *gap]
+        left, pairs = [*now[most:], *will[most:]], [*self._pairs(room), *gap]
+        middle = [*left, *pairs]
         if self.action or self._sent:
             return head, middle, self._progress(room)
         guards = self._guards(room, tight)
-        middle = [*guards, *middle] if tight else [*middle, *guards]
+        middle = [*left, *guards, *pairs] if tight else [*middle, *guards]
         if self.problem:
             middle += [*gap, *wrapped("refused", [(_said(self.problem), "run-failed b")], room)]
         stop = self._stop()
@@ -460,17 +461,24 @@ class PlanView(View):
         return out
 
     def _footer(self, width: int) -> Line:
-        entries = [
-            (keymap.key_of("dialog.next"), "next field"),
-            (keymap.key_of("dialog.copy"), "copy the call"),
-            ("Esc", "close"),
-        ]
-        if self._fields and not self._sent:
-            entries = [("Tab", "next field"), ("Esc", LEAVE.get(self.verb, "leave it"))]
-        elif self._stop():
+        copy, close = (keymap.key_of("dialog.copy"), "copy the call"), (keymap.key_of("dialog.cancel"), "close")
+        entries = [close]
+        typed = False
+        if self._candidates():
+            entries = [
+                (keymap.key_of("dialog.next"), "next run"),
+                (keymap.key_of("dialog.confirm"), "plan for it"),
+                close,
+            ]
+        elif self._fields and not self._sent and not self.action:
+            entries = [(close[0], LEAVE.get(self.verb, "leave it"))]
+            if len(self._fields) > 1:
+                entries = [(keymap.key_of("dialog.next"), "next field"), *entries]
+            typed = bool(self._values[self._fields[self._focus]].text)
+        elif self.plan is not None:
             arm = [(keymap.key_of("action.arm"), "arm for 60 s")] if self._unarmed() else []
-            entries = [*arm, (keymap.key_of("dialog.copy"), "copy the call"), ("Esc", "close")]
-        return frame.footer_row(entries, width)
+            entries = [*arm, copy, close]
+        return frame.footer_row(entries, width, typed=typed)
 
     def data(self) -> Any:
         return self.plan

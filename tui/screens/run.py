@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from adapters.model import Mode, State
+from adapters.model import AlertState, Mode, State, Verb
 from engine.store.rows import AlertEventRow, AlertRow, DeliveryRow, LogRow, RunDetail, SourceRow, StepRow
 from tui import keymap, logfile
-from tui.present import frame, gantt, story, words
+from tui.present import frame, gantt, run_panes, story, words
 from tui.present.about import about
 from tui.present.cut import clean, cut_middle
 from tui.present.glyphs import LOOKS
-from tui.present.lines import Column, cursor, ends, fit, row, rule
-from tui.view import Context, Copy, Effect, Line, Open, Request, Say, Span, View
-
-TAIL = 8
-"""Lines of the log that the screen shows at most."""
+from tui.present.lines import Column, cursor, fit, row, rule
+from tui.screens import ack, answered, arm, cannot
+from tui.view import Context, Copy, Effect, Line, Open, Say, Span, View
 
 
 class RunView(View):
@@ -108,8 +106,8 @@ class RunView(View):
             return
         bad = step.state.bad and log.errors
         focus = log.errors[0] if bad else log.count - 1
-        first = max(0, focus - 2) if bad else max(0, log.count - TAIL)
-        for number in range(first, min(log.count, first + TAIL)):
+        first = max(0, focus - 2) if bad else max(0, log.count - run_panes.TAIL)
+        for number in range(first, min(log.count, first + run_panes.TAIL)):
             parts = logfile.parts(log.text(number))
             level = log.level(number)
             self._story.append((level, parts.clock, parts.word, clean(parts.rest)))
@@ -122,13 +120,15 @@ class RunView(View):
         ctx = self.context
         if self.detail is None:
             return self._nothing(width, height)
-        detail, narrow = self.detail, frame.is_narrow(width)
+        detail = self.detail
         now = ctx.now()
         spot = about(detail.row.environment, detail.row.source, self.source)
         top: list[Line] = [frame.band_row(ctx, self.head, self.title, width, about=spot)]
-        if frame.silent(ctx, self.head.engine):
+        silent = frame.silent(ctx, self.head.engine)
+        if silent:
             top += frame.silent_rows(ctx, self.head, frame.Verdict(total=1), width)[:2]
-        top.append(self._verdict(width, now))
+        stale = silent or (self.source is not None and self.source.stale(now))
+        top.append(run_panes.verdict(detail, stale, ctx.timezone, now, width))
         running = detail.row.state.active
         top.append(fit([(" Now  " if running else " Why  ", "dim"), (story.why(detail), "text b")], width))
         so = words.sentence(story.meaning(detail, now, ctx.timezone), width - 7)
@@ -137,8 +137,8 @@ class RunView(View):
         room = height - len(top) - 1
         body: list[Line] = []
         do = self._do(width) if not self._menu else self._all_actions(width)
-        told = self._told_lines(width, now)
-        log = self._log_lines(width, narrow)
+        told = run_panes.told(self._alert, self._told, ctx.timezone, now, width)
+        log = run_panes.log(self._story, self._story_title, detail.row.state.bad, width)
         gap = 0 if height < 30 else 1
         # what gives way first when there is little room: who was told, then log lines, then steps
         steps_room = max(3, min(len(detail.steps) + 2, room - len(do) - 3 - 2 * gap))
@@ -163,46 +163,6 @@ class RunView(View):
             [("  ", ""), (keymap.key_of("screen.runs"), "key b"), (" all runs   ", "dim"), (keymap.key_of("screen.sources"), "key b"), (" sources", "dim")],
         ]  # fmt: skip
         return frame.page(ctx, top, body, self._footer(width), width, height)
-
-    def _verdict(self, width: int, now: int) -> Line:
-        assert self.detail is not None
-        r, tz = self.detail.row, self.context.timezone
-        look = LOOKS[r.state]
-        stale = self.source is not None and self.source.stale(now)
-        loud = r.state.bad or r.state is State.WARNING
-        word = look.word + ("?" if stale else "")
-        left: list[Span] = [(" ", "")]
-        left.append(frame.chip(f"{look.glyph} {word}", look.token) if loud and not stale else (f"{look.glyph} {word}", "run-stale b" if stale else look.style))  # fmt: skip
-        left += [("  ", ""), (cut_middle(clean(r.name), max(width // 3, 16)), "text b"), ("  ", "")]
-        facts: list[str] = []
-        when = r.ended or r.started or r.queued
-        if when is not None:
-            ago = words.running(now - when) if now - when >= 60_000 else words.age(max(now - when, 0))
-            facts.append(f"{words.clock(when, tz, now)}, {ago} ago")
-        if r.started is not None:
-            end = r.ended if r.ended is not None else now
-            facts.append(
-                ("ran " if r.ended is not None else "runs ")
-                + (words.duration(end - r.started) if r.ended else words.running(end - r.started))
-            )
-        if r.attempt > 1:
-            facts.append(f"attempt {r.attempt}")
-        if r.business_date:
-            facts.append(f"business date {r.business_date}")
-        facts.append(story.kind_word(r.kind))
-        if r.generated:
-            facts.append("generated history")
-        if r.sub:
-            facts.append(clean(r.sub))
-        elif r.native and clean(r.native).lower() not in (look.word, r.state.name.lower()):
-            facts.append(f"its word: {clean(r.native)}")
-        left += words.sentence(facts, max(width - 20 - len(r.name), 10), "text", "dim")
-        keys = (
-            f"{keymap.key_of('run.newer')} {keymap.key_of('run.older')}"
-            if self.detail.older or self.detail.newer
-            else ""
-        )
-        return ends(left, [(keys, "key")] if keys and width >= frame.NARROW else [], width)
 
     def _step_lines(self, width: int, room: int, now: int) -> list[Line]:
         assert self.detail is not None
@@ -265,49 +225,6 @@ class RunView(View):
             out.append(cursor(whole, width, mono=self.context.mono) if i == at else whole)
         return out
 
-    def _log_lines(self, width: int, narrow: bool) -> list[Line]:
-        assert self.detail is not None
-        title = (
-            "First error"
-            if self.detail.row.state.bad and any(s[0] == logfile.ERROR for s in self._story)
-            else "Last lines"
-        )
-        hint = f"{keymap.key_of('run.log')} log"
-        out: list[Line] = [rule(title, self._story_title, hint, width)]
-        for level, clock, word, text in self._story[: 4 if narrow else TAIL]:
-            style = {logfile.ERROR: "run-failed", logfile.WARN: "run-warning"}.get(level, "text")
-            gutter: Span = ("▌", style) if level in (logfile.ERROR, logfile.WARN) else (" ", "")
-            lead: list[Span] = [
-                gutter,
-                (f" {clock:<8}  ", "dim"),
-                (f"{word:<6} ", f"{style} b" if gutter[0] != " " else "dim"),
-            ]
-            out.append(fit([*lead, (text, style)], width))
-        return out
-
-    def _told_lines(self, width: int, now: int) -> list[Line]:
-        if self._alert is None:
-            return []
-        alert, tz = self._alert, self.context.timezone
-        state = alert.state.name.lower()
-        held = f" · {clean(alert.held_back)}" if alert.held_back else ""
-        out: list[Line] = [
-            rule("Who was told", f"alert {alert.id[-4:]} {alert.severity.name.lower()} · {state}{held}", "", width)
-        ]
-        for event, delivery in self._told:
-            if event:
-                text = " ".join(clean(t) for t in (event.what, event.who and f"by {event.who}", event.detail) if t)
-                out.append(fit([(f"  {words.clock(event.at, tz, now):<10} ", "dim"), (text, "text")], width))
-            elif delivery:
-                ok = delivery.sent is not None
-                said = (
-                    "told"
-                    if ok
-                    else f"not told: {clean(delivery.last_error or 'waiting')}, next try {words.clock(delivery.next_at, tz, now)}"
-                )
-                out.append(fit([(f"  {words.clock(delivery.sent or delivery.created, tz, now):<10} ", "dim"), (f"{clean(delivery.recipient)} {said}", "text" if ok else "run-late")], width))  # fmt: skip
-        return out
-
     def _can(self) -> tuple[frozenset[str], dict[str, str]]:
         return (self.source.offers, self.source.why_not) if self.source else (frozenset(), {})
 
@@ -332,27 +249,37 @@ class RunView(View):
         ("run.rerun_failed", "rerun-failed", "rerun what failed"),
         ("run.rerun_from", "rerun-from", "rerun from the step under the cursor"),
         ("run.stop", "stop", "stop this run"),
-        ("run.hold", "hold", "hold this run, or release it"),
-        ("pipeline.pause", "pause", "pause the schedule, or resume it"),
+        ("run.hold", "hold", ""),
+        ("pipeline.pause", "pause", ""),
     )
+
+    def _menu_entries(self) -> Sequence[tuple[str, str, str]]:
+        """The menu with hold and pause as they are meant now."""
+        assert self.detail is not None
+        held, paused = self.detail.row.state is State.HELD, self.detail.mode is Mode.PAUSED
+        turned = {
+            "hold": ("release", "release this run: it goes on") if held else ("hold", "hold this run: it stands still"),
+            "pause": ("resume", "resume the schedule") if paused else ("pause", "pause the schedule: no new runs"),
+        }
+        return [(action, *turned.get(verb, (verb, text))) for action, verb, text in self.MENU]
 
     def _all_actions(self, width: int) -> list[Line]:
         assert self.detail is not None
-        can, why_not = self._can()
         out: list[Line] = [rule("Actions", "each opens its plan first", "Esc close", width)]
-        for action, verb, text in self.MENU:
-            why = self._why_not(verb, can, why_not)
+        for action, verb, text in self._menu_entries():
+            why = self._why_not(verb)
             out.append(
                 fit([(f" {keymap.key_of(action):<3}", "dim" if why else "key b"), (f"{text:<40} ", "dim" if why else "text"), (f"cannot: {why}" if why else "", "dim")], width)
             )  # fmt: skip
         return out
 
-    def _why_not(self, verb: str, can: frozenset[str], why_not: dict[str, str]) -> str | None:
+    def _why_not(self, verb: str) -> str | None:
         assert self.detail is not None
         row = self.detail.row
-        if verb not in can:
-            return why_not.get(verb, "this system does not offer it")
-        if verb in ("stop", "hold") and not row.state.active:
+        why = cannot(Verb(verb), self.source, self.context)
+        if why:
+            return why
+        if verb in ("stop", "hold", "release") and not row.state.active:
             return f"the run has ended: {LOOKS[row.state].word}"
         if verb in ("rerun", "rerun-failed", "rerun-from") and row.state.active:
             return f"the run is {LOOKS[row.state].word}"
@@ -367,10 +294,26 @@ class RunView(View):
                 width,
                 left=[("copy: ", "dim"), *_choices((("i", "key"), ("e", "error"), ("l", "log lines"), ("u", "URL")))],
             )
-        return frame.footer_row(keymap.footer(self.contexts, width, words=self._words()), width)
+        keys = keymap.footer(self.contexts, width, only=self._offered(), words=self._words())
+        return frame.footer_row(keys, width)
+
+    def _offered(self) -> list[str]:
+        """What makes sense on this run."""
+        if self.detail is None:
+            return ["screen.runs", "screen.sources", "app.refresh", "screen.floor", "nav.back", "app.quit"]
+        ids = ["list.open", "run.log"]
+        order = ("run.stop", "run.hold", "run.rerun_failed", "run.rerun_from", "run.rerun", "pipeline.start", "pipeline.pause")  # fmt: skip
+        verbs = {action: verb for action, verb, _ in self._menu_entries()}
+        bad = self.detail.row.state.bad
+        can = [a for a in order if self._why_not(verbs[a]) is None and (bad or a != "run.rerun_failed")]
+        ids += can[:3]
+        if self._alert is not None and self._alert.state == AlertState.FIRING:
+            ids.append("alert.ack")
+        ids += ["action.menu", *can[3:], "run.history", "run.newer", "run.older", "copy.menu", "nav.back"]
+        return ids if self.context.engine_alive else ["app.refresh", *ids]
 
     def _words(self) -> dict[str, str]:
-        out = {"list.open": "step log"}
+        out = {"list.open": "step log", "app.refresh": "poll now" if self.context.engine_alive else "start engine"}
         if self.detail:
             if self.detail.mode is Mode.PAUSED:
                 out["pipeline.pause"] = "resume"
@@ -412,13 +355,20 @@ class RunView(View):
                 self._copying = True
                 return ()
             case "alert.ack":
-                if self._alert is None:
-                    return [Say("no alert is open for this run", "info")]
-                return [Request("ack", {"alert": self._alert.id}, "ack")]
+                return self._ack()
             case "action.arm":
-                return [Request("arm", {"environment": d.row.environment}, "arm")]
+                armed = any(
+                    a.environment == d.row.environment and a.until > self.context.now() for a in self.head.armed
+                )
+                protected = self.source is not None and self.source.protected
+                return [arm(d.row.environment or "", protected, armed, self.context)]
             case _:
                 return self._verb(action, d, step)
+
+    def _ack(self) -> Sequence[Effect]:
+        alert = self._alert if self._alert and self._alert.state in (AlertState.FIRING, AlertState.ACKED) else None
+        acked = alert is not None and alert.state == AlertState.ACKED
+        return [ack(alert and alert.id, "this run", acked, self.context)]
 
     def _verb(self, action: str, d: RunDetail, step: StepRow | None) -> Sequence[Effect]:
         target = {
@@ -433,7 +383,7 @@ class RunView(View):
         if target is None:
             return ()
         self._menu = False
-        why = self._why_not(target[0], *self._can())
+        why = self._why_not(target[0])
         if why:
             return [Say(f"cannot {target[0]}: {why}", "warn")]
         return [Open("plan", f"{target[0]} {target[1]}")]
@@ -479,16 +429,9 @@ class RunView(View):
                 return ()
 
     def answer(self, tag: str, reply: dict[str, Any] | None, error: dict[str, str] | None) -> Sequence[Effect]:
-        if error:
-            return [Say(error.get("message", "refused") + (f"; {error['hint']}" if error.get("hint") else ""), "bad")]
-        return [
-            Say(
-                {"ack": "acknowledged: it is yours", "arm": "armed for 60 seconds; every action still asks"}.get(
-                    tag, "done"
-                ),
-                "info",
-            )
-        ]
+        row = self.detail.row if self.detail else None
+        what = "" if row is None else clean(row.name) if tag == "ack" else clean(row.environment or "")
+        return answered(tag, what, error)
 
     def watch(self) -> dict[str, Any] | None:
         if self.key is None:

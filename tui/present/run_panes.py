@@ -1,0 +1,106 @@
+"""Panes of the Run screen that are rows and nothing else: the verdict, the found lines of a log, who was told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from adapters.model import State
+from engine.store.rows import AlertEventRow, AlertRow, DeliveryRow, RunDetail
+from tui import keymap
+from tui.logfile import ERROR, WARN
+from tui.present import frame, story, words
+from tui.present.cut import clean, cut_middle
+from tui.present.glyphs import LOOKS
+from tui.present.lines import cells, ends, fit, rule
+
+if TYPE_CHECKING:
+    from tui.view import Line, Span
+
+TAIL = 8
+"""Lines of the log that the screen shows at most."""
+
+
+def verdict(detail: RunDetail, stale: bool, tz: str, now: int, width: int) -> Line:
+    """State, name and when; then as many facts as fit, the business date before the rest."""
+    r = detail.row
+    look = LOOKS[r.state]
+    loud = r.state.bad or r.state is State.WARNING
+    word = look.word + ("?" if stale else "")
+    left: list[Span] = [(" ", "")]
+    left.append(frame.chip(f"{look.glyph} {word}", look.token) if loud and not stale else (f"{look.glyph} {word}", "run-stale b" if stale else look.style))  # fmt: skip
+    left += [("  ", ""), (cut_middle(clean(r.name), max(width // 3, 16)), "text b"), ("  ", "")]
+    facts: list[str] = []
+    when = r.ended or r.started or r.queued
+    if when is not None:
+        ago = words.running(now - when) if now - when >= 60_000 else words.age(max(now - when, 0))
+        facts.append(f"{words.clock(when, tz, now)}, {ago} ago")
+    if r.started is not None:
+        end = r.ended if r.ended is not None else now
+        facts.append(
+            ("ran " if r.ended is not None else "runs ")
+            + (words.duration(end - r.started) if r.ended else words.running(end - r.started))
+        )
+    if r.attempt > 1:
+        facts.append(f"attempt {r.attempt}")
+    if r.business_date:
+        facts.append(f"business date {r.business_date}")
+    facts.append(story.kind_word(r.kind))
+    if r.generated:
+        facts.append("generated history")
+    if detail.stopped_by:
+        facts.append(f"stopped by {clean(detail.stopped_by)}")
+    elif r.sub:
+        facts.append(clean(r.sub))
+    elif r.native and clean(r.native).lower() not in (look.word, r.state.name.lower()):
+        facts.append(f"its word: {clean(r.native)}")
+    left += words.sentence(facts, max(width - cells(left) - 10, 10), "text", "dim")
+    keys = f"{keymap.key_of('run.newer')} {keymap.key_of('run.older')}" if detail.older or detail.newer else ""
+    return ends(left, [(keys, "key")] if keys and width >= frame.NARROW else [], width)
+
+
+def log(lines: Sequence[tuple[int, str, str, str]], title_note: str, bad: bool, width: int) -> list[Line]:
+    """The lines that were found: (level, clock, word, text)."""
+    title = "First error" if bad and any(s[0] == ERROR for s in lines) else "Last lines"
+    hint = f"{keymap.key_of('run.log')} log"
+    out: list[Line] = [rule(title, title_note, hint, width)]
+    for level, clock, word, text in lines[: 4 if frame.is_narrow(width) else TAIL]:
+        style = {ERROR: "run-failed", WARN: "run-warning"}.get(level, "text")
+        gutter: Span = ("▌", style) if level in (ERROR, WARN) else (" ", "")
+        lead: list[Span] = [
+            gutter,
+            (f" {clock:<8}  ", "dim"),
+            (f"{word:<6} ", f"{style} b" if gutter[0] != " " else "dim"),
+        ]
+        out.append(fit([*lead, (text, style)], width))
+    return out
+
+
+def told(
+    alert: AlertRow | None,
+    told_: Sequence[tuple[AlertEventRow | None, DeliveryRow | None]],
+    tz: str,
+    now: int,
+    width: int,
+) -> list[Line]:
+    """The alert of this run, what became of it, and each person's message."""
+    if alert is None:
+        return []
+    state = alert.state.name.lower()
+    held = f" · {clean(alert.held_back)}" if alert.held_back else ""
+    out: list[Line] = [
+        rule("Who was told", f"alert {alert.id[-4:]} {alert.severity.name.lower()} · {state}{held}", "", width)
+    ]
+    for event, delivery in told_:
+        if event:
+            text = " ".join(clean(t) for t in (event.what, event.who and f"by {event.who}", event.detail) if t)
+            out.append(fit([(f"  {words.clock(event.at, tz, now):<10} ", "dim"), (text, "text")], width))
+        elif delivery:
+            ok = delivery.sent is not None
+            said = (
+                "told"
+                if ok
+                else f"not told: {clean(delivery.last_error or 'waiting')}, next try {words.clock(delivery.next_at, tz, now)}"
+            )
+            out.append(fit([(f"  {words.clock(delivery.sent or delivery.created, tz, now):<10} ", "dim"), (f"{clean(delivery.recipient)} {said}", "text" if ok else "run-late")], width))  # fmt: skip
+    return out
