@@ -36,6 +36,8 @@ class Ask:
             raise NoEngine("no engine is running here; start one with: watchfloor engine run") from None
         self._file = self._sock.makefile("rb")
         hello = self("hello", protocol=PROTOCOL, origin=os.environ.get("SSH_CONNECTION", ""))
+        self.hello = hello
+        """The engine's greeting: whose store and configuration it is."""
         if hello.get("protocol") != PROTOCOL:
             raise NoEngine(
                 f"the engine speaks protocol {hello.get('protocol')}, this command {PROTOCOL}; restart the engine"

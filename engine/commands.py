@@ -6,6 +6,7 @@ and prints to the streams it is given; a person's mistake is one sentence and ex
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -26,8 +27,26 @@ from engine.request import (
 )
 
 if TYPE_CHECKING:
+    from engine.ask import Ask
     from engine.config.model import Config
     from engine.config.paths import Places
+
+
+def asking(args: Namespace) -> Ask:
+    """A conversation with the engine of this place. RequestError if it runs on another file than the one that was named."""
+    from engine.ask import Ask
+
+    place = where(args)
+    ask = Ask(place.socket)
+    theirs = str(ask.hello.get("config") or "")
+    if args.config and theirs and os.path.realpath(theirs) != os.path.realpath(place.config):
+        ask.close()
+        raise RequestError(
+            "mismatch",
+            f"the engine of {place.store} runs on {theirs}, not on {place.config}",
+            "give a file a [store] path of its own, or leave out --config",
+        )
+    return ask
 
 
 def fail(message: str, code: int = EXIT_BAD_INPUT) -> int:
@@ -94,17 +113,17 @@ def engine_status(args: Namespace) -> int:
 
 def engine_stop(args: Namespace, patience_s: float = 10.0) -> int:
     """Ask it to stop and wait until its lock is free."""
-    from engine.ask import Ask, NoEngine
+    from engine.ask import NoEngine
     from engine.leader import Leader
 
     place = where(args)
     try:
-        with Ask(place.socket) as ask:
+        with asking(args) as ask:
             pid = ask("stop")["pid"]
     except NoEngine as error:
         return fail(str(error), EXIT_NO_ENGINE)
     except RequestError as error:
-        return fail(error.message, error.exit_code)
+        return fail(f"{error.message}{'; ' + error.hint if error.hint else ''}", error.exit_code)
     end = time.monotonic() + patience_s
     while time.monotonic() < end:
         leader = Leader(place.lock)
@@ -117,10 +136,10 @@ def engine_stop(args: Namespace, patience_s: float = 10.0) -> int:
 
 
 def _simple(args: Namespace, do: str, words: str, **body: Any) -> int:
-    from engine.ask import Ask, NoEngine
+    from engine.ask import NoEngine
 
     try:
-        with Ask(where(args).socket) as ask:
+        with asking(args) as ask:
             ask(do, **body)
     except NoEngine as error:
         return fail(str(error), EXIT_NO_ENGINE)
@@ -148,10 +167,10 @@ def _asked(args: Namespace) -> dict[str, Any]:
 
 def plan(args: Namespace) -> int:
     """Print what an action would do; nothing is sent."""
-    from engine.ask import Ask, NoEngine
+    from engine.ask import NoEngine
 
     try:
-        with Ask(where(args).socket) as ask:
+        with asking(args) as ask:
             reply = ask("plan", **_asked(args))
     except NoEngine as error:
         return fail(str(error), EXIT_NO_ENGINE)
@@ -163,10 +182,10 @@ def plan(args: Namespace) -> int:
 
 def act(args: Namespace) -> int:
     """Plan, confirm and do; wait for the proof. Exit 0 only when the world shows the effect."""
-    from engine.ask import Ask, NoEngine
+    from engine.ask import NoEngine
 
     try:
-        with Ask(where(args).socket) as ask:
+        with asking(args) as ask:
             reply = ask("plan", **_asked(args))
             if args.arm and _unarmed(reply):
                 ask("arm", environment=reply["environment"])
@@ -406,7 +425,8 @@ def doctor(args: Namespace) -> int:
     from engine.config.doctor import doctor_report
 
     config, place = read_config(args), where(args)
-    place.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with contextlib.suppress(OSError):  # where it cannot be made the report says so
+        place.state.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     async def ask() -> dict[str, Probe | str]:
         answers: dict[str, Probe | str] = {}
@@ -433,7 +453,9 @@ def doctor(args: Namespace) -> int:
     else:
         for line in lines:
             print(line)
-    return EXIT_UNREACHABLE if any(isinstance(p, str) for p in probes.values()) else EXIT_OK
+    if any(isinstance(p, str) for p in probes.values()):
+        return EXIT_UNREACHABLE
+    return EXIT_NOT_WELL if any(line.ok is False for line in lines) else EXIT_OK
 
 
 def schema(args: Namespace) -> int:
@@ -453,8 +475,15 @@ def locate(args: Namespace) -> int:
         print_json("places", {k: str(v) for k, v in found.items()})
     else:
         for name, path in found.items():
-            print(f"{name:<14} {path}{'' if Path(path).exists() else '  (not there yet)'}")
+            print(f"{name:<14} {path}{_standing(path)}")
     return EXIT_OK
+
+
+def _standing(path: Path) -> str:
+    try:
+        return "" if path.exists() else "  (not there yet)"
+    except OSError as error:  # a folder above it is not ours to look into
+        return f"  ({(error.strerror or 'unreadable').lower()})"
 
 
 # --- words out ------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ touches the network or writes.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from pathlib import Path
@@ -229,6 +230,21 @@ def _torn(word: str) -> bool:
     return any("\ud800" <= c <= "\udfff" for c in word)
 
 
+_PLACE = frozenset(
+    (
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.ENAMETOOLONG,
+    )
+)
+"""What is wrong with a place on disk, not with us."""
+
+
 def _explain(error: Exception) -> int:
     """Known refusals are one sentence; anything else is our bug, said so, with the trace in a file."""
     from engine.config.load import ConfigError
@@ -239,6 +255,9 @@ def _explain(error: Exception) -> int:
         return EXIT_BAD_INPUT
     if isinstance(error, PermissionError):
         print(f"{error.filename}: not permitted for you; use --config or --system for another place", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    if isinstance(error, OSError) and error.errno in _PLACE and error.filename:
+        print(f"{error.filename}: {error.strerror}; look at: watchfloor locate", file=sys.stderr)
         return EXIT_BAD_INPUT
     import tempfile
     import traceback

@@ -87,10 +87,27 @@ def _places(places: Places, root: Path) -> Iterator[Line]:
         yield Line(
             False, "store", f"{places.store} lies on {kind}", "SQLite needs a local disk: move it with [store] path"
         )
+    elif (odd := _no_store(places.store)) is not None:
+        yield odd
     else:
         yield Line(True, "store", f"{places.store}" + (f" on {kind}" if kind else ""))
     if places.system and not _group_known(root):
         yield Line(False, "group", f"there is no group {GROUP}", f"groupadd --system {GROUP}")
+
+
+def _no_store(store: Path) -> Line | None:
+    """Why this cannot be a store, as far as can be seen without opening it: opening belongs to the engine."""
+    hint = "name another file with [store] path"
+    try:
+        if store.is_dir():
+            return Line(False, "store", f"{store} is a folder", hint)
+        if store.exists() and store.stat().st_size:
+            with store.open("rb") as file:
+                if file.read(16) != b"SQLite format 3\0":
+                    return Line(False, "store", f"{store} is something else than a store", hint)
+    except OSError as error:
+        return Line(False, "store", f"{store} cannot be looked at: {(error.strerror or 'error').lower()}")
+    return None
 
 
 def _group_known(root: Path) -> bool:

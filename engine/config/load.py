@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import stat
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -65,6 +66,8 @@ def read_files(path: Path) -> list[tuple[Path, bytes | Problem]]:
 
 def _bytes(path: Path) -> bytes | Problem:
     try:
+        if not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for, and read twice
+            return Problem(str(path), None, "", "expected a file, got a pipe or device", "write it to a file")
         with path.open("rb") as file:
             return file.read(_MAX_BYTES)
     except OSError as error:

@@ -116,6 +116,8 @@ def _xdg(env: Mapping[str, str], name: str, default: str) -> Path:
 
 def _store_of(file: Path) -> Path | None:
     try:
+        if not file.is_file():  # a pipe would be waited for
+            return None
         data: dict[str, Any] = tomllib.loads(file.read_bytes().decode())
     except (OSError, ValueError, RecursionError):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -203,3 +204,49 @@ def test_init_leaves_a_link_alone_and_says_where_it_cannot_write(tmp_path: Path,
 def test_a_line_that_nobody_can_mean_is_refused_before_it_is_handled(line: bytes) -> None:
     with pytest.raises(ValueError):
         decode(line)
+
+
+def test_the_engine_of_another_file_is_not_asked(rig: Rig, say: Any, tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text(f'[store]\npath = "{rig.place.store}"\n')
+    for argv in (
+        ["plan", "start", "local:fails"],
+        ["act", "start", "local:fails"],
+        ["engine", "stop"],
+        ["note", "local:fails", "x"],
+    ):
+        said = say(*argv, config=other)
+        assert said.code == EXIT_NO_ENGINE
+        assert f"runs on {rig.config}, not on {other}" in said.err
+    assert say("engine", "status").code == EXIT_OK
+
+
+def test_a_pipe_as_configuration_is_refused_and_not_waited_for(say: Any, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.toml"
+    os.mkfifo(pipe)
+    for argv in (["check"], ["doctor"], ["engine", "run"]):
+        said = say(*argv, config=pipe)
+        assert said.code == EXIT_BAD_INPUT
+        assert "expected a file, got a pipe" in said.err
+    assert say("locate", config=pipe).code == EXIT_OK
+
+
+@pytest.mark.parametrize("store", ["folder", "letter.txt"])
+def test_doctor_is_not_well_where_the_store_cannot_be_one(say: Any, tmp_path: Path, store: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "letter.txt").write_text("this is a letter, not a database")
+    config = tmp_path / "watchfloor.toml"
+    config.write_text(f'[store]\npath = "{store}"\n')
+    said = say("doctor", config=config)
+    assert said.code == EXIT_NOT_WELL
+    assert f"✗ store: {tmp_path / store} is" in said.out
+
+
+def test_a_home_that_is_not_there_is_a_sentence(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/proc/none")
+    assert main(["demo"]) == EXIT_BAD_INPUT
+    said = capfd.readouterr().err
+    assert said.startswith("/proc/none")
+    assert said.count("\n") == 1
