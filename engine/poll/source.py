@@ -31,6 +31,8 @@ from engine.store.runs import RunChange
 
 PAGES_PER_POLL = 200
 FAILED_LOOKS_PER_POLL = 5
+UNREAD_MS = 3_600_000
+"""How far back a new engine looks for failures whose log the last one did not come to read."""
 WATCH_EVERY_S = 1.0
 
 
@@ -74,6 +76,7 @@ class Poller:
         self.standing = Standing(since=ctx.clock.now())
         with ctx.store.transaction() as tx:  # the age of what is known outlives an engine
             known = store_sources.standing_of(tx, source_id)
+            unread = store_steps.unread(tx, source_id, ctx.clock.now() - UNREAD_MS)
         if known:
             known["health"] = Health(known["health"])
             self.standing = Standing(**known)
@@ -86,7 +89,7 @@ class Poller:
         self._listing_due = 0.0
         self._probed = False
         self._busy = False
-        self._look: list[str] = []
+        self._look = unread
         self._history: list[str] | None = None
         self._lock = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from adapters.model import StepRun
+from adapters.model import State, StepRun
 from engine.store.packed import REOPENED
 from engine.store.runs import run_id_of
 from engine.store.writer import Tx
@@ -22,7 +22,8 @@ _UPDATE: Final = f"UPDATE step_run SET {', '.join(f'{f} = ?' for f in _FIELDS)} 
 def apply_steps(tx: Tx, run_key: str, steps: Sequence[StepRun]) -> bool:
     """Store the steps of a run as they are now; True if something changed. A run that is not stored has no steps.
 
-    Tries that the source no longer lists are kept: they are history.
+    Tries that the source no longer lists are kept: they are history. Only one that never ended and is beyond the last
+    try that is listed goes: it was announced (a cleared step waits) and did not come.
     """
     run_id = run_id_of(tx, run_key)
     if run_id is None:
@@ -43,8 +44,17 @@ def apply_steps(tx: Tx, run_key: str, steps: Sequence[StepRun]) -> bool:
             inserts[identity] = (run_id, *identity, *values)
         elif old[1] != values:
             updates.append((*values, old[0]))
-    if not inserts and not updates:
+    last: dict[tuple[str, int], int] = {}
+    for s in steps:
+        last[s.step, s.map_index] = max(s.attempt, last.get((s.step, s.map_index), 0))
+    never = [
+        (row_id,)
+        for (step, index, attempt), (row_id, values) in known.items()
+        if attempt > last.get((step, index), attempt) and not State(values[0]).terminal
+    ]
+    if not inserts and not updates and not never:
         return False
+    tx.db.executemany("DELETE FROM step_run WHERE id = ?", never)
     tx.db.executemany(_INSERT, inserts.values())
     tx.db.executemany(_UPDATE, updates)
     tx.bump("step")
@@ -104,3 +114,13 @@ def put_log(
     ).rowcount
     if moved:
         tx.bump("log")
+
+
+def unread(tx: Tx, source_id: int, since: int, limit: int = 20) -> list[str]:
+    """Keys of runs that went wrong since then and of which no log was read: their engine died in between."""
+    rows = tx.db.execute(
+        "SELECT p.key || '/' || r.run FROM pipeline p JOIN run r ON r.pipeline_id = p.id AND r.at >= ? WHERE p.source_id = ?"
+        " AND r.state IN (7, 8, 9) AND NOT EXISTS (SELECT 1 FROM log_file g WHERE g.run_id = r.id) ORDER BY r.at DESC LIMIT ?",
+        (since, source_id, limit),
+    ).fetchall()
+    return [row[0] for row in rows]
