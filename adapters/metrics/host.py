@@ -180,6 +180,7 @@ class HostSampler:
         self._read_disks(values, now)
         values += self._cgroup.read(at, elapsed)
         self._read_runs(values, elapsed, trees)
+        self._given = {name for name in self._given if not name.startswith("run.")}  # runs come and go for months
         self._given.update(name for name, _, _ in values)
         return [Sample(name, now, value, unit) for name, value, unit in values]
 
