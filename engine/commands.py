@@ -282,7 +282,7 @@ def _follow(args: Namespace, action: str) -> int:
                 break
             time.sleep(0.2)
     except KeyboardInterrupt:
-        return fail("the engine goes on with it; see: watchfloor show actions", EXIT_UNKNOWN)
+        return fail("the engine goes on with it; see: watchfloor show sources", EXIT_UNKNOWN)
     finally:
         reader.close()
     if args.format == "json":

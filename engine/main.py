@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from adapters.errors import AdapterError
-from adapters.model import Health
+from adapters.model import Health, parse_key
 from engine.actions import Actions
+from engine.actions.words import REASON_LIMIT, clean
 from engine.adapters_in import NoAdapter, make_adapter
 from engine.alerts import Alerts
 from engine.clock import Clock
@@ -35,6 +36,7 @@ from engine.poll.source import Poller
 from engine.request import DO, EXIT_BAD_INPUT, EXIT_BUG, EXIT_NO_ENGINE, EXIT_OK, PROTOCOL, SCHEMA, RequestError
 from engine.samples import Sampler
 from engine.server import Client, Server
+from engine.store import actions as store_actions
 from engine.store import retention
 from engine.store import sources as store_sources
 from engine.store.writer import Store, StoreError
@@ -84,6 +86,7 @@ class Engine:
         self._reloading = asyncio.Lock()
         self._store_error: str | None = None
         self._store_error_since = 0
+        self._store_file = file_id(where.store)
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -164,7 +167,13 @@ class Engine:
                 continue
             self.ctx.adapters[source.name] = adapter
             self.pollers[source.name] = Poller(
-                self.ctx, source, adapter, self.ctx.source_ids[source.name], self.alerts, self.notifier.wake, self.watches
+                self.ctx,
+                source,
+                adapter,
+                self.ctx.source_ids[source.name],
+                self.alerts,
+                self.notifier.wake,
+                self.watches,
             )
 
     def _sync(self, config: Config) -> None:
@@ -203,6 +212,8 @@ class Engine:
                 await self._look_at_config()
             except StoreError as error:  # a full disk: nothing is lost that the sources still know, and so we stay
                 self._cannot_write(str(error))
+            if file_id(self.places.store) != self._store_file:  # nobody could read what is written, or see our lock
+                self.stop(f"{self.places.store} was removed or replaced under it")
             self._maybe_leave()
             await self.clock.sleep(max(0.05, 1.0 - (self.clock.monotonic() - began)))
 
@@ -213,7 +224,10 @@ class Engine:
         self._store_error = why
 
     def _written_again(self) -> str:
-        since, now = (time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(t / 1000)) for t in (self._store_error_since, self.clock.now()))
+        since, now = (
+            time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(t / 1000))
+            for t in (self._store_error_since, self.clock.now())
+        )
         words = f"nothing could be written from {since} to {now} UTC: {self._store_error}"
         self.log(words)
         return words
@@ -266,7 +280,11 @@ class Engine:
     def _needed(self) -> bool:
         config = self.ctx.config
         return bool(
-            any(job.schedule for job in config.jobs) or config.routes or self.actions.busy or self.alerts.open_count or self.notifier.busy
+            any(job.schedule for job in config.jobs)
+            or config.routes
+            or self.actions.busy
+            or self.alerts.open_count
+            or self.notifier.busy
         )
 
     # --- requests -------------------------------------------------------------------------------------------------
@@ -300,7 +318,9 @@ class Engine:
                     "read_only": self.ctx.read_only,
                 }  # fmt: skip
             case "watch":
-                client.watch = {k: message[k] for k in ("run", "log", "attempt", "processes") if message.get(k) is not None}
+                client.watch = {
+                    k: message[k] for k in ("run", "log", "attempt", "processes") if message.get(k) is not None
+                }
                 client.watch_until = self.clock.monotonic() + WATCH_LIFE_S
                 return {}
             case "poll":
@@ -352,10 +372,16 @@ class Engine:
         return {}
 
     def _note(self, message: dict[str, Any], peer: Peer) -> dict[str, Any]:
-        text, key = str(message.get("text") or "").strip(), str(message.get("key") or "")
+        text, key = clean(str(message.get("text") or ""), REASON_LIMIT), str(message.get("key") or "")
         if not text or not key:
             raise RequestError("bad_request", "a note needs a key and a text", "")
+        try:
+            pipeline = parse_key(key).pipeline_key
+        except ValueError as error:
+            raise RequestError("bad_request", clean(str(error), 300), "") from None
         with self.store.transaction() as tx:
+            if store_actions.pipeline_facts(tx, pipeline) is None:
+                raise RequestError("not_found", f"no pipeline {clean(pipeline, 120)} is known", "")
             store_sources.put_note(tx, key, peer.login, text)
         return {}
 
@@ -398,7 +424,9 @@ class Engine:
         self._sync(new)  # first: a store that cannot be written leaves the old configuration whole
         if new.store.path != old.store.path:
             with self.store.transaction() as tx:
-                store_sources.engine_note(tx, f"[store] path is now {new.store.path or 'the usual one'}: takes effect after a restart")
+                store_sources.engine_note(
+                    tx, f"[store] path is now {new.store.path or 'the usual one'}: takes effect after a restart"
+                )
         for name in list(self.pollers):
             same = after.get(name) == before.get(name) and (name != "local" or old.jobs == new.jobs)
             if not same:
@@ -406,7 +434,9 @@ class Engine:
                 self.ctx.adapters.pop(name, None)
                 was, is_now = before.get(name), after.get(name)
                 if was and is_now and (was.kind, was.url) != (is_now.kind, is_now.url):
-                    with self.store.transaction() as tx:  # another server: what the last one was asked up to means nothing
+                    with (
+                        self.store.transaction() as tx
+                    ):  # another server: what the last one was asked up to means nothing
                         store_sources.put_health(tx, self.ctx.source_ids[name], cursor=None)
         kept = set(self.pollers)
         self.ctx.config = new
@@ -433,6 +463,17 @@ def stamp(config: Config) -> tuple[tuple[str, int, int], ...]:
     return tuple(found)
 
 
+def file_id(path: Path) -> tuple[int, int] | None:
+    """Which file stands there: device and inode; None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
+
+
 def record(config: Config, source: Source, order: int) -> store_sources.SourceRecord:
     color = next((e.color for e in config.environments if e.name == source.environment), "")
     return store_sources.SourceRecord(
@@ -444,7 +485,7 @@ def record(config: Config, source: Source, order: int) -> store_sources.SourceRe
 def load_or_empty(where: Places, *, system: bool) -> Config:
     """The configuration. None at its usual place is not a mistake: the floor opens empty and says what to do next."""
     usual = places(None, system=system).config
-    if where.config == usual and not usual.exists():
+    if where.config == usual and not os.path.lexists(usual):  # a link to nowhere is a mistake, not a fresh machine
         return load_text("", where.config_folder)
     return load(where.config)
 
@@ -456,7 +497,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--system", action="store_true")
     parser.add_argument("--demo", action="store_true")
     parser.add_argument("--auto", action="store_true", help="started by a terminal: leaves when nobody needs it")
-    parser.add_argument("--standby", action="store_true", help="wait for the running engine to end instead of leaving at once")
+    parser.add_argument(
+        "--standby", action="store_true", help="wait for the running engine to end instead of leaving at once"
+    )
     parser.add_argument("--read-only", action="store_true")
     args = parser.parse_args(argv)
     where = places(args.config, system=args.system, demo=args.demo)
@@ -473,7 +516,10 @@ def main(argv: list[str] | None = None) -> int:
     leader = Leader(where.lock)
     while not leader.try_lock():
         if not args.standby:
-            print(f"another engine (pid {leader.holder()}) watches {where.store}; see: watchfloor engine status", file=sys.stderr)
+            print(
+                f"another engine (pid {leader.holder()}) watches {where.store}; see: watchfloor engine status",
+                file=sys.stderr,
+            )
             return EXIT_NO_ENGINE
     try:
         return asyncio.run(_run(where, config, args))
@@ -485,7 +531,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 async def _run(where: Places, config: Config, args: argparse.Namespace) -> int:
-    engine = Engine(where, config, demo=args.demo, read_only=args.read_only, stay=not args.auto and not args.demo, system=args.system)
+    engine = Engine(
+        where,
+        config,
+        demo=args.demo,
+        read_only=args.read_only,
+        stay=not args.auto and not args.demo,
+        system=args.system,
+    )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, engine.stop, signal.Signals(number).name)

@@ -235,7 +235,7 @@ def words(error: sqlite3.Error, path: Path) -> str:
     if name.startswith("SQLITE_NOTADB"):
         return f"{path} is not a Watchfloor store (it is no SQLite database): move it away, or use another --config"
     if name.startswith("SQLITE_CORRUPT"):
-        return f"{path} is damaged ({text}): move it away and restore a backup (watchfloor restore), or start afresh"
+        return f"{path} is damaged ({text}): move it away and put a backup in its place, or start afresh"
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return f"{path} cannot be written by this user ({text})"
     if name.startswith("SQLITE_BUSY"):
@@ -313,7 +313,7 @@ def _check_is_ours(db: sqlite3.Connection, path: Path) -> None:
     pages, size = (int(db.execute(f"PRAGMA {what}").fetchone()[0]) for what in ("page_count", "page_size"))
     wal = Path(f"{path}-wal")
     if path.stat().st_size < pages * size and not (wal.exists() and wal.stat().st_size):
-        raise StoreError(f"{path} is damaged (cut short): move it away and restore a backup (watchfloor restore)")
+        raise StoreError(f"{path} is damaged (cut short): move it away and put a backup in its place")
 
 
 def _check_tables(db: sqlite3.Connection, path: Path) -> None:
@@ -324,6 +324,4 @@ def _check_tables(db: sqlite3.Connection, path: Path) -> None:
         db.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchall()  # noqa: S608 - names of our own schema
     known = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()}
     if missing := {"meta", "source", "pipeline", "run", "pipe_now"} - known:
-        raise StoreError(
-            f"{path} is damaged (no table {', '.join(sorted(missing))}): restore a backup (watchfloor restore)"
-        )
+        raise StoreError(f"{path} is damaged (no table {', '.join(sorted(missing))}): put a backup in its place")

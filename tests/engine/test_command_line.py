@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from engine.config.load import ConfigError
+from engine.config.paths import places
+from engine.main import load_or_empty
 from engine.request import EXIT_BAD_INPUT, EXIT_BLIND, EXIT_NO_ENGINE, EXIT_NOT_WELL, EXIT_OK, EXIT_REFUSED, decode
 from tests.engine.rig import Rig, until
 from tests.servers.airflow_like import AirflowLike
@@ -250,3 +255,32 @@ def test_a_home_that_is_not_there_is_a_sentence(
     said = capfd.readouterr().err
     assert said.startswith("/proc/none")
     assert said.count("\n") == 1
+
+
+def test_a_note_is_on_something_that_is_known_and_harmless(rig: Rig, say: Any) -> None:
+    assert say("note", "local:fails", "file \x1b[31mpromised\x1b[0m for 06:20").code == EXIT_OK
+    for key in ("local:none", "zz", "none:fails"):
+        said = say("note", key, "hello")
+        assert said.code == EXIT_BAD_INPUT
+        assert said.err.count("\n") == 1
+    with sqlite3.connect(f"file:{rig.place.store}?mode=ro", uri=True) as db:
+        assert [text for (text,) in db.execute("SELECT text FROM note")] == ["file  [31mpromised [0m for 06:20"]
+
+
+def test_an_engine_whose_store_was_removed_ends_and_says_why(tmp_path: Path) -> None:
+    with Rig(tmp_path, JOBS) as lone:
+        lone.ready()
+        shutil.rmtree(lone.place.store.parent)
+        assert lone.process is not None
+        assert lone.process.wait(10) == EXIT_OK
+        assert "was removed or replaced under it" in lone.log.read_text()
+
+
+def test_a_link_to_nowhere_is_no_fresh_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "cfg"))
+    place = places(None)
+    assert load_or_empty(place, system=False).sources == ()
+    place.config.parent.mkdir(parents=True)
+    place.config.symlink_to(tmp_path / "unmounted" / "watchfloor.toml")
+    with pytest.raises(ConfigError):
+        load_or_empty(place, system=False)
