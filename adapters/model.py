@@ -224,8 +224,12 @@ def run_key(pipeline: str, native_run: str) -> str:
 
 
 def step_key(run: str, step: str, map_index: int = -1) -> str:
-    """``source:id/run#step``, mapped ``#step.3``."""
-    return f"{run}#{quote_id(step)}" + (f".{map_index}" if map_index >= 0 else "")
+    """``source:id/run#step``, mapped ``#step.3``; of a step that is itself named ``step.3`` that dot is encoded."""
+    name = quote_id(step)
+    if map_index >= 0:
+        return f"{run}#{name}.{map_index}"
+    stem, dot, tail = name.rpartition(".")
+    return f"{run}#{stem}%2E{tail}" if dot and tail.isdigit() else f"{run}#{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +261,9 @@ def parse_key(text: str) -> Key:
     """Read a key; ValueError says what is wrong with it."""
     source, colon, rest = text.partition(":")
     if not colon or not source or not rest:
-        raise ValueError(f"{text!r} is not a key: expected source:pipeline, source:pipeline/run or source:pipeline/run#step")
+        raise ValueError(
+            f"{text!r} is not a key: expected source:pipeline, source:pipeline/run or source:pipeline/run#step"
+        )
     pipe, slash, tail = rest.partition("/")
     if not slash:
         return Key(source, unquote_id(pipe))
@@ -267,7 +273,7 @@ def parse_key(text: str) -> Key:
     if not hash_:
         return Key(source, unquote_id(pipe), unquote_id(run))
     base, dot, index = step.rpartition(".")
-    if dot and index.isdigit():
+    if base and dot and index.isdigit():
         return Key(source, unquote_id(pipe), unquote_id(run), unquote_id(base), int(index))
     return Key(source, unquote_id(pipe), unquote_id(run), unquote_id(step))
 

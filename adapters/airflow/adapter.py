@@ -28,6 +28,7 @@ from adapters.airflow.wire import (
     TaskInstance,
     TaskInstances,
     Version,
+    cleared,
     iso,
     ms,
     pipeline_of,
@@ -310,12 +311,12 @@ class AirflowAdapter(Adapter):
 
     async def _earlier(self, run: str, key: Key, items: Sequence[TaskInstance]) -> list[TaskInstance]:
         """Earlier tries, failed steps first and at most 20 requests a call. They never change, so they are kept."""
-        again = [t for t in items if t.try_number > 1 or (t.try_number == 1 and t.state is None)]
+        again = [t for t in items if t.try_number > 1 or cleared(t)]
         again.sort(key=lambda t: t.state != "failed")
         out: list[TaskInstance] = []
         asked = 0
         for ti in again:
-            mark = (run, ti.task_id, ti.map_index, ti.try_number if ti.state is not None else -ti.try_number)
+            mark = (run, ti.task_id, ti.map_index, -ti.try_number if cleared(ti) else ti.try_number)
             past = self._tries.get(mark)
             if past is None:
                 if asked >= TRIES_A_CALL:
@@ -327,7 +328,7 @@ class AirflowAdapter(Adapter):
                     found, _ = await self._http.get(path, TaskInstances)
                 except NotFound:
                     continue
-                upto = ti.try_number if ti.state is None else ti.try_number - 1
+                upto = ti.try_number if cleared(ti) else ti.try_number - 1
                 past = tuple(t for t in found.task_instances if 0 < t.try_number <= upto and t.state is not None)
                 self._tries[mark] = past
                 while len(self._tries) > 1_000:

@@ -240,11 +240,16 @@ def _local_date(at: datetime, zone: tzinfo) -> str:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(zone).date().isoformat()
 
 
+def cleared(item: TaskInstance) -> bool:
+    """Cleared after a try of its own, and not begun again: it waits, or what comes before it failed this time."""
+    return item.try_number > 0 and item.state in (None, "upstream_failed")
+
+
 def step_of(item: TaskInstance, run: str, order: int) -> StepRun:
     """One try of a task instance.
 
-    A cleared task has no state and keeps the number and times of the try before: what is waiting is the next try, and
-    it has no times yet.
+    A cleared task keeps the number of the try before until it begins: what waits, or was cut off upstream, is the next
+    try. While it has no state it still has that try's times, which are not its own.
     """
     word = item.state or "none"
     known = TASK_STATES.get(word)
@@ -253,17 +258,17 @@ def step_of(item: TaskInstance, run: str, order: int) -> StepRun:
         sub = None
     else:
         native, (state, sub) = word, known
-    cleared = item.state is None and item.try_number > 0
+    anew = cleared(item)
     waiting = state is State.QUEUED
     return StepRun(
         run=run,
         step=item.task_id,
         map_index=item.map_index,
-        attempt=item.try_number + 1 if cleared else max(item.try_number, 1),
+        attempt=item.try_number + 1 if anew else max(item.try_number, 1),
         native=native,
         state=state,
         sub=sub,
-        queued=None if cleared else ms(item.queued_when or item.scheduled_when),
+        queued=None if anew else ms(item.queued_when or item.scheduled_when),
         started=None if waiting else ms(item.start_date),
         ended=ms(item.end_date) if state.terminal or state is State.RETRYING else None,
         order=order,

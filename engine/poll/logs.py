@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -28,6 +29,21 @@ def append(path: Path, chunk: LogChunk, fresh: bool) -> int:
     with path.open("wb" if fresh else "ab") as file:
         file.write(chunk.data)
         return file.tell()
+
+
+def fit(kept: Path, ours: Path, size: int) -> bool:
+    """Whether the file still holds the ``size`` bytes that are indexed; False: it must be fetched from the beginning.
+
+    Of our own file, what stands behind them goes: an engine that ended between the file and the index left it, and it
+    will come again.
+    """
+    try:
+        there = kept.stat().st_size
+        if there > size and kept == ours:
+            os.truncate(kept, size)
+    except OSError:
+        return size == 0
+    return there >= size
 
 
 def sweep(folder: Path, before_ms: int) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adapters.base import Adapter, Page
-from adapters.errors import AdapterError, NotFound, RateLimited, Unsupported
+from adapters.errors import AdapterError, BadResponse, Forbidden, NotFound, RateLimited, Unsupported
 from adapters.first_error import first_error
 from adapters.model import Health, Run, State, StepRun, parse_key
 from engine.alerts import Alerts
@@ -33,6 +33,7 @@ PAGES_PER_POLL = 200
 FAILED_LOOKS_PER_POLL = 5
 UNREAD_MS = 3_600_000
 """How far back a new engine looks for failures whose log the last one did not come to read."""
+TRIES = 5
 WATCH_EVERY_S = 1.0
 
 
@@ -90,6 +91,7 @@ class Poller:
         self._probed = False
         self._busy = False
         self._look = unread
+        self._tries: dict[str, int] = {}
         self._history: list[str] | None = None
         self._lock = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
@@ -118,6 +120,7 @@ class Poller:
         clock = self.ctx.clock
         while True:
             retry_after = None
+            self._poked.clear()  # before: who asks for a look meanwhile is not served by an answer to an older question
             try:
                 retry_after = await self.poll_once()
             except StoreError as error:  # nothing was taken, so the same is asked again; the engine's beat says why
@@ -128,7 +131,6 @@ class Poller:
             least = max(retry_after or 0.0, self.budget.wait_s(clock.monotonic()))  # also when somebody asks for more
             wait = max(wait, least)
             self.standing.next_try = clock.now() + int(wait * 1000)
-            self._poked.clear()
             if least:
                 await clock.sleep(least)
             try:
@@ -183,22 +185,31 @@ class Poller:
             self._probed = True
             self.standing.version, self.standing.identity = probe.version, probe.identity
             self._skew(probe.server_time)
-            self._warnings = probe.warnings
+            self._warnings = tuple(w for w in probe.warnings if w not in self.adapter.notes)
             self._write_caps()
-        if clock.monotonic() >= self._listing_due:
-            listing = await self.adapter.pipelines()
-            self._skew(listing.server_time)
-            with self.ctx.store.transaction() as tx:
-                store_runs.apply_pipelines(tx, self.source_id, listing, self.ctx.config.pipelines)
+        listed = clock.monotonic() >= self._listing_due
+        if listed:
+            # before the answer: who asks for a listing while it is on its way wants the next one
+            self._listing_due = clock.monotonic() + (2.0 if self.adapter.near else max(30.0, 6 * self.pace.poll_s))
+            try:
+                listing = await self.adapter.pipelines()
+                self._skew(listing.server_time)
+                with self.ctx.store.transaction() as tx:
+                    store_runs.apply_pipelines(tx, self.source_id, listing, self.ctx.config.pipelines)
+            except BaseException:
+                self._listing_due = 0.0
+                raise
             if self._history is None:
                 self._history = [p.key for p in listing.items]
-            self._listing_due = clock.monotonic() + (2.0 if self.adapter.near else max(30.0, 6 * self.pace.poll_s))
         cursor = self.standing.cursor
-        busy = False
+        busy = complete = False
+        named: set[str] = set()
         for _ in range(PAGES_PER_POLL):
             page = await self.adapter.runs(cursor)
             self._skew(page.server_time)
             busy = any(run.state.active for run in page.runs) or busy
+            named.update(run.key for run in page.runs)
+            complete = page.complete
             self._apply(page)
             cursor = page.cursor
             self.budget.note(clock.monotonic(), self.adapter.spent)
@@ -207,6 +218,24 @@ class Poller:
             await asyncio.sleep(0)
         self.standing.cursor = cursor
         self._busy = busy
+        if listed and complete:
+            await self._ask_after(named)
+
+    async def _ask_after(self, named: set[str]) -> None:
+        """What is stored as active and was not named is asked about by itself: it ended unseen, or its source lost it."""
+        with self.ctx.store.transaction() as tx:
+            quiet = store_runs.active_beyond(tx, self.source_id, named)
+        for run in quiet:
+            if not self._room(4):
+                return
+            try:
+                seen = await self.adapter.read(run.key)
+            except NotFound:
+                seen = replace(run, native="lost", state=State.LOST, sub="its source no longer knows it")
+            except (Forbidden, BadResponse, Unsupported):
+                continue  # about this one run only: the source itself has just answered well
+            if isinstance(seen, Run):
+                self.take([seen])
 
     def _apply(self, page: Page) -> None:
         if not page.runs:
@@ -258,11 +287,16 @@ class Poller:
                 async with self._lock:
                     await self.look_closely(key, error_too=True)
             except NotFound:
-                continue
+                pass
             except AdapterError as error:
                 self.ctx.log(f"{self.source.name}: steps of {key}: {error.what}")
-                self._look = look[number + 1 :] + self._look
+                again = [key] if self._once_more(key) else []
+                self._look = look[number + 1 :] + self._look + again
                 break
+            except StoreError:
+                self._look = look[number:] + self._look
+                raise
+            self._tries.pop(key, None)
         if self._history and caps.can("history"):
             await self._fetch_history()
 
@@ -277,14 +311,25 @@ class Poller:
                     past = await self.adapter.history(key)
             except NotFound:
                 continue
-            except AdapterError:
-                self._history.append(key)
+            except AdapterError as error:
+                if self._once_more(key):
+                    self._history.append(key)
+                else:
+                    self.ctx.log(f"{self.source.name}: history of {key}: {error.what}; not before the next start")
                 return
+            self._tries.pop(key, None)
             if past:
                 with self.ctx.store.transaction() as tx:  # it may tell how a run ended that nobody watched
                     seen = [self._ours(tx, run) for run in past]
                     self._alerts.on_runs(tx, store_runs.apply_runs(tx, self.source_id, seen, self.ctx.clock.now()))
             await asyncio.sleep(0)
+
+    def _once_more(self, key: str) -> bool:
+        """Whether a nicety that was answered badly is asked for again, some polls later; not for ever."""
+        tries = self._tries.pop(key, 0) + 1
+        if tries < TRIES:
+            self._tries[key] = tries
+        return tries < TRIES
 
     def _room(self, part: int) -> bool:
         """Whether one part in so many of the budget is left: what is nice to know stops before what must be known."""
@@ -323,11 +368,13 @@ class Poller:
         """Bring one log up to date: from its stored cursor on, until nothing more comes now."""
         with self.ctx.store.transaction() as tx:
             known = store_steps.log_cursor(tx, step.run, step.step, step.map_index, step.attempt)
+        path = logs.log_path(self.ctx.places.logs, step)
+        if known and not await asyncio.to_thread(logs.fit, type(path)(known.path), path, known.size):
+            known = None
         cursor, complete = (known.cursor, known.complete) if known else (None, False)
         if complete:
             return
         fresh = known is None
-        path = logs.log_path(self.ctx.places.logs, step)
         size = known.size if known else 0
         for _ in range(50):
             chunk = await self.adapter.log(step.key, step.attempt, cursor)
@@ -413,7 +460,7 @@ class Poller:
         before, now = s.health, self.ctx.clock.now()
         self.pace.good()
         s.last_ok, s.failures, s.until = now, 0, None
-        detail = self._warnings[0] if self._warnings else None
+        detail = next(iter((*self.adapter.notes, *self._warnings)), None)
         changed = before is not Health.FRESH or s.detail != detail
         if before is not Health.FRESH:
             s.health, s.since = Health.FRESH, now

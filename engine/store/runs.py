@@ -7,11 +7,11 @@ never overwrites a newer one. A run that had ended and goes on again is a new at
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from adapters.model import Run, Shape, State, unquote_id
+from adapters.model import Run, RunKind, Shape, State, unquote_id
 from engine.store.current import Moved, keep_current
 from engine.store.packed import (
     BACKFILLED,
@@ -23,13 +23,14 @@ from engine.store.packed import (
     REOPENED,
     STATES,
     bdate_number,
+    bdate_text,
     pack_url,
     unpack_url,
 )  # fmt: skip
 from engine.store.pipelines import apply_pipelines
 from engine.store.writer import Tx
 
-__all__ = ["RunChange", "apply_pipelines", "apply_runs", "run_id_of"]
+__all__ = ["RunChange", "active_beyond", "apply_pipelines", "apply_runs", "run_id_of"]
 
 ERROR_LIMIT: Final = 2000
 """Characters kept of an error; the log has the rest."""
@@ -118,6 +119,24 @@ def apply_runs(tx: Tx, source_id: int, runs: Sequence[Run], observed: int) -> li
         poll.compare(spot, asked[spot[0]][spot[1]], old)
     poll.write()
     return poll.changes
+
+
+def active_beyond(tx: Tx, source_id: int, named: Collection[str], limit: int = 20) -> list[Run]:
+    """Runs that the store holds for active and that are not among the keys ``named``, as they stand, oldest first."""
+    rows = tx.db.execute(
+        "SELECT p.key || '/' || r.run, r.state, r.kind & ?, coalesce(x.shape, 0), r.bdate, r.attempt, r.queued, r.started,"
+        " coalesce(x.native, '') FROM run r JOIN pipeline p ON p.id = r.pipeline_id LEFT JOIN run_extra x ON x.run_id = r.id"
+        " WHERE p.source_id = ? AND r.state IN (1, 2, 3, 4, 5) ORDER BY r.at",
+        (KIND_MASK, source_id),
+    ).fetchall()
+    return [
+        Run(
+            key=key, native=native or NATIVE[state], state=STATES[state], kind=RunKind(kind), shape=Shape(shape),
+            business_date=bdate_text(bdate), attempt=attempt, queued=queued, started=started,
+        )
+        for key, state, kind, shape, bdate, attempt, queued, started, native in rows
+        if key not in named
+    ][:limit]  # fmt: skip
 
 
 class _Poll:
