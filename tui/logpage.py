@@ -124,8 +124,9 @@ class LogPage:
         found = parts(raw[:20_000].decode("utf-8", "replace"))
         text = clean(found.rest.replace("\t", "    "))
         self.longest = max(self.longest, len(text))
-        lead: list[Span] = [("▌" if level in (ERROR, WARN) else " ", style), (f" {number + 1:>{digits},}  ", "dim")]
-        if self.stamps:
+        lead: list[Span] = [("▌" if level in (ERROR, WARN) else " ", style)]
+        lead.append((f" {number + 1:>{digits},}  " if width >= 50 else " ", "dim"))
+        if self.stamps and width >= 34:
             lead.append((f"{found.clock:<8}  ", "dim"))
         if width >= 60:
             word = found.word if level in (ERROR, WARN) else found.word.lower()

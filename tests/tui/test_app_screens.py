@@ -258,3 +258,34 @@ def test_the_run_offers_what_this_run_can_have(tale: House) -> None:
     silent = footer_of(tale, RUN, engine_alive=False)
     assert "start engine" in silent
     assert "rerun" not in silent
+
+
+@pytest.mark.parametrize("size", [(59, 15), (40, 10), (20, 5)])
+def test_small_terminals_show_where_the_cursor_is_and_what_the_log_says(tale: House, size: tuple[int, int]) -> None:
+    for screen in ("floor", "runs"):
+        view = registry.make(screen, tale.context())
+        view.load()
+        for _ in range(9):
+            view.act("move.down")
+            rows = [r for r in stores.painted(view, *size) if r.startswith("▌")]
+            assert len(rows) == 1
+    log = registry.make("log", tale.context(), OPEN["log"])
+    log.load()
+    assert "first" in "\n".join(stores.painted(log, *size))
+
+
+def test_when_nobody_watches_nothing_is_offered_that_cannot_be(tale: House) -> None:
+    view = registry.make("run", tale.context(engine_alive=False), RUN)
+    view.load()
+    text = "\n".join(stores.painted(view, 120, 40))
+    assert "rerun the whole run            cannot: nobody is watching" in text
+    floor = registry.make("floor", tale.context(engine_alive=False))
+    floor.load()
+    floor.act("action.menu")
+    shown = stores.painted(floor, 120, 40)
+    entries = shown[next(i for i, r in enumerate(shown) if "Actions" in r) + 1 : -1]
+    assert entries
+    assert all("not now: " in row for row in entries)
+    floor.act("nav.back")
+    said = floor.act("run.stop")
+    assert "nobody is watching" in str(said)

@@ -268,6 +268,19 @@ def test_hostile_words_of_a_server_stay_words(house: House) -> None:
     assert "\x1b" not in "\n".join(painted(v, 120, 40))
 
 
-@pytest.mark.parametrize(("width", "height"), [(20, 5), (40, 12), (60, 16)])
-def test_small_terminals_do_not_break_it(house: House, width: int, height: int) -> None:
-    painted(opened(house, reply()), width, height)
+@pytest.mark.parametrize(("width", "height"), [(20, 5), (30, 7), (40, 10), (40, 12), (60, 16)])
+def test_small_terminals_show_what_is_done_or_do_nothing(house: House, width: int, height: int) -> None:
+    v = opened(house, many(), "rerun-failed")
+    type_(v, "because of the keys")
+    v.act("dialog.next")
+    text = "\n".join(painted(v, width, height))
+    if "too small to act" in text or height < 8:
+        sent = v.type("y")
+        assert sent is not None
+        assert isinstance(sent[0], Say)
+        painted(v, 120, 40)
+        again = v.act("dialog.confirm")
+        assert isinstance(again[0], Request)
+    else:
+        for words in ("Rerun what failed", "now", "Reason", "y to rerun it", "leave it as it is"):
+            assert words in text, words

@@ -187,7 +187,7 @@ class FloorView(ListScreen):
             self._order()
         ctx, head, silent = self.context, self.head, self._silent
         if frame.is_tiny(width, height):
-            return frame.tiny(ctx, head, self.verdict, self._tiny_names(width), width, height)
+            return frame.tiny(ctx, head, self.verdict, self._tiny_names(height - 3), width, height)
         if not head.sources and not self._row_of and not silent:
             top = [frame.band_row(ctx, head, self.title, width)]
             foot = frame.footer_row(
@@ -200,9 +200,17 @@ class FloorView(ListScreen):
         body = self._panes(width, room)
         return frame.page(ctx, top, self.under_menu(body, width, room), self._footer(width), width, height)
 
-    def _tiny_names(self, width: int) -> list[list[Span]]:
-        named = [self.items[k] for k in (self.problems or self.table)]
-        return [[(" ", ""), (i.look.glyph, i.look.style), (" ", ""), (clean(i.name), "text")] for i in named]
+    def _tiny_names(self, room: int) -> list[list[Span]]:
+        keys = self.keys
+        self._top[0] = first = window(self._top[0], self._index(), max(room, 1), len(keys))
+        out: list[list[Span]] = []
+        for key in keys[first:]:
+            item, here = self.items[key], key == self.cursor
+            mark = ("▌", "mark") if here else (" ", "")
+            out.append(
+                [mark, (item.look.glyph, item.look.style), (" ", ""), (clean(item.name), "text b" if here else "text")]
+            )
+        return out
 
     def _panes(self, width: int, room: int) -> list[Line]:
         narrow, silent = frame.is_narrow(width), self._silent
@@ -411,7 +419,7 @@ class FloorView(ListScreen):
         if item is None or item.row is None:
             return (Say(f"{item.name} is a source: this key acts on pipelines"),) if item is not None else ()
         verb = self._meant(VERB_OF[action], item.row)
-        why = self._not_now(verb, item.row)
+        why = cannot(verb, item.source, self.context) or self._not_now(verb, item.row)
         if why:
             return (Say(f"{verb} {item.name}: {why}", "warn"),)
         return (open_plan(verb, self._key(verb, item.row), item.name, item.source, self.context),)
@@ -454,6 +462,8 @@ class FloorView(ListScreen):
             entries.append(Entry(keymap.key_of(action), verb.value, action, VERBS[verb].means, why))
         row = item.row
         why = None if row.alert_id and not row.alert_acked else "it has no open alert that nobody has"
+        if not self._acting:
+            why = "this terminal is read-only" if self.context.read_only else "nobody is watching"
         entries.append(Entry(keymap.key_of("alert.ack"), "acknowledge", "alert.ack", "say that you have it", why))
         self.menu = Menu("Actions", f"on {item.name} · each shows its plan and asks", entries)
         return ()

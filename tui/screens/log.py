@@ -135,6 +135,8 @@ class LogView(View):
         if self._follow:
             self.take()
         top = self._top_rows(width)
+        if height < 10:
+            top = top[1:2]
         room = max(1, height - len(top) - 1)
         body: list[Line]
         if self.page.log is None or not self.page.log.count:

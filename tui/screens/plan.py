@@ -63,6 +63,8 @@ class PlanView(View):
         self._fields: list[str] = []
         self._values = {name: Field() for name in ("reason", "typed", "date", "yes")}
         self._scroll = 0
+        self._cramped = False
+        """Whether the terminal is too small to show what would be done."""
         self._planned_date = ""
         self._focus = 0
         self._sent = False
@@ -187,6 +189,8 @@ class PlanView(View):
             self.key = self._candidates()[self._pick]
             self.plan = None
             return [self._ask()]
+        if self._cramped:
+            return [Say("too small to act here: make the terminal larger", "warn")]
         if self._stop():
             return ()
         if self._values["date"].text.strip() != self._planned_date:
@@ -236,8 +240,8 @@ class PlanView(View):
     def paint(self, width: int, height: int) -> list[Line]:
         below = self.under.paint(width, height) if self.under is not None else [[(" " * width, "")]] * height
         inner = min(96, width - 6) if width > 60 else width - 2
-        body = self._fitted(inner - 4, height - 6)
-        lines = self._frame(body, inner)
+        body = self._fitted(inner - 4, height - (6 if height >= 16 else 4))
+        lines = self._frame(body, inner, height < 16)
         top = max(1, (height - len(lines)) // 2)
         left = max(0, (width - inner) // 2)
         out = list(below)
@@ -253,14 +257,20 @@ class PlanView(View):
         head, middle, tail = self._body(room)
         if len(head) + len(middle) + len(tail) > space:
             head, middle, tail = self._body(room, tight=True)
+        if len(head) + len(tail) + (1 if middle else 0) > space:
+            tail = [row for row in tail if row]
+            head, middle = head[: max(1, space - len(tail) - 1)], [*head[max(1, space - len(tail) - 1) :], *middle]
+        self._cramped = space < 2 + len(tail)
+        if self._cramped:  # nobody confirms what cannot be read
+            return [*head[:1], [("too small to act here: ", "run-late b"), ("make the terminal larger", "text")]][
+                : max(space, 1)
+            ]
         between = space - len(head) - len(tail)
-        if between < 1:
-            return [*head[: max(1, space - len(tail))], *tail][-max(space, 1) :]
         self._scroll = min(self._scroll, max(0, len(middle) - between + 1))
         keys = f"{keymap.key_of('dialog.more')} {keymap.key_of('dialog.less')}"
         return [*head, *window(middle, self._scroll, between, keys), *tail]
 
-    def _frame(self, body: Sequence[Line], inner: int) -> list[Line]:
+    def _frame(self, body: Sequence[Line], inner: int, tight: bool) -> list[Line]:
         plan = self.plan or {}
         environment = str(plan.get("environment") or "")
         paper = paper_of(environment, str(plan.get("color") or ""), bool(plan.get("protected", True)))
@@ -274,7 +284,7 @@ class PlanView(View):
             title.append((" · blocked", "b"))
         head = ends(title, [(str(plan.get("class", "")), "b")], inner)
         out: list[Line] = [merge((t, f"{paper} {'b' if 'b' in s.split() else ''}".strip()) for t, s in head)]
-        for line in [[("", "")], *body, [("", "")]]:
+        for line in body if tight else [[("", "")], *body, [("", "")]]:
             middle = [
                 (t, f"{s} on:panel".strip() if "on:" not in s else s) for t, s in fit([("  ", ""), *line], inner - 2)
             ]
@@ -395,7 +405,10 @@ class PlanView(View):
             right: list[Span] = [("Enter", "key b"), (f" {self._word}", "text b")]
         else:
             right = [(f"Enter {self._word} works when the {'name' if typed else 'reason'} is complete", "dim")]
-        out += [*gap, ends([("Esc", "key b"), (f" {leave}", "text")], right, room)]
+        esc: list[Span] = [("Esc", "key b"), (f" {leave}", "text")]
+        if not ready and cells(esc) + cells(right) + 2 > room:
+            right = []
+        out += [*gap, ends(esc, right, room)]
         return out
 
     @property
@@ -407,7 +420,7 @@ class PlanView(View):
         field = self._values[name]
         value = field.text
         paper = "on:background"
-        box = max(20, room - LABEL - 16)
+        box = max(8, room - LABEL - 16)
         style, note = "text", ""
         head: list[Line] = []
         if name == "reason":

@@ -232,12 +232,14 @@ class RunView(View):
         assert self.detail is not None
         can, why_not = self._can()
         out: list[Line] = [rule("Do", "what makes sense now", f"{keymap.key_of('action.menu')} all actions", width)]
+        verbs = {action: verb for action, verb, _ in self._menu_entries()}
         for offer in story.offers(self.detail, self._step(), can, why_not):
-            off = offer.locked is not None
+            locked = offer.locked or (self._why_not(verbs[offer.action]) if offer.action in verbs else None)
+            off = locked is not None
             style = "dim" if off else "text"
             out.append(
                 fit(
-                    [(f" {keymap.key_of(offer.action):<3}", "dim" if off else "key b"), (f"{offer.what:<30} ", style), (f"cannot: {offer.locked}" if off else offer.means, "dim")],
+                    [(f" {keymap.key_of(offer.action):<3}", "dim" if off else "key b"), (f"{offer.what:<30} ", style), (f"cannot: {locked}" if off else offer.means, "dim")],
                     width,
                 )
             )  # fmt: skip
@@ -307,7 +309,8 @@ class RunView(View):
         bad = self.detail.row.state.bad
         can = [a for a in order if self._why_not(verbs[a]) is None and (bad or a != "run.rerun_failed")]
         ids += can[:3]
-        if self._alert is not None and self._alert.state == AlertState.FIRING:
+        acting = self.context.engine_alive and not self.context.read_only
+        if acting and self._alert is not None and self._alert.state == AlertState.FIRING:
             ids.append("alert.ack")
         ids += ["action.menu", *can[3:], "run.history", "run.newer", "run.older", "copy.menu", "nav.back"]
         return ids if self.context.engine_alive else ["app.refresh", *ids]

@@ -12,10 +12,11 @@ from tui.present import frame, lines, runs, words
 from tui.present.cut import clean
 from tui.present.filters import Filter, FilterError, parse
 from tui.present.frame import Head
+from tui.present.glyphs import LOOKS
 from tui.present.menu import Entry, Menu
 from tui.screens import VERB_OF, cannot, open_plan, window
 from tui.screens.lists import Handler, ListScreen
-from tui.view import Context, Copy, Effect, Line, Open, Say
+from tui.view import Context, Copy, Effect, Line, Open, Say, Span
 
 PAGE = 200
 """Rows of one question to the store."""
@@ -174,10 +175,15 @@ class RunsView(ListScreen):
         ctx, head = self.context, self.head
         verdict = frame.verdict_of(head.counts)
         if frame.is_tiny(width, height):
-            names = [
-                [(" ", ""), (r.state.name.lower(), "text"), (" ", ""), (clean(r.name), "text")]
-                for r in self.window[:height]
-            ]
+            at = self._index()
+            self._top = window(self._top, at, max(height - 3, 1), len(self.window))
+            names: list[list[Span]] = []
+            for i, r in enumerate(self.window[self._top : self._top + height], self._top):
+                look = LOOKS[r.state]
+                mark = ("▌", "mark") if i == at else (" ", "")
+                names.append(
+                    [mark, (look.glyph, look.style), (" ", ""), (clean(r.name), "text b" if i == at else "text")]
+                )
             return frame.tiny(ctx, head, verdict, names, width, height)
         top = frame.head_rows(ctx, head, verdict, self.title, width)
         room = height - len(top) - 1
@@ -281,7 +287,7 @@ class RunsView(ListScreen):
         if r is None:
             return ()
         verb = self._meant(VERB_OF[action], r)
-        why = self._not_now(verb, r)
+        why = cannot(verb, self._source(r), self.context) or self._not_now(verb, r)
         if why:
             return (Say(f"{verb} {clean(r.name)}: {why}", "warn"),)
         key = r.pipeline_key if VERBS[verb].of == KeyOf.PIPELINE else r.key
