@@ -45,3 +45,14 @@ class Leader:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def file_id(path: Path) -> tuple[int, int] | None:
+    """Which file stands there: device and inode; None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino

@@ -28,7 +28,7 @@ from engine.config.model import Config, Source
 from engine.config.paths import Places, places
 from engine.context import Context
 from engine.demo.life import first_round
-from engine.leader import Leader
+from engine.leader import Leader, file_id
 from engine.notify import Notifier
 from engine.peer import Peer
 from engine.poll import logs
@@ -461,17 +461,6 @@ def stamp(config: Config) -> tuple[tuple[str, int, int], ...]:
         else:
             found.append((str(file), info.st_mtime_ns, info.st_size))
     return tuple(found)
-
-
-def file_id(path: Path) -> tuple[int, int] | None:
-    """Which file stands there: device and inode; None if there is none."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    except OSError:
-        return 0, 0
-    return found.st_dev, found.st_ino
 
 
 def record(config: Config, source: Source, order: int) -> store_sources.SourceRecord:
