@@ -9,7 +9,7 @@ import time
 
 from bench.figure import Figure
 
-ROOMS = ("store", "host", "tui", "engine")
+ROOMS = ("store", "host", "tui", "engine", "predict")
 
 
 def main() -> int:

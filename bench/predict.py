@@ -24,12 +24,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import exp, log
 from statistics import fmean, pstdev
 
 from bench.families import DAY, FAMILIES, TUNED, UNSEEN, Made, make
 from bench.figure import Figure
 from engine.owed.anomaly import Levels
+from engine.owed.calibration import pinball
 from engine.owed.history import Learnt, Past, day_class, learn, of_class
 from engine.owed.predict import running, waiting
 from engine.owed.quantile import DAYS, DEPTH, quantile
@@ -66,17 +68,17 @@ def _sigma_log(values: Sequence[float]) -> Pair:
 
 
 def _last_ratio(values: Sequence[float]) -> Pair:
-    steps = sorted(b / a for a, b in zip(values, values[1:], strict=False))
+    steps = sorted(b / a for a, b in pairwise(values))
     return values[-1], values[-1] * quantile(steps, 0.9)
 
 
 def _last_ratio_centred(values: Sequence[float]) -> Pair:
-    steps = sorted(b / a for a, b in zip(values, values[1:], strict=False))
+    steps = sorted(b / a for a, b in pairwise(values))
     return values[-1] * quantile(steps, 0.5), values[-1] * quantile(steps, 0.9)
 
 
 def _last_difference(values: Sequence[float]) -> Pair:
-    steps = sorted(b - a for a, b in zip(values, values[1:], strict=False))
+    steps = sorted(b - a for a, b in pairwise(values))
     return values[-1], values[-1] + quantile(steps, 0.9)
 
 
@@ -111,7 +113,6 @@ class Told:
     loss: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0.0]))
     asked: dict[str, list[tuple[float, bool]]] = field(default_factory=lambda: defaultdict(list))
     runs: int = 0
-    off: float = 0.0
 
     def pinball(self, method: str) -> float:
         """Mean loss of .5 and .9 together, in percent of the usual duration."""
@@ -122,13 +123,7 @@ class Told:
         return min(((m, self.pinball(m)) for m in self.loss if m != "ours"), key=lambda x: x[1])
 
 
-def pinball(actual: float, told: float, q: float) -> float:
-    """Loss of one quantile."""
-    off = actual - told
-    return q * off if off >= 0 else (q - 1) * off
-
-
-def walk(series: Sequence[Made], told: Told, others: bool = True) -> None:
+def walk(series: Sequence[Made], told: Told) -> None:
     """All predictions along one series."""
     unit = quantile(sorted(m.ms for m in series), 0.5)
     every = sorted(m.ms for m in series)
@@ -142,21 +137,18 @@ def walk(series: Sequence[Made], told: Told, others: bool = True) -> None:
         known = learn(past, day, levels.shift(day))
         if isinstance(known, Learnt):
             told.runs += 1
-            told.off += abs(run.ms - known.p50) / unit
             _score(told, "ours", run.ms / unit, (known.p50 / unit, known.p90 / unit))
-            if others:
-                whole = [p.ms / unit for p in past]
-                same = [past[i].ms / unit for i in of_class(past, day)[1]]
-                for name, form in FORMS.items():
-                    _score(told, name, run.ms / unit, form(whole))
-                    _score(told, f"{name}, by day", run.ms / unit, form(same))
+            whole = [p.ms / unit for p in past]
+            same = [past[i].ms / unit for i in of_class(past, day)[1]]
+            for name, form in FORMS.items():
+                _score(told, name, run.ms / unit, form(whole))
+                _score(told, f"{name}, by day", run.ms / unit, form(same))
             for kind, dues in (("fixed", fixed), ("drawn", (run.twin,))):
                 for due in dues:
                     for share in ASKED:
                         elapsed = round(share * known.p50)
                         if elapsed >= run.ms or elapsed >= due:
                             break
-                        ask = running if elapsed else waiting
                         seen = (
                             running(known, run.at + elapsed, run.at, run.at + due) if elapsed
                             else waiting(known, run.at, None, None, run.at + due)
@@ -173,51 +165,127 @@ def _score(told: Told, method: str, actual: float, pair: Pair) -> None:
         mine[i] += pinball(actual, pair[i], q)
 
 
-def calibration(asked: Iterable[tuple[float, bool]], low: float = 0.5, high: float = 0.9) -> tuple[float, int]:
+def error(asked: Iterable[tuple[float, bool]], low: float = 0.5, high: float = 0.9) -> tuple[float, int]:
     """(mean P − share late) in points, of predictions within the band, and how many there are."""
-    within = [(p, late) for p, late in asked if low <= p <= high]
+    within = [(p, late) for p, late in asked if low - 1e-9 <= p <= high + 1e-9]
     if not within:
         return 0.0, 0
     return 100 * (fmean(p for p, _ in within) - fmean(late for _, late in within)), len(within)
 
 
-def bands(asked: Sequence[tuple[float, bool]]) -> list[tuple[float, float, float, int]]:
-    """(from, mean P, share late, how many) of each band that has any."""
-    found: list[tuple[float, float, float, int]] = []
-    for low, high in zip(BANDS, BANDS[1:], strict=False):
-        within = [(p, late) for p, late in asked if low <= p < high]
-        if within:
-            found.append((low, fmean(p for p, _ in within), fmean(late for _, late in within), len(within)))
-    return found
+def worst_error(told: Told) -> tuple[float, str]:
+    """The larger of the two kinds of due times, of predictions between 0.5 and 0.9 and of all: (points, which)."""
+    found = [
+        (error(told.asked[kind], low, high)[0], f"{kind}, {word}")
+        for kind in ("fixed", "drawn")
+        for low, high, word in ((0.5, 0.9, "P 0.5–0.9"), (0.0, 1.0, "all P"))
+    ]
+    return max(found, key=lambda f: abs(f[0]))
 
 
-def survey(seeds: Iterable[int], others: bool = True, families: Iterable[str] = FAMILIES) -> dict[str, Told]:
+def by_bands(asked: Sequence[tuple[float, bool]]) -> list[tuple[float, float, int]]:
+    """(from, error in points, how many) of each band."""
+    return [(low, *error(asked, low, high - 2e-9)) for low, high in pairwise(BANDS)]
+
+
+def survey(seeds: Iterable[int], families: Iterable[str] = FAMILIES) -> dict[str, Told]:
     """Walk all families."""
     seeds = tuple(seeds)
     every: dict[str, Told] = {}
     for family in families:
         every[family] = Told()
         for seed in seeds:
-            walk(make(family, seed), every[family], others)
+            walk(make(family, seed), every[family])
     return every
 
 
+def pooled(every: dict[str, Told], method: str) -> tuple[float, float]:
+    """Mean loss at .5 and at .9 over all families, in percent of the usual duration."""
+    runs = sum(t.runs for t in every.values())
+    at = [100 * sum(t.loss[method][i] for t in every.values()) / runs for i in range(len(QS))]
+    return at[0], at[1]
+
+
+def figures(every: dict[str, Told], prefix: str, bound: bool) -> list[Figure]:
+    """Those that have a bound; ``bound`` False: the same figures, reported only."""
+    found: list[Figure] = []
+    methods = [m for m in next(iter(every.values())).loss if m != "ours"]
+    ours = pooled(every, "ours")
+    for i, q in enumerate(QS):
+        best = min(methods, key=lambda m: pooled(every, m)[i])
+        ratio = ours[i] / pooled(every, best)[i]
+        note = f"ours {ours[i]:.2f} %, best other {pooled(every, best)[i]:.2f} %"
+        found.append(
+            Figure(f"{prefix}pooled pinball at {q}", ratio, "×", "< 1", best, ratio < 1 if bound else None, note)
+        )
+    for family, told in every.items():
+        best, loss = told.best()
+        ratio = told.pinball("ours") / loss
+        ok = ratio <= 1.1 if bound and family != REPORTED else None
+        budget = "reported" if family == REPORTED else "≤ 1.1"
+        found.append(Figure(f"{prefix}pinball: {family}", ratio, "×", budget, best, ok, f"to {best}"))
+    for family, told in every.items():
+        points, which = worst_error(told)
+        ok = abs(points) <= 5 if bound and family != REPORTED else None
+        budget = "reported" if family == REPORTED else "≤ 5 either way"
+        found.append(Figure(f"{prefix}P(late): {family}", points, "points", budget, "", ok, f"worst: {which}"))
+    return found
+
+
+def speed() -> list[Figure]:
+    """What one prediction costs, and what it costs to learn anew when a run has ended."""
+    past: list[Past] = []
+    for run in make("trend", 1)[:DEPTH]:
+        past.append(Past(run.at, run.ms, day_class(run.day)))
+    day = past[-1].day
+    known = learn(past, day)
+    at = past[-1].at + DAY
+
+    def cost(call: Callable[[], object], times: int) -> float:
+        best = 1e9
+        for _ in range(5):
+            began = time.perf_counter()
+            for _ in range(times):
+                call()
+            best = min(best, (time.perf_counter() - began) / times * 1e6)
+        return best
+
+    asks = cost(lambda: running(known, at + 60_000, at, at + 3_600_000), 2_000)
+    learns = cost(lambda: learn(past, day), 200)
+    return [
+        Figure("one prediction, n = 30", asks, "µs", "≤ 50 µs", "", asks <= 50),
+        Figure("learning anew, n = 30", learns, "µs", "", "", None, "once a finished run and class of day"),
+    ]
+
+
+def measure(rows: int) -> list[Figure]:
+    """For ``python -m bench predict``; ``rows`` does not matter here."""
+    return [*figures(survey(TUNED), "", True), *figures(survey(UNSEEN), "unseen: ", True), *speed()]
+
+
 def main() -> int:
-    for name, seeds in (("tuned", TUNED), *((("unseen", UNSEEN),) if "--unseen" in sys.argv else ())):
-        began = time.monotonic()
+    """Everything there is to see; ``--tuned`` leaves the unseen seeds unseen."""
+    over = False
+    for name, seeds in (("tuned", TUNED), ("unseen", UNSEEN)):
+        if name == "unseen" and "--tuned" in sys.argv:
+            continue
         every = survey(seeds)
-        print(f"\n{name} seeds, {time.monotonic() - began:.1f} s: pinball (.5 + .9) in % of the usual duration")
-        methods = list(next(iter(every.values())).loss)
-        for m in methods:
-            pooled = fmean(t.pinball(m) for t in every.values())
-            print(f"{m:<36}" + "".join(f"{t.pinball(m):>12.2f}" for t in every.values()) + f"{pooled:>12.3f}")
-        print(f"{'÷ best':<36}" + "".join(f"{t.pinball('ours') / t.best()[1]:>12.3f}" for t in every.values()))
+        print(f"\n{name} seeds: pinball (.5 + .9) in % of the usual duration; last column: pooled")
+        print(" " * 34 + "".join(f"{family:>13}" for family in every))
+        for method in next(iter(every.values())).loss:
+            row = "".join(f"{told.pinball(method):>13.2f}" for told in every.values())
+            print(f"{method:<34}{row}{sum(pooled(every, method)):>13.2f}")
         for kind in ("fixed", "drawn"):
-            print(f"{kind + ' .5–.9':<36}" + "".join(f"{calibration(t.asked[kind])[0]:>12.1f}" for t in every.values()))
-            print(f"{kind + ' all':<36}" + "".join(f"{calibration(t.asked[kind], 0, 1)[0]:>12.1f}" for t in every.values()))
-            for low, high in zip(BANDS, BANDS[1:]):
-                print(f"  {kind} {low}" .ljust(36) + "".join((lambda c: f"{c[0]:>7.1f}/{c[1]:<4}")(calibration(t.asked[kind], low, high - 1e-9)) for t in every.values()))
-    return 0
+            print(f"P(late) − share late, in points, due times {kind}; from P =")
+            for i, low in enumerate(BANDS[:-1]):
+                cells = (by_bands(told.asked[kind])[i] for told in every.values())
+                print(f"  {low:<32}" + "".join(f"{c[1]:>6.1f}/{c[2]:<6}" for c in cells))
+        for figure in figures(every, "", True):
+            print(figure.line())
+            over = over or figure.ok is False
+    for figure in speed():
+        print(figure.line())
+    return 1 if over else 0
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from engine.owed.quantile import DAYS, DEPTH, LEAST, median, quantile
 DAY: Final = 86_400_000
 NOISE: Final = 1.5
 """A trend is carried only when it moved the duration by more than this many MADs of what is left over without it."""
+DIFFERENT: Final = 4.0
+"""Standard steps of the noise that weekends must differ from weekdays before either is scaled to the other."""
 STEEPEST: Final = log(4)
 """The most that a trend may carry a duration over the whole of H (a factor of 4 in 30 runs): a guard against nonsense and overflow."""
 
@@ -98,7 +100,7 @@ class Basis:
     ``until`` (starts, ms UTC), of class ``day`` only (None: of any day; WEEKDAY and WEEKEND take month-ends in when a month-end
     has too few of its own). ``trend``: ln duration per run that was carried to
     the next run (None: no trend beyond the noise). ``shift``: start of the new level when H restarted; ``scaled``: runs of
-    the old level among ``n``, scaled to the new one while it has too few of its own.
+    the old level, or of other days, among ``n``, scaled to this one while it has too few of its own.
     """
 
     learnt: bool
@@ -156,17 +158,21 @@ def learn(
     since, until = (picked[0].at, picked[-1].at) if picked else (None, None)
     if count < LEAST:
         return Learning(count, Basis(False, count, since, until, chosen, None, shift), declared=declared)
+    values = [float(p.ms) for p in past]
     trend, scaled = None, 0
     if old:
         factor = _factor(past[:old], past[old:], day)
-        values = [past[i].ms * factor if i < old else float(past[i].ms) for i in same]
+        values[:old] = [v * factor for v in values[:old]]
         scaled = sum(1 for i in same if i < old)
     else:
         trend = carry(past)
-        values = [past[i].ms * exp(trend * (n - i)) if trend else float(past[i].ms) for i in same]
-    values.sort()
+        if trend is not None:
+            values = [v * exp(trend * (n - i)) for i, v in enumerate(values)]
+    if chosen is None:
+        scaled = max(scaled, _scale_other_days(values, past, day))
+    ordered = sorted([values[i] for i in same])
     basis = Basis(True, count, since, until, chosen, trend, shift, scaled)
-    return Learnt(tuple(values), quantile(values, 0.5), quantile(values, 0.9), basis)
+    return Learnt(tuple(ordered), quantile(ordered, 0.5), quantile(ordered, 0.9), basis)
 
 
 def of_class(past: Sequence[Past], day: DayClass) -> tuple[DayClass | None, list[int]]:
@@ -226,6 +232,30 @@ def carry(past: Sequence[Past]) -> float | None:
     steep *= 1.0 - (threshold / moved) ** 2
     most = STEEPEST / n
     return max(-most, min(most, steep))
+
+
+def _scale_other_days(values: list[float], past: Sequence[Past], day: DayClass) -> int:
+    """While a weekend (or weekday) has 3 to 7 runs of its own: bring the others' to its level, in place; how many were scaled.
+
+    Only if the two differ by more than 4 standard steps of the noise (MAD·√(1/n + 1/m)), and by that much less.
+    """
+    plain = day.plain
+    own = [i for i, p in enumerate(past) if p.day.plain == plain]
+    others = [i for i, p in enumerate(past) if p.day.plain != plain]
+    if len(own) < 3 or not others:
+        return 0
+    mine = sorted([log(max(values[i], 1.0)) for i in own])
+    theirs = sorted([log(max(values[i], 1.0)) for i in others])
+    a, b = median(mine), median(theirs)
+    noise = median(sorted([*(abs(v - a) for v in mine), *(abs(v - b) for v in theirs)]))
+    threshold = DIFFERENT * noise * sqrt(1 / len(own) + 1 / len(others))
+    off = a - b
+    if abs(off) <= threshold:
+        return 0
+    factor = exp(off * (1.0 - (threshold / off) ** 2))
+    for i in others:
+        values[i] *= factor
+    return len(others)
 
 
 def _factor(old: Sequence[Past], new: Sequence[Past], day: DayClass) -> float:
