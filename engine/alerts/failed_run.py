@@ -37,7 +37,7 @@ def not_failed(tx: Tx, life: Lifecycle, change: RunChange) -> None:
     if change.after is State.SUCCESS:
         if change.before is not State.SUCCESS or change.new_attempt:
             _succeeded(tx, life, change)
-    elif change.after is State.WARNING:
+    elif change.after is State.WARNING and change.before is not State.LOST:
         if change.before is not State.WARNING:
             _half_well(tx, change)
     elif change.before is not None and change.before.bad and not change.new_attempt:

@@ -188,6 +188,7 @@ class Poller:
             self._warnings = tuple(w for w in probe.warnings if w not in self.adapter.notes)
             self._write_caps()
         listed = clock.monotonic() >= self._listing_due
+        spoiled: AdapterError | None = None
         if listed:
             # before the answer: who asks for a listing while it is on its way wants the next one
             self._listing_due = clock.monotonic() + (2.0 if self.adapter.near else max(30.0, 6 * self.pace.poll_s))
@@ -196,11 +197,13 @@ class Poller:
                 self._skew(listing.server_time)
                 with self.ctx.store.transaction() as tx:
                     store_runs.apply_pipelines(tx, self.source_id, listing, self.ctx.config.pipelines)
+                if self._history is None:
+                    self._history = [p.key for p in listing.items]
+            except (BadResponse, Forbidden) as error:  # what runs and fails is told all the same
+                self._listing_due, spoiled = 0.0, error
             except BaseException:
                 self._listing_due = 0.0
                 raise
-            if self._history is None:
-                self._history = [p.key for p in listing.items]
         cursor = self.standing.cursor
         busy = complete = False
         named: set[str] = set()
@@ -218,6 +221,8 @@ class Poller:
             await asyncio.sleep(0)
         self.standing.cursor = cursor
         self._busy = busy
+        if spoiled is not None:
+            raise spoiled
         if listed and complete:
             await self._ask_after(named)
 

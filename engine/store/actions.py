@@ -272,8 +272,10 @@ def stopped_by(tx: Tx, run_key: str, attempt: int, ended: int | None = None) -> 
         " LEFT JOIN run_extra x ON x.run_id = r.id WHERE p.key = ?",
         (run, pipeline),
     ).fetchone()
-    if known is not None and known[1] == State.STOPPED and known[2] and ended is not None and known[3] == ended:
-        return str(known[2])
+    judged = same_end = False
+    if known is not None:
+        judged = known[1] == State.STOPPED and bool(known[2])
+        same_end = judged and ended is not None and known[3] == ended
     rows = tx.db.execute(
         "SELECT verb, state, who, created, ended, attempt, seen_attempt FROM action WHERE scope = ? ORDER BY created DESC, id DESC",
         (run_key,),
@@ -285,10 +287,12 @@ def stopped_by(tx: Tx, run_key: str, attempt: int, ended: int | None = None) -> 
         if verb in ("hold", "release", "mark"):
             continue
         if verb != "stop":
+            if same_end:
+                continue  # asked for, and not begun: the source still shows the end that was judged
             return None  # set going again after any earlier stop
         if had != attempt or (known is not None and int(known[0]) > max(seen, had)):
             return None
-        if known is not None and known[2] and known[1] == State.STOPPED:
+        if judged:
             return str(who)  # it was judged once; reading it again later changes nothing
         if state in _PROVED or state in (ActionState.EXECUTING, ActionState.VERIFYING):
             return str(who)

@@ -208,6 +208,15 @@ def test_a_lost_run_that_is_seen_again_had_not_failed(floor: Floor) -> None:
     assert floor.one("SELECT resolved_by FROM alert") == "r1 is running after all"
 
 
+@pytest.mark.parametrize("state", [State.WARNING, State.STOPPED, State.SKIPPED])
+def test_a_lost_run_that_ended_otherwise_was_not_lost(floor: Floor, state: State) -> None:
+    floor.poll(floor.run(State.RUNNING))
+    floor.poll(floor.run(State.LOST, ended=None))
+    floor.clock.forward(MINUTE)
+    floor.poll(floor.run(state))
+    assert floor.states == [AlertState.RESOLVED]
+
+
 def test_the_reason_read_a_moment_later_reaches_the_message(floor: Floor) -> None:
     floor.poll(floor.run(State.FAILED))
     wait = floor.one("SELECT min(next_at) FROM outbox") - floor.clock.now()

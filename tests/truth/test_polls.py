@@ -123,3 +123,16 @@ async def test_a_history_that_is_always_answered_badly_is_not_asked_for_ever(flo
     floor.adapter.history = bad  # type: ignore[method-assign,assignment]
     await floor.poll(12)
     assert asked <= 5
+
+
+async def test_a_listing_that_is_always_answered_badly_hides_no_failed_run(floor: Floor, server: AirflowLike) -> None:
+    """One DAG that Airflow cannot write down makes its listing a 500; its runs are told all the same."""
+    server.add_run("daily", "r1", state="running")
+    await floor.poll()
+    server.fault_on = lambda method, path: path == "/api/v2/dags"
+    server.fault = "500"
+    server.set_run("daily", "r1", "failed")
+    await floor.poll(2)
+    assert floor.poller.standing.health is Health.BAD_ANSWER
+    assert floor.state() is State.FAILED
+    assert [a.rule for a in floor.open_alerts()].count("failed-run") == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from adapters.model import ActionState, State
+from engine.store import actions as rows
 from tests.servers.airflow_like import AirflowLike
 from tests.truth.world import KEY, Floor
 
@@ -44,6 +45,20 @@ async def test_a_rerun_that_did_nothing_leaves_the_stopped_run_stopped(floor: Fl
     floor.acted("rerun", state=ActionState.VERIFY_TIMEOUT)
     await floor.poll()
     assert floor.state() is State.STOPPED
+
+
+async def test_a_stop_that_was_not_done_after_all_is_no_excuse(floor: Floor, server: AirflowLike) -> None:
+    server.add_run("daily", "r1", state="running")
+    await floor.poll()
+    action = floor.acted("stop", state=ActionState.EXECUTING)
+    server.set_run("daily", "r1", "failed")  # by itself, while our call is on its way
+    await floor.poll()
+    assert floor.state() is State.STOPPED
+    with floor.store.transaction() as tx:
+        assert rows.move(tx, action, ActionState.FAILED_NOT_EXECUTED, "refused", ended=True)
+    await floor.poll()
+    assert floor.state() is State.FAILED
+    assert len(floor.open_alerts()) == 1
 
 
 async def test_what_is_set_going_again_after_our_stop_and_fails_has_failed(floor: Floor, server: AirflowLike) -> None:
