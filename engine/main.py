@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from adapters.errors import AdapterError
-from adapters.model import Health, parse_key
+from adapters.model import Health
 from engine.actions import Actions
-from engine.actions.words import REASON_LIMIT, clean
 from engine.adapters_in import NoAdapter, make_adapter
 from engine.alerts import Alerts
+from engine.answers import Answers
 from engine.clock import Clock
 from engine.config.load import ConfigError, load, load_text
 from engine.config.model import Config, Source
@@ -30,19 +30,16 @@ from engine.context import Context
 from engine.demo.life import first_round
 from engine.leader import Leader, file_id
 from engine.notify import Notifier
-from engine.peer import Peer
 from engine.poll import logs
 from engine.poll.source import Poller
-from engine.request import DO, EXIT_BAD_INPUT, EXIT_BUG, EXIT_NO_ENGINE, EXIT_OK, PROTOCOL, SCHEMA, RequestError
+from engine.request import EXIT_BAD_INPUT, EXIT_BUG, EXIT_NO_ENGINE, EXIT_OK, PROTOCOL
 from engine.samples import Sampler
-from engine.server import Client, Server
-from engine.store import actions as store_actions
+from engine.server import Server
 from engine.store import retention
 from engine.store import sources as store_sources
 from engine.store.writer import Store, StoreError
 from engine.version import VERSION
 
-WATCH_LIFE_S = 5.0
 IDLE_LIFE_S = 600.0
 DEMO_LIFE_S = 60.0
 HOUSEKEEPING_EVERY_S = 600
@@ -74,18 +71,19 @@ class Engine:
         self.notifier = Notifier(self.ctx)
         self.actions = Actions(self.ctx)
         self.pollers: dict[str, Poller] = {}
-        self.server = Server(where.socket, self.handle, mode=0o660 if system else 0o600, log=self.log)
+        self.answers = Answers(self)
+        self.server = Server(where.socket, self.answers.handle, mode=0o660 if system else 0o600, log=self.log)
         self.sampler = Sampler(self.ctx, lambda: any("processes" in w for w in self.watches()))
         self.asked = ""
         self.failed = False
         self._idle_life_s = idle_life_s
         self._demo_life_s = demo_life_s
         self._stopping = asyncio.Event()
-        self._config_error: str | None = None
+        self.config_error: str | None = None
         self._config_stamp = self._config_seen = stamp(config)
         self._reloading = asyncio.Lock()
-        self._store_error: str | None = None
-        self._store_error_since = 0
+        self.store_error: str | None = None
+        self.store_error_since = 0
         self._store_file = file_id(where.store)
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -205,9 +203,9 @@ class Engine:
                         store_sources.put_health(tx, poller.source_id, **poller.health_fields())
                     self.alerts.tick(tx)
                     self.sampler.put(tx)
-                    if self._store_error:
+                    if self.store_error:
                         store_sources.engine_note(tx, self._written_again())
-                self._store_error = None
+                self.store_error = None
                 self.notifier.wake()
                 await self._look_at_config()
             except StoreError as error:  # a full disk: nothing is lost that the sources still know, and so we stay
@@ -218,17 +216,17 @@ class Engine:
             await self.clock.sleep(max(0.05, 1.0 - (self.clock.monotonic() - began)))
 
     def _cannot_write(self, why: str) -> None:
-        if self._store_error is None:
-            self._store_error_since = self.clock.now()
+        if self.store_error is None:
+            self.store_error_since = self.clock.now()
             self.log(f"cannot write: {why}")
-        self._store_error = why
+        self.store_error = why
 
     def _written_again(self) -> str:
         since, now = (
             time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(t / 1000))
-            for t in (self._store_error_since, self.clock.now())
+            for t in (self.store_error_since, self.clock.now())
         )
-        words = f"nothing could be written from {since} to {now} UTC: {self._store_error}"
+        words = f"nothing could be written from {since} to {now} UTC: {self.store_error}"
         self.log(words)
         return words
 
@@ -298,102 +296,6 @@ class Engine:
         if poller is not None:
             poller.poke()
 
-    async def handle(self, message: dict[str, Any], peer: Peer, client: Client) -> dict[str, Any]:
-        """One request. Who asks is ``peer``, from the kernel; the message may only claim an SSH origin."""
-        try:
-            return await self._handle(message, peer, client)
-        except StoreError as error:
-            raise RequestError("refused", str(error), "what cannot be recorded is not done") from None
-
-    async def _handle(self, message: dict[str, Any], peer: Peer, client: Client) -> dict[str, Any]:
-        do = message.get("do")
-        if do not in DO:
-            raise RequestError("bad_request", f"{do!r} is not a request this engine knows", "is the other side newer?")
-        match do:
-            case "hello":
-                client.peer = peer.claiming(str(message.get("origin") or "") or None)
-                return {
-                    "protocol": PROTOCOL, "schema": SCHEMA, "version": VERSION, "pid": os.getpid(), "store": str(self.places.store),
-                    "config": str(self.ctx.config.path), "config_hash": self.ctx.config.hash, "demo": self.demo,
-                    "read_only": self.ctx.read_only,
-                }  # fmt: skip
-            case "watch":
-                client.watch = {
-                    k: message[k] for k in ("run", "log", "attempt", "processes") if message.get(k) is not None
-                }
-                client.watch_until = self.clock.monotonic() + WATCH_LIFE_S
-                return {}
-            case "poll":
-                return self._poll_request(message)
-            case "status":
-                return self.status()
-            case "plan":
-                return await self.actions.plan(message, client.peer)
-            case "act":
-                return await self.actions.act(message, client.peer)
-            case "cancel":
-                return await self.actions.cancel(message, client.peer)
-            case "arm":
-                return await self.actions.arm(message, client.peer)
-            case "disarm":
-                return await self.actions.disarm(message, client.peer)
-            case "ack":
-                return await self.alerts.ack(message, client.peer)
-            case "silence":
-                return await self.alerts.silence(message, client.peer)
-            case "notify":
-                return await self.notifier.asked(message, client.peer)
-            case "note":
-                return self._note(message, client.peer)
-            case "reload":
-                self._allow_own(client.peer, "reload the configuration")
-                await self.reload()
-                if self._config_error:
-                    raise RequestError("bad_config", self._config_error, "the old configuration keeps running")
-                return {"config_hash": self.ctx.config.hash}
-            case "stop":
-                self._allow_own(client.peer, "stop the engine")
-                self.stop(f"stopped by {client.peer.login}")
-                return {"pid": os.getpid()}
-            case _:
-                raise RequestError("bad_request", f"{do!r} comes with a later version", "")
-
-    def _allow_own(self, peer: Peer, what: str) -> None:
-        if peer.uid not in (0, os.getuid()):
-            raise RequestError("refused", f"only the engine's own user may {what}", "")
-
-    def _poll_request(self, message: dict[str, Any]) -> dict[str, Any]:
-        name = message.get("source")
-        if name is not None and name not in self.pollers:
-            raise RequestError("not_found", f"no source {name!r}", "known: " + ", ".join(sorted(self.pollers)))
-        for known, poller in self.pollers.items():
-            if name in (None, known):
-                poller.poke()
-        return {}
-
-    def _note(self, message: dict[str, Any], peer: Peer) -> dict[str, Any]:
-        text, key = clean(str(message.get("text") or ""), REASON_LIMIT), str(message.get("key") or "")
-        if not text or not key:
-            raise RequestError("bad_request", "a note needs a key and a text", "")
-        try:
-            pipeline = parse_key(key).pipeline_key
-        except ValueError as error:
-            raise RequestError("bad_request", clean(str(error), 300), "") from None
-        with self.store.transaction() as tx:
-            if store_actions.pipeline_facts(tx, pipeline) is None:
-                raise RequestError("not_found", f"no pipeline {clean(pipeline, 120)} is known", "")
-            store_sources.put_note(tx, key, peer.login, text)
-        return {}
-
-    def status(self) -> dict[str, Any]:
-        return {
-            "pid": os.getpid(), "version": VERSION, "store": str(self.places.store), "config": str(self.ctx.config.path),
-            "config_hash": self.ctx.config.hash, "config_error": self._config_error, "store_error": self._store_error,
-            "clients": len(self.server.clients),
-            "sources": {name: p.standing.health.name.lower() for name, p in self.pollers.items()},
-            "wal_bytes": self.store.wal_bytes(), "busy": self.actions.busy or self.notifier.busy, "demo": self.demo,
-        }  # fmt: skip
-
     # --- configuration ----------------------------------------------------------------------------------------------
 
     async def reload(self) -> None:
@@ -404,14 +306,14 @@ class Engine:
             try:
                 new = load_or_empty(self.places, system=self.system) if self._never_written(old) else load(old.path)
             except ConfigError as error:
-                self._config_error = str(error).splitlines()[0]
+                self.config_error = str(error).splitlines()[0]
                 self.log(f"configuration not taken: {error}")
             else:
-                self._config_error = None
+                self.config_error = None
                 if new.hash != old.hash:
                     await self._take(old, new)
             with self.store.transaction() as tx:
-                store_sources.engine_config(tx, self.ctx.config.hash, self._config_error)
+                store_sources.engine_config(tx, self.ctx.config.hash, self.config_error)
             self._config_stamp = now
 
     def _never_written(self, config: Config) -> bool:
