@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -289,3 +290,14 @@ def test_when_nobody_watches_nothing_is_offered_that_cannot_be(tale: House) -> N
     floor.act("nav.back")
     said = floor.act("run.stop")
     assert "nobody is watching" in str(said)
+
+
+async def test_on_an_empty_floor_each_key_says_that_there_is_no_row(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.engine()
+    async with opened(house, "floor") as app:
+        assert "Nothing to watch yet" in text(app)
+        for key in "jGxrRpHTlhamy":
+            app.key(key, key)
+            assert app.said == ("there is no row here", "info", app.said[2]), key
+    house.close()

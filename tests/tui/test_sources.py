@@ -191,7 +191,7 @@ def test_no_source_and_no_engine(house):
     assert "no source is configured" in text
     assert "no engine has ever run here" in text
     for action in ("move.down", "copy.menu", "alert.ack"):
-        assert list(view.act(action)) == []
+        assert list(view.act(action)) == [Say("there is no row here")]
 
 
 @pytest.mark.parametrize("size", [*SIZES, (60, 16), (109, 20), (40, 10), (5, 2)])

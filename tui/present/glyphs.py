@@ -95,7 +95,7 @@ LEGEND: Final[tuple[tuple[Look, str], ...]] = (
     (LOOKS[State.SKIPPED], "not run, by design"),
     (LOOKS[State.SUCCESS], "ended well"),
     (LOOKS[State.EXPECTED], "nothing yet"),
-    (Look("✓?", "+?", "stale", "run-stale"), "was so when last seen: never drawn as ok"),
+    (Look("✓?", "+?", "stale", "run-stale"), "as last seen, never drawn as ok"),
 )
 
 BLOCKS: Final = "▁▂▃▄▅▆▇█"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, ClassVar
@@ -81,7 +82,7 @@ class HelpView(View):
         half = (width - 2) // 2 if two else width - 1
         for title, rows in keymap.help(self.shown):
             out.append(lines.rule(title, "", "", width))
-            cells = [self._key_row(keys, label, text, half) for keys, label, text in rows]
+            cells = [row for keys, label, text in rows for row in self._key_row(keys, label, text, half)]
             if two:
                 left = cells[: (len(cells) + 1) // 2]
                 right = cells[(len(cells) + 1) // 2 :]
@@ -109,16 +110,19 @@ class HelpView(View):
         return out
 
     @staticmethod
-    def _key_row(keys: str, label: str, text: str, width: int) -> list[Span]:
+    def _key_row(keys: str, label: str, text: str, width: int) -> list[list[Span]]:
+        """The key and its sentence, on a second row where one is too narrow: help that is cut is none."""
         wide = 12 if width < 90 else 16
-        spans: list[Span] = [
+        lead: list[Span] = [
             (" ", ""),
             (pad(keys, max(wide, cells_of(keys))), "key b"),
             (" ", ""),
             (pad(label, 15), "text b"),
             (" ", ""),
         ]
-        return [*spans, (text, "dim")]
+        used = lines.cells(lead)
+        parts = textwrap.wrap(text, max(width - used, 20)) or [""]
+        return [[*(lead if i == 0 else [(" " * used, "")]), (part, "dim")] for i, part in enumerate(parts)]
 
     def act(self, action: str) -> Sequence[Effect]:
         by = steps(action, self._page, max(self._length, 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from adapters.model import AlertState
 from engine.store.rows import SourceRow
@@ -17,11 +17,18 @@ from tui.view import Context, Copy, Effect, Line, Say, Span, View
 _WALKS = {"edit.up": -1, "edit.down": 1, "edit.pageup": -1, "edit.pagedown": 1}
 """Keys that move the cursor of the list while a filter is typed."""
 
+_OF_A_ROW = frozenset(VERB_OF) | {
+    "list.open", "run.log", "run.history", "action.menu", "alert.ack", "copy.menu", "view.pane",
+}  # fmt: skip
+
 Handler = Callable[[], Sequence[Effect]]
 
 
 class ListScreen(View):
     """A screen's own keys come from ``handlers``; the rest is done here."""
+
+    of_a_row: ClassVar[frozenset[str]] = _OF_A_ROW
+    """Actions that mean nothing without a row; where there is none, they say so."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -69,6 +76,8 @@ class ListScreen(View):
             return self._in_menu(action)
         if self.field is not None and self._in_field(action):
             return ()
+        if not self.length and (action in self.of_a_row or action.startswith("move.")):
+            return (Say("there is no row here"),)
         by = steps(action, self.page, self.length)
         if by is not None:
             self.move(by)

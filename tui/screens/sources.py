@@ -52,6 +52,7 @@ class SourcesView(ListScreen):
         {"engine", "source", "health", "pipeline", "run", "alert", "outbox", "action", "arm", "sample"}
     )
     ticks: ClassVar[bool] = True
+    of_a_row: ClassVar[frozenset[str]] = ListScreen.of_a_row - {"view.pane", "list.open"}  # panes turn without a row
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
         super().__init__(context)
