@@ -71,8 +71,11 @@ def read_state(folder: Path) -> Record | None:
 
 
 def write_state(folder: Path, state: Record) -> None:
-    """Stamp and replace the state. Only for who holds the lock."""
-    state["updated"] = now_ms()
+    """Stamp and replace the state. Only for who holds the lock.
+
+    The stamp orders what is seen of a run, so it always grows, also when somebody sets the clock back.
+    """
+    state["updated"] = max(now_ms(), (state.get("updated") or 0) + 1)
     write_json(folder / "state.json", state)
 
 
