@@ -92,6 +92,8 @@ class Poller:
         self._busy = False
         self._look = unread
         self._tries: dict[str, int] = {}
+        self._unsaid: set[str] = set()
+        """Failed runs whose log, which says why, was not all there yet."""
         self._history: list[str] | None = None
         self._lock = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
@@ -298,10 +300,14 @@ class Poller:
                 again = [key] if self._once_more(key) else []
                 self._look = look[number + 1 :] + self._look + again
                 break
-            except StoreError:
+            except (StoreError, OSError):  # a full disk: again when there is room
                 self._look = look[number:] + self._look
                 raise
-            self._tries.pop(key, None)
+            if key in self._unsaid and self._once_more(key):
+                self._look.append(key)
+            else:
+                self._tries.pop(key, None)
+            self._unsaid.discard(key)
         if self._history and caps.can("history"):
             await self._fetch_history()
 
@@ -352,11 +358,13 @@ class Poller:
             failed = [s for s in now.values() if s.state in (State.FAILED, State.TIMED_OUT)]
             if failed:
                 last = min(failed, key=lambda s: s.started or s.queued or 0)
-                await self.fetch_log(last)
-                await self._say_error(run, last)
+                whole = await self.fetch_log(last)
+                if not await self._say_error(run, last) and not whole:
+                    self._unsaid.add(run)
         return steps
 
-    async def _say_error(self, run: str, step: StepRun) -> None:
+    async def _say_error(self, run: str, step: StepRun) -> bool:
+        """Keep why the run failed; False where its log does not say so (yet)."""
         text = step.error
         if not text:
             path = logs.log_path(self.ctx.places.logs, step)
@@ -368,9 +376,10 @@ class Poller:
             words = f"{step.step}: {text}" if text else f"{step.step} {step.native}"
             if ours.state is seen.state:
                 self.take([replace(ours, error=words)], found=True)
+        return bool(text)
 
-    async def fetch_log(self, step: StepRun) -> None:
-        """Bring one log up to date: from its stored cursor on, until nothing more comes now."""
+    async def fetch_log(self, step: StepRun) -> bool:
+        """Bring one log up to date: from its stored cursor on, until nothing more comes now. True: nothing will follow."""
         with self.ctx.store.transaction() as tx:
             known = store_steps.log_cursor(tx, step.run, step.step, step.map_index, step.attempt)
         path = logs.log_path(self.ctx.places.logs, step)
@@ -378,7 +387,7 @@ class Poller:
             known = None
         cursor, complete = (known.cursor, known.complete) if known else (None, False)
         if complete:
-            return
+            return True
         fresh = known is None
         size = known.size if known else 0
         for _ in range(50):
@@ -406,7 +415,8 @@ class Poller:
             moved = chunk.cursor != cursor
             cursor = chunk.cursor
             if chunk.end or not chunk.data or not moved or chunk.path is not None:
-                return
+                return chunk.end
+        return False
 
     async def _watch_loop(self) -> None:
         """What somebody looks at, once a second: the run's own state, its steps, the log that is open."""

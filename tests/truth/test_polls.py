@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import timedelta
+
+import pytest
 
 from adapters.errors import Unreachable
 from adapters.model import Health, Mode, State
+from engine.poll import logs
 from tests.servers.airflow_like import AirflowLike
 from tests.truth.test_attempts import fails, works
 from tests.truth.world import KEY, Floor
@@ -136,3 +140,37 @@ async def test_a_listing_that_is_always_answered_badly_hides_no_failed_run(floor
     assert floor.poller.standing.health is Health.BAD_ANSWER
     assert floor.state() is State.FAILED
     assert [a.rule for a in floor.open_alerts()].count("failed-run") == 1
+
+
+async def test_a_reason_that_reaches_the_log_late_is_found(floor: Floor, server: AirflowLike) -> None:
+    """Remote logging: the state is there before the log is."""
+    server.add_run("daily", "r1", state="running")
+    await floor.poll()
+    works(server, "extract", 1)
+    fails(server, "load", "ORA-00001: first reason", 1)
+    late = server.task("daily", "r1", "load").logs.pop(1)
+    await floor.poll(2)
+    assert floor.run().row.error == "task load failed"
+    server.task("daily", "r1", "load").logs[1] = late
+    await floor.poll(2)
+    assert floor.run().row.error == "load: ORA-00001: first reason"
+
+
+async def test_a_full_disk_while_the_log_is_written_does_not_lose_the_reason(
+    floor: Floor, server: AirflowLike, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.add_run("daily", "r1", state="running")
+    await floor.poll()
+    works(server, "extract", 1)
+    fails(server, "load", "ORA-00001: first reason", 1)
+    append = logs.append
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(logs, "append", full)
+    with contextlib.suppress(OSError):
+        await floor.poll()
+    monkeypatch.setattr(logs, "append", append)
+    await floor.poll()
+    assert floor.run().row.error == "load: ORA-00001: first reason"
