@@ -207,3 +207,11 @@ def test_data_is_plain(tale):
     assert data["engine"]["pid"] == 4711
     assert [s["state"] for s in data["sources"]] == ["fresh", "fresh", "auth_failed", "fresh"]
     assert data["undelivered"][0]["recipient"] == "bi-team"
+
+
+def test_a_source_that_was_never_reached_is_not_said_to_lack_anything(house):
+    house.engine()
+    house.source("new", offers=frozenset(), ok_ago=None)
+    text = "\n".join(painted(sources(house), 120, 40))
+    assert "nothing is known yet" in text
+    assert "not offered by this system" not in text

@@ -234,7 +234,11 @@ class SourcesView(ListScreen):
         out.append(_fact("Who", words.sentence(who, width - 12), width))
         can = [v.value for v in VERBS if v in s.offers] + [v for v in VIEWS if v in s.offers]
         out.append(_fact("Can", [(" ".join(can) or "nothing is known yet", "text")], width))
-        lacks = [(v.value, s.why_not.get(v.value, "not offered by this system")) for v in VERBS if v not in s.offers]
+        lacks = [
+            (v.value, s.why_not.get(v.value, "not offered by this system"))
+            for v in VERBS
+            if s.offers and v not in s.offers
+        ]
         lacks += [(v, s.why_not[v]) for v in VIEWS if v not in s.offers and v in s.why_not]
         reasons: dict[str, list[str]] = {}
         for verb, why in lacks:
