@@ -143,7 +143,7 @@ def walk(series: Sequence[Made], told: Told) -> None:
             for name, form in FORMS.items():
                 _score(told, name, run.ms / unit, form(whole))
                 _score(told, f"{name}, by day", run.ms / unit, form(same))
-            for kind, dues in (("fixed", fixed), ("drawn", (run.twin,))):
+            for kind, dues in (("fixed", fixed), ("drawn", run.twins)):
                 for due in dues:
                     for share in ASKED:
                         elapsed = round(share * known.p50)

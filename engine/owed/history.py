@@ -197,7 +197,7 @@ def carry(past: Sequence[Past]) -> float | None:
 
     Theil–Sen over run index, of pairs of runs on the same class of day: otherwise each weekend would be a trend. It must move
     the duration by more than 1.5 MAD of the residuals over n = 30 runs; a slope from fewer is as much less certain as √(30/n),
-    and must stand out as much more. What is carried is that slope less its own uncertainty, × (1 − (threshold ÷ moved)²): a
+    and must stand out as much more. What is carried is that slope less its own uncertainty, × (1 − (threshold ÷ moved)⁴): a
     trend that just passes carries nothing, one far above the noise all of it. Otherwise every chance slope is carried whole.
     """
     classes: dict[DayClass, tuple[list[int], list[float]]] = {}
@@ -229,7 +229,7 @@ def carry(past: Sequence[Past]) -> float | None:
     moved = abs(steep) * n
     if moved <= threshold:
         return None
-    steep *= 1.0 - (threshold / moved) ** 2
+    steep *= 1.0 - (threshold / moved) ** 4
     most = STEEPEST / n
     return max(-most, min(most, steep))
 
