@@ -751,3 +751,12 @@ def test_modes(house):
     assert "- " in shown
     assert "disabled off" in shown
     assert "manual" in shown
+
+
+def test_the_footer_offers_only_what_the_system_can(tale):
+    view = floor(tale)
+    for name, hold in (("ldz_to_rdv_transactions", False), ("held_load", True)):
+        at(view, name)
+        foot = painted(view, 200, 50)[-1]
+        assert "x stop" in foot
+        assert ("H " in foot) == hold, foot

@@ -317,7 +317,8 @@ class FloorView(ListScreen):
             ids.append("run.log")
             if self._acting and row is not None:
                 if row.active:
-                    ids += ["run.stop", "run.hold"]
+                    acts = ("run.stop", "run.hold")
+                    ids += [a for a in acts if cannot(self._meant(VERB_OF[a], row), item.source, self.context) is None]
                 elif row.state is not None and row.state.terminal:
                     ids.append("run.rerun")
                 ids.append("pipeline.start")

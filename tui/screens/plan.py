@@ -280,7 +280,7 @@ class PlanView(View):
         ]
         if plan.get("protected"):
             title.append((" · protected", ""))
-        if self.action is None and self._stop():
+        if self.action is None and self._stop() and not self._candidates():
             title.append((" · blocked", "b"))
         head = ends(title, [(str(plan.get("class", "")), "b")], inner)
         out: list[Line] = [merge((t, f"{paper} {'b' if 'b' in s.split() else ''}".strip()) for t, s in head)]
