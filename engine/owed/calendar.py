@@ -73,8 +73,10 @@ def _midnight(zone: str, day: date) -> tuple[int, bool]:
     """(instant of local midnight, whether the offset stays the same all through this date)."""
     tz = zone_of(zone)
     start = datetime(day.year, day.month, day.day, tzinfo=tz)
-    same = start.utcoffset() == start.replace(fold=1).utcoffset() == (start + ONE_DAY).utcoffset()
-    return _ms(start), same
+    end = start + ONE_DAY
+    moments = (start.replace(fold=1), end, end.replace(fold=1))  # fold 1: a change at or over midnight counts too
+    offset = start.utcoffset()
+    return _ms(start), all(m.utcoffset() == offset for m in moments)
 
 
 @lru_cache(maxsize=16_384)
@@ -113,9 +115,14 @@ def instant(zone: str, day: date, minute: int) -> int | None:
     return start + minute * MINUTE if plain else _odd(zone, day, minute)
 
 
+def plain(zone: str, day: date) -> bool:
+    """Whether no change of offset touches this local date: each wall time comes once, and on this date."""
+    return _midnight(zone, day)[1]
+
+
 def skipped(zone: str, day: date) -> bool:
     """Whether the zone skipped this whole date."""
-    return instant(zone, day, 0) is None
+    return not plain(zone, day) and instant(zone, day, 0) is None
 
 
 @lru_cache(maxsize=65_536)

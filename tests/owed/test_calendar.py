@@ -67,7 +67,7 @@ def test_the_end_of_the_month() -> None:
     "rule", ["", "mon-", "monday-fri", "0", "32", "-32", "5-3", "last", "last holiday", "2026-02-30", "sixth mon"]
 )
 def test_other_rules_are_refused_in_one_sentence(rule: str) -> None:
-    with pytest.raises(ValueError, match="^expected days like .* got"):
+    with pytest.raises(ValueError, match=r"^expected days like .* got"):
         parse_days(rule)
 
 

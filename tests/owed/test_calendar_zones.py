@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
+from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -66,9 +67,7 @@ def meant(start: int, edges: tuple[tuple[int, int], ...], day: date, minute: int
     midnight = wall - minute * 60
     if not any(max(a, midnight - off) < min(b, midnight + DAY - off) for a, b, off in pieces):
         return None
-    return (
-        next(when for (_, when, old), (_, _, new) in zip(pieces, pieces[1:]) if when + old <= wall < when + new) * 1000
-    )
+    return next(when for (_, when, old), (_, _, new) in pairwise(pieces) if when + old <= wall < when + new) * 1000
 
 
 def test_there_is_something_to_test() -> None:
