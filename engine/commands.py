@@ -299,6 +299,10 @@ def _follow(args: Namespace, action: str) -> int:
         return EXIT_OK
     if row.state in (ActionState.REFUSED, ActionState.FAILED_NOT_EXECUTED, ActionState.RECONCILED_NOT_DONE):
         return EXIT_REFUSED if row.state is ActionState.REFUSED else EXIT_UNREACHABLE
+    if row.state is ActionState.UNKNOWN:
+        print(
+            f'when you have looked: watchfloor settle {row.id} done|not-done --reason "how you know"', file=sys.stderr
+        )
     return EXIT_UNKNOWN
 
 
@@ -311,6 +315,12 @@ def ack(args: Namespace) -> int:
     except RequestError as error:
         return fail(error.message, error.exit_code)
     return _simple(args, "ack", f"acknowledged {args.alert}", alert=args.alert, note=args.note or "", **until)
+
+
+def settle(args: Namespace) -> int:
+    """A person who looked says how an UNKNOWN action ended; it is recorded with their name."""
+    words = f"recorded: {args.action} is {args.outcome.replace('-', ' ')}"
+    return _simple(args, "cancel", words, action=args.action, outcome=args.outcome, reason=args.reason)
 
 
 def silence(args: Namespace) -> int:

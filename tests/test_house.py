@@ -90,3 +90,18 @@ def test_no_string_names_a_workplace() -> None:
             ):
                 text = file.read_text(errors="replace")
                 assert not [w for w in words if w in text], file
+
+
+@pytest.mark.parametrize("package", ["adapters", "engine"])
+def test_a_package_planted_by_pythonpath_does_not_run(package: str, tmp_path: Path) -> None:
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").write_text("import os; os.write(2, b'FOREIGN CODE RAN'); raise SystemExit(9)")
+    code = "import sys; from tui.cli import main; sys.exit(main(['keys']))"
+    for argv in ([sys.executable, "-c", code], [str(Path(sys.executable).parent / "watchfloor"), "keys"]):
+        done = subprocess.run(
+            argv, capture_output=True, text=True, cwd="/", check=False,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": f"{tmp_path}:/nowhere", "LANG": "C.UTF-8"},
+        )  # fmt: skip
+        assert "FOREIGN" not in done.stderr
+        assert done.returncode == 0, done.stderr
+        assert "run.stop" in done.stdout or "stop" in done.stdout

@@ -148,6 +148,13 @@ def parser() -> argparse.ArgumentParser:
             )
             sub.add_argument("--arm", action="store_true", help="arm the environment for this act first")
 
+    settle = _verb(
+        subs, "settle", "say how an action ended whose outcome cannot be told by asking",
+        '  watchfloor settle 01J7… not-done --reason "looked at the server: no such run"',
+    )  # fmt: skip
+    settle.add_argument("action", help="its id, as `watchfloor act` printed it")
+    settle.add_argument("outcome", choices=("done", "not-done"))
+    settle.add_argument("--reason", required=True, help="how you know; ten characters or more")
     ack = _verb(subs, "ack", "say that you have an alert", '  watchfloor ack 7K2F --until 30m --note "on it"')
     ack.add_argument("alert")
     ack.add_argument("--note")
@@ -183,7 +190,7 @@ def parser() -> argparse.ArgumentParser:
     logs = _verb(subs, "logs", "print a run's log", "  watchfloor logs local:nightly/RUN#load --follow")
     logs.add_argument("key")
     logs.add_argument("--follow", "-f", action="store_true")
-    for sub in (ack, silence, note, alerts, notify, audit, logs):
+    for sub in (settle, ack, silence, note, alerts, notify, audit, logs):
         sub.add_argument("--demo", action="store_true", help="of the demo's workspace")
 
     _verb(subs, "init", "write a first configuration with what this host has")
@@ -287,6 +294,8 @@ def _run(args: argparse.Namespace) -> int:
             return show(args)
         case "keys":
             return keys(args)
+        case "check":
+            return check(args)
         case _:
             return getattr(commands, args.command)(args)
 
@@ -336,6 +345,24 @@ def show(args: argparse.Namespace) -> int:
     from tui.show import show as print_screen
 
     return print_screen(args, commands.where(args).store, commands.print_json)
+
+
+def check(args: argparse.Namespace) -> int:
+    """What only the terminal knows, themes and the ids of keys; then the configuration as the engine reads it."""
+    from tui import keymap, themes
+    from tui.launch import own_tables
+
+    place = commands.where(args)
+    ui, own_keys = own_tables(place)
+    try:
+        keymap.load_overrides(own_keys)
+        if isinstance(ui.get("theme"), str):
+            themes.load(ui["theme"], place.config.parent)
+    except keymap.KeymapError as error:
+        return commands.fail(f"{place.config}: [keys]: {error}")
+    except themes.ThemeError as error:
+        return commands.fail(f"{place.config}: [ui] theme: {error}")
+    return commands.check(args)
 
 
 def keys(args: argparse.Namespace) -> int:

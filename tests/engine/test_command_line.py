@@ -284,3 +284,28 @@ def test_a_link_to_nowhere_is_no_fresh_machine(tmp_path: Path, monkeypatch: pyte
     place.config.symlink_to(tmp_path / "unmounted" / "watchfloor.toml")
     with pytest.raises(ConfigError):
         load_or_empty(place, system=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[ui]\ntheme = "drak"\n', "drak"),
+        ('[keys]\n"run.stp" = "x"\n', "run.stop"),
+        ('[keys]\n"run.stop" = "j"\n', "j"),
+    ],
+)
+def test_check_knows_themes_and_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, words: str) -> None:
+    config = tmp_path / "watchfloor.toml"
+    config.write_text(text)
+    assert main(["check", "--config", str(config)]) == EXIT_BAD_INPUT
+    said = capsys.readouterr()
+    assert words in said.err
+    assert len(said.err.splitlines()) == 1
+    assert "fine" not in said.out
+
+
+def test_settle_refuses_what_is_not_unknown(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(["settle", "01NONE", "done", "--reason", "looked at the server", "--config", str(rig.config)]) != EXIT_OK
+    )
+    assert "01NONE" in capsys.readouterr().err
