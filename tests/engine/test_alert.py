@@ -57,7 +57,7 @@ def test_failed_run_one_alert_one_message_resolved_by_the_next_success(
     with floor(tmp_path, server, receiver) as r:
         until(lambda: state_of(r, "af:daily/r1") is State.RUNNING)
         end(server, "r1", "failed")
-        until(lambda: receiver.messages, 20)
+        until(lambda: receiver.messages, 45)
         for _ in range(3):
             r.polled("af")
         assert len(alerts(r)) == 1
@@ -66,7 +66,7 @@ def test_failed_run_one_alert_one_message_resolved_by_the_next_success(
         server.add_run("daily", "r2", state="running")
         until(lambda: state_of(r, "af:daily/r2") is State.RUNNING)
         end(server, "r2", "success")
-        until(lambda: len(receiver.messages) == 2, 20)
+        until(lambda: len(receiver.messages) == 2, 45)
         assert alerts(r)[0][1] in (AlertState.RESOLVED, AlertState.CLOSED)
         assert len(alerts(r)) == 1
         assert max(ids(receiver).values()) == 1
