@@ -81,6 +81,8 @@ class Holidays:
         if (name := self.dates.get(day)) is not None:
             return name
         for rule in self.yearly:
+            if rule.length == 1 and (rule.month != day.month or (rule.nth is None and rule.day != day.day)):
+                continue  # most rules, most days
             for year in (day.year, day.year - 1) if rule.length > 1 else (day.year,):
                 begin = rule.begin(year)
                 if begin is not None and 0 <= (day - begin).days < rule.length:

@@ -79,6 +79,9 @@ class Window:
     def ends(self, ms: int) -> int | None:
         """When the window that covers this instant ends for good (the latest, of several); None while it is closed."""
         day = local_date(self.zone, ms)
+        if self.duration_ms is None and self.end_day is None and (self.end or 0) > self.start:
+            spans = self.spans_on(day)  # within one wall day: the common case, asked for every due time
+            return spans[-1][1] if any(a <= ms < b for a, b in spans) else None
         found = None
         # A clock that goes back over midnight leaves the date on which a window of a duration has begun.
         for n in range(0 if self.duration_ms is None else -1, self._reach + 1):
