@@ -17,7 +17,9 @@ KEEP: Final = 8 << 20
 _LEVEL: Final = re.compile(
     rb"\b(?:(ERROR|CRITICAL|FATAL|SEVERE|Traceback|\w*Exception\b|\w+Error\b|ORA-\d{5})|(WARN(?:ING)?)|(DEBUG|TRACE)|(INFO|NOTICE))\b"
 )
-_STAMP: Final = re.compile(r"^\s*\[?(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)[.,]?\d*\s?(?:Z|UTC|[+-]\d\d:?\d\d)?\]?\s*[-|]?\s*")
+_STAMP: Final = re.compile(
+    r"^\s*\[?(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)[.,]?\d*\s?(?:Z|UTC|[+-]\d\d:?\d\d)?\]?\s*[-|]?\s*"
+)
 _WORD: Final = re.compile(r"^\[?(ERROR|CRITICAL|FATAL|SEVERE|WARNING|WARN|INFO|NOTICE|DEBUG|TRACE)\]?[:\s]\s*", re.I)
 LEVEL_AREA: Final = 200
 """Bytes of a line in which its level is looked for."""
