@@ -8,14 +8,14 @@ starts again from those five. Pure: each step takes a state and gives the next.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import IntEnum
 from math import expm1, log1p
 from typing import Final
 
-from engine.owed.history import DayClass
+from engine.owed.history import DayClass, Past
 from engine.owed.quantile import DEPTH, LEAST, median, spread
 
 Z: Final = 3.5
@@ -133,12 +133,21 @@ _ROOM: Final = (0, 1, 2, 2)
 class Levels:
     """Baselines of one pipeline and shape: over all its runs, and for each class of day.
 
-    ``days``: weekdays, weekends, month-ends. A run is judged against its class of day once that has 8 runs, else against all. Five odd runs in a row shift the level
+    ``days``: weekdays, weekends, month-ends. A run is judged against its class of day once that has 8 runs, else against all (and counts for its class either way:
+    otherwise weekends that differ would never get a baseline). Five odd runs in a row shift the level
     of every class; five in a row within one class (the days between being ordinary) that of this class alone.
     """
 
     whole: Baseline = Baseline()
     days: tuple[Baseline, Baseline, Baseline] = (Baseline(), Baseline(), Baseline())
+
+    @classmethod
+    def replay(cls, past: Iterable[Past]) -> Levels:
+        """The state after these runs, oldest first: what an engine starts from. Shifts found on the way are history, no events."""
+        levels = cls()
+        for p in past:
+            levels, _, _ = levels.step(p.at, p.ms, p.day)
+        return levels
 
     def bounds(self, day: DayClass) -> Bounds | None:
         """What is ordinary on such a day; None while there are fewer than 8 runs."""
@@ -159,7 +168,8 @@ class Levels:
         sample = Sample(at, ms)
         whole, all_days = self.whole.take(sample, verdict.side)
         room = _ROOM[day]
-        own, one_day = self.days[room].take(sample, verdict.side)
+        mine = self.days[room]
+        own, one_day = mine.take(sample, verdict.side if len(mine.kept) >= LEAST else Side.NONE)
         days = list(self.days)
         days[room] = own
         if all_days:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from adapters.model import RunKind, Shape, State
+from engine.owed.quantile import DAYS, DEPTH, LEAST, quantile
 from engine.store.packed import KIND_MASK
 from engine.store.writer import Tx
 
@@ -19,24 +20,11 @@ Moved = tuple[int, str, tuple[Any, ...] | None, tuple[Any, ...], tuple[Any, ...]
 """Run id, native run, what stood in ``run`` before (None: new) and stands there now (state, kind, attempt, bdate, at, queued,
 started, ended), and the row of run_extra as ``engine.store.runs.Extra`` has it."""
 
-DEPTH: Final = 30
-LEAST: Final = 8
-"""Runs until there is a usual; below, screens say "learning 5/8"."""
-DAYS: Final = 60
 DAY: Final = 86_400_000
 HELD_PIPELINES: Final = 4_000
 """Pipelines whose last runs are held in memory (2 KB each)."""
 
 _RUN: Final = "id, run, state, kind, attempt, bdate, at, queued, started, ended"
-
-
-def quantile(ordered: Sequence[float], q: float) -> float:
-    """Type 7: linear interpolation between the order statistics, as numpy and R have it by default."""
-    spot = (len(ordered) - 1) * q
-    low = int(spot)
-    if low + 1 >= len(ordered):
-        return float(ordered[-1])
-    return ordered[low] + (ordered[low + 1] - ordered[low]) * (spot - low)
 
 
 class _Tail:

@@ -135,7 +135,9 @@ def test_day_class(day: date, what: DayClass) -> None:
 def weeks(n: int, weekday: float, weekend: float) -> list[Past]:
     start = date(2026, 6, 3)
     days = [start + timedelta(days=i) for i in range(n)]
-    return [Past(i * DAY, round((weekend if d.weekday() >= 5 else weekday) * MIN), day_class(d)) for i, d in enumerate(days)]
+    return [
+        Past(i * DAY, round((weekend if d.weekday() >= 5 else weekday) * MIN), day_class(d)) for i, d in enumerate(days)
+    ]
 
 
 def test_a_class_of_days_with_eight_runs_stands_alone() -> None:
@@ -159,7 +161,10 @@ def test_few_weekends_scale_the_others() -> None:
 
 
 def test_month_ends_with_eight_runs_stand_alone() -> None:
-    runs = [Past(i, (90 if i % 3 == 0 else 40) * MIN, DayClass.MONTH_END if i % 3 == 0 else DayClass.WEEKDAY) for i in range(30)]
+    runs = [
+        Past(i, (90 if i % 3 == 0 else 40) * MIN, DayClass.MONTH_END if i % 3 == 0 else DayClass.WEEKDAY)
+        for i in range(30)
+    ]
     there = learn(runs, DayClass.MONTH_END)
     assert isinstance(there, Learnt)
     assert (there.basis.day, there.basis.n, there.p50) == (DayClass.MONTH_END, 10, 90 * MIN)
@@ -226,7 +231,8 @@ def test_risk_never_rises_on_one_evaluation(told: list[float], warn: float) -> N
     for i, late in enumerate(told):
         after = risk.step(late, warn)
         if after.at_risk and not risk.at_risk:
-            assert i and min(told[i - 1 : i + 1]) >= warn - 1e-6
+            assert i
+            assert min(told[i - 1 : i + 1]) >= warn - 1e-6
         risk = after
 
 
@@ -253,7 +259,8 @@ def test_never_stumbles(values: list[tuple[int, DayClass]], day: DayClass, shift
     assert list(known.ordered) == sorted(known.ordered)
     for now in (0, 1, 10**13, 10**14):
         told = running(known, now, 0, 10**12)
-        assert told.late is not None and 0 <= told.late <= 1
+        assert told.late is not None
+        assert 0 <= told.late <= 1
         assert told.p50 is None or told.p50 >= now
 
 
@@ -285,9 +292,15 @@ def test_older_runs_finish_later_and_are_likelier_late(values: list[int], a: int
     assert isinstance(known, Learnt)
     first, second = (running(known, e, 0, due) for e in sorted((a, b)))
     if second.course == Course.RUNNING:
-        assert first.p50 is not None and second.p50 is not None and first.p50 <= second.p50
-        assert first.p90 is not None and second.p90 is not None and first.p90 <= second.p90
-        assert first.late is not None and second.late is not None and first.late <= second.late
+        assert first.p50 is not None
+        assert second.p50 is not None
+        assert first.p50 <= second.p50
+        assert first.p90 is not None
+        assert second.p90 is not None
+        assert first.p90 <= second.p90
+        assert first.late is not None
+        assert second.late is not None
+        assert first.late <= second.late
     assert first.outlived >= second.outlived
 
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from adapters.model import Mode, RunKind, Severity, Shape, State, pipeline_key, run_key
 from engine.config.model import PipelineRule
+from engine.owed.quantile import quantile
 from engine.store import current, runs
-from engine.store.current import day_number, quantile
+from engine.store.current import day_number
 from tests.store.rig import DAY, HOUR, MIN, NOW, Rig, a_run, past_runs
 
 # --- what is newer ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,95 @@
+"""Calibration of stored predictions, the capacity forecast, and that the bench walks what it says."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+
+from bench.families import FAMILIES, RUNS, TUNED, UNSEEN, make
+from bench.predict import figures, survey
+from engine.owed.calibration import Told, calibrate, pinball
+from engine.owed.forecast import forecast
+
+FIRST = date(2026, 1, 1)
+
+
+def test_calibration_by_band() -> None:
+    late = [Told(finished=11, due=10, late=0.8)] * 3 + [Told(finished=10, due=10, late=0.8)]
+    told = [
+        *late,
+        Told(9, 10, 0.5),
+        Told(11, 10, 0.9),
+        Told(11, 10, 0.1),
+        Told(11, 10, 1.0),
+        Told(11, None, 0.7),
+        Told(11, 10),
+    ]
+    found = calibrate(told)
+    assert found.n == 6
+    assert found.said == pytest.approx((4 * 0.8 + 0.5 + 0.9) / 6)
+    assert found.was == pytest.approx(4 / 6)
+    assert found.points == pytest.approx(100 * (4.6 / 6 - 4 / 6))
+    assert [(b.low, b.n, b.was) for b in found.bands] == [(0.5, 1, 0.0), (0.8, 5, 0.8)]
+
+
+def test_calibration_of_finish_times() -> None:
+    found = calibrate([Told(100, p50=90, p90=120), Told(100, p50=130, p90=95)])
+    assert (found.n, found.points, found.bands) == (0, None, ())
+    assert found.off == 20
+    assert found.pinball50 == pytest.approx((5 + 15) / 2)
+    assert found.pinball90 == pytest.approx((2 + 4.5) / 2)
+    assert calibrate([]).off is None
+    assert pinball(10, 10, 0.9) == 0
+
+
+def line(n: int, start: float = 70.0, per_day: float = 0.9) -> list[tuple[date, float]]:
+    return [(FIRST + timedelta(days=i), start + per_day * i) for i in range(n)]
+
+
+def test_worked_forecast() -> None:
+    found = forecast(line(14), 85)
+    assert found.days == pytest.approx(3.67, abs=0.005)
+    assert (found.per_day, found.now) == (pytest.approx(0.9), pytest.approx(81.7))
+    assert found.on == date(2026, 1, 18)
+
+
+@pytest.mark.parametrize("bad", range(14))
+def test_one_bad_day_moves_nothing(bad: int) -> None:
+    days = line(14)
+    days[bad] = (days[bad][0], 20.0)
+    assert forecast(days, 85).days == pytest.approx(3.67, abs=0.01)
+
+
+def test_forecast_says_what_it_cannot() -> None:
+    assert (forecast(line(9), 85).n, forecast(line(9), 85).days) == (9, None)
+    shrinking = forecast(line(20, 70, -0.1), 85)
+    assert (shrinking.days, shrinking.per_day) == (None, pytest.approx(-0.1))
+    assert forecast(line(20), 80).days == 0.0
+    assert forecast([], 1).n == 0
+
+
+def test_forecast_after_a_cleanup() -> None:
+    """90 GB, cleaned to 40, growing by one a day since: what was before does not count, and is not a fall."""
+    days = [(FIRST + timedelta(days=i), 60.0 + i) for i in range(30)]
+    days += [(FIRST + timedelta(days=30 + i), 40.0 + i) for i in range(20)]
+    found = forecast(days, 69)
+    assert (found.n, found.days) == (20, pytest.approx(10))
+    assert forecast(days[:39], 69).n == 9
+
+
+def test_families_are_fixed() -> None:
+    assert len(FAMILIES) == 7
+    assert (len(TUNED), len(UNSEEN), RUNS) == (40, 40, 90)
+    assert not set(TUNED) & set(UNSEEN)
+    one, again = make("trend", 1), make("trend", 1)
+    assert one == again
+    assert len(one) == 90
+    assert make("trend", 2) != one
+
+
+def test_bench_scores_everybody_on_the_same_runs() -> None:
+    every = survey([1], ["stationary", "level shift"])
+    assert {t.runs for t in every.values()} == {82}  # all of 90 but the first eight, the ones after a shift too
+    assert all(len(t.loss) == 19 for t in every.values())
+    assert [f.name for f in figures(every, "", True)][:2] == ["pooled pinball at 0.5", "pooled pinball at 0.9"]
