@@ -30,7 +30,7 @@ WHERE p.mode <> 3 /*where*/
 ORDER BY CASE
   WHEN n.state IN (8, 9, 12) THEN 3
   WHEN n.state = 13 THEN 4
-  WHEN n.state = 2 AND n.p90_ms IS NOT NULL AND :now - n.started > n.p90_ms THEN 5
+  WHEN n.state = 2 AND n.p90_ms IS NOT NULL AND :now + coalesce(h.skew_ms, 0) - n.started > n.p90_ms THEN 5
   WHEN {STALE} THEN 6
   WHEN n.state IN (3, 5) THEN 7
   WHEN n.state = 2 THEN 8

@@ -12,6 +12,7 @@ from adapters.model import Health, Mode, RunKind, Severity, State, Trigger, Verb
 from tui.present import frame, words
 from tui.present.cut import clean, first_line
 from tui.present.glyphs import HEALTH_LOOKS, LONG, NO_VIEW, Look, look_of
+from tui.present.head import source_now
 from tui.present.words import Clause
 
 if TYPE_CHECKING:
@@ -32,16 +33,18 @@ class Rank(IntEnum):
     FAILED = 3
     MISSED = 4
     LONG = 5
-    WARNING = 6
-    BLIND = 7
-    UNKNOWN = 8
-    CHANGING = 9
-    RUNNING = 10
-    QUEUED = 11
-    STANDING = 12
-    SEEN = 13
-    FINE = 14
-    ENDED = 15
+    MENDING = 6
+    """Something is active while an earlier failure is not made good."""
+    WARNING = 7
+    BLIND = 8
+    UNKNOWN = 9
+    CHANGING = 10
+    RUNNING = 11
+    QUEUED = 12
+    STANDING = 13
+    SEEN = 14
+    FINE = 15
+    ENDED = 16
 
     @property
     def problem(self) -> bool:
@@ -114,7 +117,7 @@ def _rank(r: FloorRow, stale: bool, now: int) -> Rank:
     if is_long(r, now):
         return Rank.LONG
     if r.state is not None and r.state.active:
-        return _RANKS[r.state]
+        return Rank.MENDING if r.alert_id is not None and not r.alert_acked else _RANKS[r.state]
     if r.mode != Mode.ACTIVE:
         return Rank.STANDING
     return Rank.FINE if r.state is None else _RANKS[r.state]
@@ -123,6 +126,7 @@ def _rank(r: FloorRow, stale: bool, now: int) -> Rank:
 def judge_one(r: FloorRow, source: SourceRow | None, now: int, *, silent: bool = False) -> Item:
     """One pipeline's place and look. Without its source nothing vouches for it."""
     stale = silent or source is None or source.stale(now)
+    now = source_now(source, now)
     rank = _rank(r, stale and not silent, now)
     look = LONG if rank == Rank.LONG else look_of(r.state, r.mode)
     since = r.started if rank == Rank.LONG else r.ended if r.ended is not None else r.at
@@ -153,7 +157,7 @@ _by_order = attrgetter("order")
 def verdict(items: Sequence[Item], now: int) -> frame.Verdict:
     """Line 1 of the Floor."""
     broken = [i for i in items if i.rank <= Rank.MISSED]
-    long = warnings = unknown = total = 0
+    long = warnings = unknown = total = mending = unrun = 0
     due: tuple[int, str] | None = None
     seen: dict[int, SourceRow] = {}
     for i in items:
@@ -162,6 +166,8 @@ def verdict(items: Sequence[Item], now: int) -> frame.Verdict:
             continue
         total += 1
         long += i.rank == Rank.LONG
+        mending += i.rank == Rank.MENDING
+        unrun += r.state is None
         warnings += i.rank in (Rank.WARNING, Rank.SEEN)
         unknown += i.stale and i.rank > Rank.MISSED
         if i.source is not None:
@@ -175,6 +181,8 @@ def verdict(items: Sequence[Item], now: int) -> frame.Verdict:
         long=long,
         warnings=warnings,
         unknown=unknown,
+        mending=mending,
+        unrun=unrun,
         total=total,
         next_name=due[1] if due else None,
         next_at=due[0] if due else None,
@@ -192,6 +200,12 @@ def story(item: Item, items: Sequence[Item], tz: str, now: int) -> list[Clause]:
         return _blind_story(item, items, tz, now)
     out: list[Clause] = []
     error = first_line(r.error or "")
+    here = source_now(s, now)
+    if item.rank == Rank.MENDING:
+        since = f" at {words.clock(r.alert_since, tz, now)}" if r.alert_since is not None else ""
+        ran = elapsed(r, here)
+        out.append(f"failed{since}, not made good yet")
+        out.append(f"a run is {item.look.word}" + (f", {words.running(ran)}" if ran is not None else ""))
     match r.state:
         case State.MISSED:
             out.append(f"due to start {words.clock(r.at, tz, now)}, no run seen")
@@ -200,13 +214,13 @@ def story(item: Item, items: Sequence[Item], tz: str, now: int) -> list[Clause]:
         case State.LOST:
             out.append(error or clean(r.sub or "") or "vanished from its source, its end is not known")
         case State.TIMED_OUT:
-            out.append(error or f"ended by its time limit after {words.duration(elapsed(r, now))}")
+            out.append(error or f"ended by its time limit after {words.duration(elapsed(r, here))}")
         case State.FAILED:
             out.append(error or clean(r.sub or "") or f"failed, {clean(r.source)} gives no reason")
         case State.WARNING:
             out.append(error or clean(r.sub or "") or "finished, but not healthy")
         case State.RUNNING if item.rank == Rank.LONG:
-            typical, ran = usual(r) or 1, elapsed(r, now) or 0
+            typical, ran = usual(r) or 1, elapsed(r, here) or 0
             fact = f"running {words.running(ran)}, usual {words.rough(typical)} ({words.times(ran / typical)})"
             out.append(fact)
             if r.p90_ms is not None:

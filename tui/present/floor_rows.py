@@ -11,6 +11,7 @@ from tui.present import bars, frame, glyphs, strip, words
 from tui.present.cut import clean, cut, cut_middle
 from tui.present.floor import LEARNED, Item, elapsed, usual
 from tui.present.glyphs import Look
+from tui.present.head import source_now
 from tui.present.lines import Cell, Column, merge, recolour, row
 from tui.present.words import Clause
 
@@ -117,6 +118,7 @@ def run_cell(item: Item, grid: Grid, now: int) -> list[Span]:
     r = item.row
     if r is None:
         return []
+    now = source_now(item.source, now)
     typical, ran = usual(r), elapsed(r, now)
     learning = f"learning {r.usual_n}/{LEARNED}" if r.usual_n else ""
     slash, wide = (" / ", True) if grid.bar else ("/", False)

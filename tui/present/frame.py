@@ -150,6 +150,8 @@ def verdict_row(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[
         add(chip(f"{verdict.broken} broken", "run-failed"), *since)
     if verdict.long:
         add(chip(f"{verdict.long} longer than usual", "run-late"))
+    if verdict.mending:
+        add(chip(f"{verdict.mending} not made good", "run-late"))
     dark = blind(head.sources, now)
     if dark:
         add(chip(f"{len(dark)} blind" if narrow else f"{words.many(len(dark), 'source')} blind", "run-stale"))
@@ -158,6 +160,8 @@ def verdict_row(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[
     elif len(left) == 1 and not verdict.unknown:
         if verdict.warnings:
             add(("Nothing broken", "text b"), (f"   {words.many(verdict.warnings, 'warning')}", "run-warning"))
+        elif verdict.unrun:
+            add((f"{verdict.total - verdict.unrun} fine", "run-ok b"), (f"   {verdict.unrun} never ran", "dim"))
         else:
             add((f"All {verdict.total} fine", "run-ok b"))
     elif verdict.unknown and not dark:
@@ -418,7 +422,8 @@ def tiny(
     elif verdict.unknown or not verdict.total:
         one = [(f"{verdict.unknown or '?'} unknown", "run-stale b")]
     else:
-        one = [(f"all {verdict.total} fine", "run-ok")]
+        said = f"all {verdict.total} fine" if not verdict.unrun else f"{verdict.total - verdict.unrun} fine"
+        one = [(f"{verdict.mending} not made good", "run-late b")] if verdict.mending else [(said, "run-ok")]
     if width < 20 or height < 5:
         return finish([one], width, height, ascii=ctx.ascii)
     rows: list[Line] = [[(" ", ""), *one], fit(counts_row(head, width, ctx.ascii), width), *names]

@@ -101,6 +101,10 @@ class Verdict:
     long: int = 0
     warnings: int = 0
     unknown: int = 0
+    mending: int = 0
+    """Pipelines that are active while an earlier failure is not made good."""
+    unrun: int = 0
+    """Pipelines that never ran: nothing can be said of them."""
     total: int = 0
     next_name: str | None = None
     next_at: int | None = None
@@ -136,6 +140,12 @@ def silent_since(ctx: Context, engine: EngineRow | None) -> int | None:
 def blind(sources: Sequence[SourceRow], now: int) -> list[SourceRow]:
     """Sources whose word cannot be trusted now. One that was never polled is not blind yet, only unknown."""
     return [s for s in sources if s.stale(now) and s.health != Health.NEVER]
+
+
+def source_now(source: SourceRow | None, now: int) -> int:
+    """``now`` by that source's own clock: what runs there is measured by its stamps alone. Small differences are noise."""
+    skew = source.skew_ms or 0 if source is not None else 0
+    return now + skew if abs(skew) >= 2_000 else now
 
 
 def source_age(source: SourceRow | None, now: int) -> int | None:

@@ -13,6 +13,7 @@ from tui.present import frame, gantt, run_panes, story, words
 from tui.present.about import about
 from tui.present.cut import clean, cut_middle
 from tui.present.glyphs import LOOKS
+from tui.present.head import source_now
 from tui.present.lines import Column, cursor, fit, row, rule
 from tui.screens import ack, answered, arm, cannot
 from tui.view import Context, Copy, Effect, Line, Open, Say, Span, View
@@ -122,16 +123,17 @@ class RunView(View):
             return self._nothing(width, height)
         detail = self.detail
         now = ctx.now()
+        there = source_now(self.source, now)
         spot = about(detail.row.environment, detail.row.source, self.source)
         top: list[Line] = [frame.band_row(ctx, self.head, self.title, width, about=spot)]
         silent = frame.silent(ctx, self.head.engine)
         if silent:
             top += frame.silent_rows(ctx, self.head, frame.Verdict(total=1), width)[:2]
         stale = silent or (self.source is not None and self.source.stale(now))
-        top.append(run_panes.verdict(detail, stale, ctx.timezone, now, width))
+        top.append(run_panes.verdict(detail, stale, ctx.timezone, there, width))
         running = detail.row.state.active
         top.append(fit([(" Now  " if running else " Why  ", "dim"), (story.why(detail), "text b")], width))
-        so = words.sentence(story.meaning(detail, now, ctx.timezone), width - 7)
+        so = words.sentence(story.meaning(detail, there, ctx.timezone), width - 7)
         top.append(fit([(" So   ", "dim"), *so], width))
         foot = self._footer(width)
         room = height - len(top) - 1
@@ -142,7 +144,7 @@ class RunView(View):
         gap = 0 if height < 30 else 1
         # what gives way first when there is little room: who was told, then log lines, then steps
         steps_room = max(3, min(len(detail.steps) + 2, room - len(do) - 3 - 2 * gap))
-        body += [[(" " * width, "")]] * gap + self._step_lines(width, steps_room, now)
+        body += [[(" " * width, "")]] * gap + self._step_lines(width, steps_room, there)
         left = room - len(body) - len(do) - gap
         if left >= 3:
             body += [[(" " * width, "")]] * gap + log[: max(0, left - gap)]

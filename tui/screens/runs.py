@@ -13,6 +13,7 @@ from tui.present.cut import clean
 from tui.present.filters import Filter, FilterError, parse
 from tui.present.frame import Head
 from tui.present.glyphs import LOOKS
+from tui.present.head import source_now
 from tui.present.menu import Entry, Menu
 from tui.screens import VERB_OF, cannot, open_plan, window
 from tui.screens.lists import Handler, ListScreen
@@ -207,7 +208,8 @@ class RunsView(ListScreen):
         dark = {s.id for s in (self.head.sources if self.head else ()) if s.stale(now)}
         all_stale = frame.silent(self.context, self.head.engine if self.head else None)
         for i, r in enumerate(shown, self._top):
-            line = runs.run_row(r, cols, tz, now, stale=all_stale or r.source_id in dark, here=i == at)
+            there = source_now(self._source(r), now)
+            line = runs.run_row(r, cols, tz, there, stale=all_stale or r.source_id in dark, here=i == at)
             out.append(lines.cursor(line, width) if i == at else line)
         return out
 

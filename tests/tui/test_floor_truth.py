@@ -1,0 +1,58 @@
+"""What the Floor must not hide: an earlier failure behind a run that is active, a clock that differs, a pipeline that never ran."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from adapters.model import State
+from tests.tui.stores import HOUR, MINUTE, House, painted
+from tui.screens.floor import FloorView
+
+
+def floor(h: House, width: int = 120) -> str:
+    view = FloorView(h.context())
+    view.load()
+    return "\n".join(painted(view, width, 40))
+
+
+def test_a_failure_behind_an_active_run_stays_among_the_problems(tmp_path: Path) -> None:
+    h = House(tmp_path)
+    h.engine()
+    h.source("s")
+    key = h.pipeline("s", "daily")
+    h.run("s", "daily", "r1", State.FAILED, started_ago=30 * MINUTE, took=MINUTE)
+    h.run("s", "daily", "r2", State.RUNNING, started_ago=20 * MINUTE)
+    assert "not made good" not in floor(h)
+    h.alert("7K2F", key, ago=29 * MINUTE)
+    text = floor(h)
+    assert "1 not made good" in text
+    row = next(line for line in text.splitlines() if "daily" in line and "►" in line)
+    assert "running" in row
+    assert "failed at 05:23, not made good yet" in row
+    h.close()
+
+
+def test_durations_are_of_the_sources_own_clock(tmp_path: Path) -> None:
+    h = House(tmp_path)
+    h.engine()
+    h.source("s", skew_ms=-HOUR)
+    h.pipeline("s", "p")
+    h.history("s", "p", usual=10 * MINUTE)
+    h.run("s", "p", "r", State.RUNNING, started_ago=HOUR + 5 * MINUTE)  # five minutes ago by the server's clock
+    row = next(line for line in floor(h).splitlines() if " p " in line and "running" in line)
+    assert "5m / 10m" in row
+    assert "long" not in row
+    h.close()
+
+
+def test_what_never_ran_is_not_counted_as_fine(tmp_path: Path) -> None:
+    h = House(tmp_path)
+    h.engine()
+    h.source("s")
+    h.pipeline("s", "p")
+    h.run("s", "p", "r", State.SUCCESS, started_ago=HOUR, took=MINUTE)
+    h.pipeline("s", "never")
+    text = floor(h)
+    assert "1 fine   1 never ran" in text
+    assert "All 2 fine" not in text
+    h.close()
