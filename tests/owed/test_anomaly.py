@@ -68,6 +68,8 @@ def test_a_minute_and_ten_percent_at_least() -> None:
     short = duration_bounds([5_000] * 20)  # MAD′ is a second, z passes at 10.2 s: but a minute it must be
     assert judge_duration(60_000, short).side == Side.NONE
     assert judge_duration(65_000, short).side == Side.HIGH
+    assert short is not None
+    assert short.high == 65_000
     long = duration_bounds([100 * MIN] * 20)  # MAD′ is 2 %: z passes at 110.38 min
     assert judge_duration(110.3 * MIN, long).side == Side.NONE
     assert judge_duration(110.4 * MIN, long).side == Side.HIGH

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from math import exp
 
 import pytest
 from hypothesis import given, settings
@@ -160,6 +161,15 @@ def test_few_weekends_scale_the_others() -> None:
     assert there.p50 == pytest.approx(80 * MIN)
 
 
+def test_weekends_that_hardly_differ_scale_nothing() -> None:
+    noise = [0.9, 1.1, 1.0, 0.95, 1.05]
+    runs = [Past(p.at, round(p.ms * noise[i % 5]), p.day) for i, p in enumerate(weeks(20, 40, 41))]
+    there = learn(runs, DayClass.WEEKEND)
+    assert isinstance(there, Learnt)
+    assert (there.basis.n, there.basis.scaled) == (20, 0)
+    assert there.ordered == tuple(sorted(float(p.ms) for p in runs))
+
+
 def test_month_ends_with_eight_runs_stand_alone() -> None:
     runs = [
         Past(i, (90 if i % 3 == 0 else 40) * MIN, DayClass.MONTH_END if i % 3 == 0 else DayClass.WEEKDAY)
@@ -178,6 +188,20 @@ def test_a_trend_is_carried_and_said() -> None:
     assert known.p50 == pytest.approx(40 * 1.01**30 * MIN, rel=0.02)
     flat = learn(past(MIXED), DayClass.WEEKDAY)
     assert flat.basis.trend is None
+
+
+def test_a_trend_is_carried_to_the_next_run() -> None:
+    """Without noise each duration of H becomes that of the run to come, the 31st."""
+    known = learn(past([40 * 1.01**i for i in range(30)]), DayClass.WEEKDAY)
+    assert isinstance(known, Learnt)
+    assert known.ordered[0] == pytest.approx(40 * 1.01**30 * MIN, rel=1e-4)
+    assert known.ordered[-1] == pytest.approx(40 * 1.01**30 * MIN, rel=1e-4)
+
+
+def test_a_trend_near_the_noise_is_carried_in_part() -> None:
+    """It moved H by 0.30, the threshold is 1.5 · 0.12 = 0.18: 1 − 0.6⁴ of it is carried."""
+    known = learn(past([40 * exp(0.01 * i + (0.12 if i % 2 else -0.12)) for i in range(30)]), DayClass.WEEKDAY)
+    assert known.basis.trend == pytest.approx(0.01 * (1 - 0.6**4), rel=0.05)
 
 
 def test_a_slope_within_the_noise_is_no_trend() -> None:
