@@ -405,9 +405,8 @@ class Actions:
         if action.verb in (Verb.START, Verb.RERUN, Verb.RERUN_FAILED, Verb.RERUN_FROM):
             if now == State.QUEUED and not state.get("wait"):
                 return NotDone(f"the run {memo['run']} is queued", begun=True)
-            return Done(
-                f"the run {memo['run']} is {state['native']}" + (f", {state['sub']}" if state.get("sub") else ""), key
-            )
+            word = f"has begun and ended: {state['native']}" if now.terminal else f"is {state['native']}"
+            return Done(f"the run {memo['run']} {word}" + (f", {state['sub']}" if state.get("sub") else ""), key)
         pids = self.book.processes(name, state)
         if action.verb == Verb.STOP:
             if now.terminal and not pids:

@@ -263,3 +263,12 @@ def test_sighup_reloads(tmp_path: Path) -> None:
         rig.config.write_text(rig.config.read_text() + "\n# a remark\n")
         rig.process.send_signal(signal.SIGHUP)  # type: ignore[union-attr]
         until(lambda: rig.reader().engine().config_hash != before, 8)  # type: ignore[union-attr]
+
+
+def test_a_run_that_nobody_watched_has_its_steps_and_logs(tmp_path: Path) -> None:
+    with Rig(tmp_path, JOB) as rig:
+        key = start(rig, "quick")
+        until(lambda: rig.reader().run(key).row.state is State.SUCCESS)  # type: ignore[union-attr]
+        log = until(lambda: next((row for row in rig.reader().run(key).logs if row.complete), None))  # type: ignore[union-attr]
+        assert Path(log.path).read_text() == "hello\n"
+        assert [s.step for s in rig.reader().run(key).steps] == ["one"]  # type: ignore[union-attr]
