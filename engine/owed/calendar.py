@@ -126,18 +126,18 @@ def skipped(zone: str, day: date) -> bool:
 
 
 @lru_cache(maxsize=65_536)
-def _hour_date(zone: str, hour: int) -> tuple[date, int]:
-    """(local date at the begin of an hour of UTC, the next instant at which it may be another one)."""
+def _hour_date(zone: str, hour: int) -> tuple[date, bool]:
+    """(local date at the begin of an hour of UTC, whether it is that of the whole hour)."""
     tz = zone_of(zone)
-    first = datetime.fromtimestamp(hour * 3600, tz).date()
-    final = datetime.fromtimestamp(hour * 3600 + 3599, tz).date()
-    return first, 0 if first != final else (hour + 1) * 3_600_000
+    first, final = datetime.fromtimestamp(hour * 3600, tz), datetime.fromtimestamp(hour * 3600 + 3599, tz)
+    same = first.date() == final.date() and first.utcoffset() == final.utcoffset()
+    return first.date(), same
 
 
 def local_date(zone: str, ms: int) -> date:
     """The local date at an instant."""
-    day, until = _hour_date(zone, ms // 3_600_000)
-    return day if until else datetime.fromtimestamp(ms // 1000, zone_of(zone)).date()
+    day, whole = _hour_date(zone, ms // 3_600_000)
+    return day if whole else datetime.fromtimestamp(ms // 1000, zone_of(zone)).date()
 
 
 @lru_cache(maxsize=65_536)

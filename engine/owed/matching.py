@@ -38,9 +38,12 @@ class RunFact:
         return self.updated
 
     @property
-    def rank(self) -> tuple[int, bool, int, int, bool, int]:
-        """Of two sights of the same attempt the higher one is the truth, whichever came first."""
-        return (self.updated, self.state.terminal, int(self.state), self.ended or 0, self.checked, self.started or 0)
+    def rank(self) -> tuple[int | str, ...]:
+        """Of two sights of the same attempt the higher one is the truth, whichever came first; every field decides at last."""
+        return (
+            self.updated, self.state.terminal, int(self.state), self.ended or 0, self.checked, self.started or 0,
+            self.queued or 0, self.checked_at or 0, int(self.kind), self.business_date or "", self.rerun_of or "",
+        )  # fmt: skip
 
 
 def newest(facts: Iterable[RunFact]) -> list[RunFact]:

@@ -228,9 +228,8 @@ def _by_clock(owed: Promise, a: int, b: int) -> list[Occurrence]:
     minute = 1440 if owed.due is None else owed.due
     day = local_date(owed.zone, a - owed.margin_ms)
     final = local_date(owed.zone, b - owed.margin_ms)
-    # 24:00 and a time in a gap may be due on the next date; clocks that go back over midnight leave the next date again.
-    if minute >= 1440 or not plain(owed.zone, day - ONE_DAY):
-        day -= ONE_DAY
+    # What a gap pushes to the next date is due at that date's first instant: ``a`` before it is still on its own date. But
+    # a clock that goes back over midnight leaves a date that has begun, and may be due, for the one before it.
     if not plain(owed.zone, final + ONE_DAY):
         final += ONE_DAY
     found: list[Occurrence] = []

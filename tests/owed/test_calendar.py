@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.owed.calendar import BusinessCalendar, instant, parse_days, weekdays
+from engine.owed.calendar import BusinessCalendar, instant, local_date, parse_days, weekdays
 from engine.owed.holidays import read_holidays, read_ical, read_text
 
 PARIS = "Europe/Paris"
@@ -210,3 +211,10 @@ def test_business_days_ahead_and_back() -> None:
     assert BANK.step(date(2026, 12, 28), -1) == date(2026, 12, 24)
     assert BANK.step(date(2026, 12, 28), -2) == date(2026, 12, 23)
     assert BANK.step(date(2026, 11, 21), 0) == date(2026, 11, 21)
+
+
+def test_the_local_date_of_each_minute_of_a_night_that_comes_twice() -> None:
+    """Within one hour of UTC St. John's had a minute of the 7th between two parts of the 6th."""
+    zone, first = "America/St_Johns", utc("2010-11-07T01:00")
+    for ms in range(first, first + 4 * 3_600_000, 60_000):
+        assert local_date(zone, ms) == datetime.fromtimestamp(ms / 1000, ZoneInfo(zone)).date()

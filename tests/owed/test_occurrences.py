@@ -190,13 +190,16 @@ PROMISES = (
     finish(), finish(due=150), finish(due=1439, margin_ms=3 * HOUR), finish(type="sequence", due=None), start("*/7 2,3 * * *"),
     finish(due=None, due_after_ms=30 * HOUR, schedule=parse("15 3 * * mon", PARIS)), start("0 * * * *"),
     finish(due=0, zone="America/Sao_Paulo"), finish(due=1430, zone="America/St_Johns"),
+    finish(due=0, zone="America/St_Johns"), finish(due=1440, zone="America/Sao_Paulo"), finish(due=1425, zone="America/Toronto"),
 )  # fmt: skip
 
 
 @settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from(PROMISES),
-    st.sampled_from(["2027-03-27", "2027-10-30", "2026-11-20", "2018-11-03", "2018-02-17", "2011-11-05", "2011-03-12"]),
+    st.sampled_from(
+        ["2027-03-27", "2027-10-30", "2026-11-20", "2018-11-03", "2018-02-17", "2010-11-06", "2011-03-12", "1919-03-29"]
+    ),
     st.lists(st.integers(0, 4 * DAY_MS), max_size=5),
 )
 def test_cut_anywhere_the_parts_give_the_whole(owed: Promise, first: str, cuts: list[int]) -> None:
@@ -220,6 +223,22 @@ def test_one_for_each_local_date_over_the_years_and_zones() -> None:
             found = opened(finish(zone=zone, due=due), "2015-01-01T00:00", "2024-01-01T00:00", zone)
             days = [date(2015, 1, 1) + timedelta(days=n) for n in range(3287)]
             assert [o.key.rpartition("|")[2] for o in found] == [d.isoformat() for d in days], (zone, due)
+
+
+def test_a_date_that_begins_twice_is_opened_when_it_first_is_due() -> None:
+    """St. John's went back from 00:01 to 23:01: at the second 23:30 of the 6th, the 7th had begun and was due."""
+    (found,) = open_between(
+        finish(due=0, zone="America/St_Johns"), at("2010-11-06T12:00", "UTC"), at("2010-11-07T03:00", "UTC")
+    )
+    assert found.key.endswith("|2010-11-07")
+    assert found.due_at == at("2010-11-07T02:30", "UTC")
+
+
+def test_a_gap_over_midnight_is_due_at_its_end() -> None:
+    """Toronto went from 23:30 to 00:30."""
+    found = opened(finish(due=1425, zone="America/Toronto"), "1919-03-30T12:00", "1919-03-31T12:00", "America/Toronto")
+    assert [o.due_at for o in found] == [at("1919-03-31T04:30", "UTC")]
+    assert found[0].key.endswith("|1919-03-30")
 
 
 def test_a_reload_keeps_what_is_open() -> None:

@@ -41,6 +41,16 @@ def test_by_duration_it_is_always_so_long() -> None:
     assert gone.between(at("2027-03-28"), at("2027-03-29")) == [(at("2027-03-28T03:00"), at("2027-03-28T04:00"))]
 
 
+def test_clocks_that_go_back_over_midnight() -> None:
+    """St. John's went back from 00:01 to 23:01 (02:31 UTC): a window of the 7th covers the second end of the 6th."""
+    zone, second = "America/St_Johns", at("2010-11-07T03:10", "UTC")  # 23:40 again
+    assert datetime.fromtimestamp(second / 1000, ZoneInfo(zone)).strftime("%d %H:%M") == "06 23:40"
+    assert Window(name="w", start=0, duration_ms=2 * HOUR, zone=zone, days=parse_days("2010-11-07")).contains(second)
+    night = Window(name="w", start=1410, end=30, zone=zone, days=parse_days("2010-11-06"))
+    assert len(night.between(second - HOUR, second + 1)) == 2
+    assert night.ends(at("2010-11-07T02:10", "UTC")) == at("2010-11-07T04:00", "UTC")  # 00:30 of the second time
+
+
 def test_half_open() -> None:
     assert [NIGHT.contains(at(f"2026-11-21T{t}")) for t in ("00:59:59", "01:00", "04:59:59", "05:00")] == [
         False,
@@ -127,7 +137,7 @@ def test_inside_if_and_only_if_the_wall_time_is(zone: str, start: int, end: int,
 
 
 @pytest.mark.parametrize(
-    ("day", "edge"), [("2027-03-28", 0), ("2027-10-31", 0), ("2018-11-04", 1), ("2018-02-17", 1), ("2011-11-06", 2)]
+    ("day", "edge"), [("2027-03-28", 0), ("2027-10-31", 0), ("2018-11-04", 1), ("2018-02-17", 1), ("2010-11-07", 2)]
 )
 def test_inside_for_every_minute_of_the_days_of_change(day: str, edge: int) -> None:
     zone = (PARIS, "America/Sao_Paulo", "America/St_Johns")[edge]
