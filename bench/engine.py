@@ -98,7 +98,7 @@ def terminal(writer: Writer, *argv: str) -> Terminal:
 
 def commit_to_paint() -> list[Figure]:
     """A changed value, from the moment its commit returned until its bytes left the terminal process."""
-    rng = random.Random(7)  # noqa: S311
+    rng = random.Random(7)
     took: list[float] = []
     with writing() as writer:
         now = writer.clock.now()

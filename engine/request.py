@@ -15,7 +15,24 @@ MAX_LINE: Final = 1 << 20
 """Bytes; a longer line ends the conversation."""
 
 DO: Final = frozenset(
-    {"hello", "watch", "plan", "act", "cancel", "ack", "silence", "waive", "note", "notify", "arm", "disarm", "status", "reload", "stop", "poll"}
+    {
+        "hello",
+        "watch",
+        "plan",
+        "act",
+        "cancel",
+        "ack",
+        "silence",
+        "waive",
+        "note",
+        "notify",
+        "arm",
+        "disarm",
+        "status",
+        "reload",
+        "stop",
+        "poll",
+    }
 )
 
 # exit codes of the command line; error codes on the socket map onto them

@@ -63,6 +63,7 @@ def test_foreign_package_is_refused_in_one_sentence(package: str, tmp_path: Path
         [sys.executable, "-P", "-m", "tui.cli", "keys"],
         capture_output=True,
         text=True,
+        check=False,
         cwd=tmp_path,
         env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
     )

@@ -16,7 +16,11 @@ pytestmark = pytest.mark.real
 
 def test_twenty_five_seconds_without_reading(tmp_path: Path) -> None:
     argv = [sys.executable, "-P", "-m", "tui.cli"]
-    env = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state"), "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    env = {
+        "HOME": str(tmp_path),
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+    }
     try:
         with Terminal([*argv, "demo"], 120, 40, env=env) as terminal:
             terminal.wait_for("mart_to_ldz", 30)
