@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import pytest
 
 from engine.owed import calendar as cal
+from engine.owed.windows import Window
 
 DAY = 86_400
 FIRST, FINAL = date(2015, 1, 1), date(2035, 12, 31)
@@ -140,3 +141,16 @@ def test_a_date_that_came_twice_is_meant_once() -> None:
     spans = cal.wall_spans(zone, day, 720, day, 780)
     assert [b - a for a, b in spans] == [3_600_000, 3_600_000]
     assert spans[0][0] == at
+
+
+def test_windows_around_every_change_of_every_zone() -> None:
+    """Inside if and only if the wall time is, each quarter of an hour of the eight hours around each change."""
+    for zone, (_, edges) in every().items():
+        tz = ZoneInfo(zone)
+        windows = [Window(name="w", start=a, end=b, zone=zone) for a, b in ((60, 300), (1410, 45))]
+        for when, _ in edges:
+            for second in range(when - 4 * 3600, when + 4 * 3600, 900):
+                wall = datetime.fromtimestamp(second, tz)
+                minute = wall.hour * 60 + wall.minute
+                inside = [60 <= minute < 300, minute >= 1410 or minute < 45]
+                assert [w.contains(second * 1000) for w in windows] == inside, (zone, wall)
