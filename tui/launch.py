@@ -32,6 +32,8 @@ FIRST_STORE = 10.0
 def own_tables(place: Place) -> tuple[dict[str, Any], dict[str, Any]]:
     """``[ui]`` and ``[keys]`` of the configuration; empty where it cannot be read (``check`` says what is wrong with it)."""
     try:
+        if not place.config.is_file():  # a pipe would be waited for
+            return {}, {}
         data = tomllib.loads(place.config.read_bytes().decode())
     except (OSError, ValueError):
         return {}, {}
