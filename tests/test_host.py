@@ -220,7 +220,9 @@ def test_what_a_second_thread_started_belongs_to_the_tree() -> None:
         sampler = HostSampler()
         found = {s.series: s.value for s in sampler.sample(0, {"local:t/1": [child.pid]})}
         sampler.close()
-        assert found["run.rss:local:t/1"] == pytest.approx(both, rel=0.02)
+        # proc(5) calls rss in /proc/PID/stat inaccurate: the kernel batches it per processor and thread. A missing process
+        # would be some 7 MB short, twenty times that.
+        assert found["run.rss:local:t/1"] == pytest.approx(both, abs=2 * 100 * 4096)
 
 
 def test_the_process_table_names_user_parent_and_run() -> None:
