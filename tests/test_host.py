@@ -221,7 +221,7 @@ def test_what_a_second_thread_started_belongs_to_the_tree() -> None:
         found = {s.series: s.value for s in sampler.sample(0, {"local:t/1": [child.pid]})}
         sampler.close()
         # proc(5) calls rss in /proc/PID/stat inaccurate: the kernel batches it per processor and thread. A missing process
-        # would be some 7 MB short, twenty times that.
+        # would be some 7 MB short, many times that.
         assert found["run.rss:local:t/1"] == pytest.approx(both, abs=2 * 100 * 4096)
 
 
