@@ -31,7 +31,7 @@ from tui.widgets.canvas import Canvas
 
 log = logging.getLogger("watchfloor.tui")
 
-POLL = 0.08
+POLL = 0.1
 """Seconds between looks at the store's version (1.6 µs each)."""
 LIGHT, HEAVY = (0.012, 4), 25
 """A load within 12 ms may come again after 4 times its time. A heavier one (thousands of pipelines moved) is a stall
@@ -143,7 +143,7 @@ class WatchfloorApp(TerminalApp):
     # --- the store --------------------------------------------------------------------------------------------------
 
     def _poll(self) -> None:
-        """12 times a second: has the store changed? Once a second: ages, the engine's pulse, what is looked at."""
+        """10 times a second: has the store changed? Once a second: ages, the engine's pulse, what is looked at."""
         now = time.monotonic()
         pause = POLL
         try:
