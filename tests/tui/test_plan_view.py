@@ -284,3 +284,9 @@ def test_small_terminals_show_what_is_done_or_do_nothing(house: House, width: in
     else:
         for words in ("Rerun what failed", "now", "Reason", "y to rerun it", "leave it as it is"):
             assert words in text, words
+
+
+def test_words_torn_apart_on_a_small_screen_say_what_they_go_on_with(house: House) -> None:
+    long = reply(now={**reply()["now"], "words": "running 22m · " + "word " * 60})
+    text = "\n".join(painted(opened(house, long), 80, 24))
+    assert "now …" in text

@@ -311,7 +311,7 @@ class PlanView(View):
         will = self._said("it will", "effect", "text", room)
         most = 2 if tight else 9
         head += [*now[:most], *will[:most]]
-        left, pairs = [*now[most:], *will[most:]], [*self._pairs(room), *gap]
+        left, pairs = [*_continued("now", now[most:]), *_continued("it will", will[most:])], [*self._pairs(room), *gap]
         middle = [*left, *pairs]
         if self.action or self._sent:
             return head, middle, self._progress(room)
@@ -495,6 +495,14 @@ class PlanView(View):
 
     def data(self) -> Any:
         return self.plan
+
+
+def _continued(label: str, rows: Sequence[Line]) -> list[Line]:
+    """Rows that are torn from those above: the first says again what they go on with."""
+    if not rows:
+        return []
+    first = [(f"{label + ' …':<{LABEL}}", "dim"), *list(rows[0])[1:]]
+    return [first, *rows[1:]]
 
 
 def _said(error: dict[str, str]) -> str:
