@@ -124,6 +124,40 @@ class AlertState(IntEnum):
     CLOSED = 5
 
 
+class Owed(IntEnum):
+    """State of an occurrence. PENDING, AT_RISK and SHIFTED wait; UNKNOWN may yet become anything."""
+
+    PENDING = 0
+    AT_RISK = 1
+    MET = 2
+    MET_LATE = 3
+    BREACHED = 4
+    UNKNOWN = 5
+    EXCLUDED = 6
+    SHIFTED = 7
+    WAIVED = 8
+
+    @property
+    def waiting(self) -> bool:
+        """Not due yet."""
+        return self in (Owed.PENDING, Owed.AT_RISK, Owed.SHIFTED)
+
+    @property
+    def unsettled(self) -> bool:
+        """Facts can still change it in the ordinary course of things: to be judged again."""
+        return self.waiting or self in (Owed.BREACHED, Owed.UNKNOWN)
+
+
+class Course(IntEnum):
+    """Of what a prediction speaks."""
+
+    LEARNING = 0
+    WAITING = 1
+    RUNNING = 2
+    OVERRUN = 3
+    RERUN = 4
+
+
 class ActionState(IntEnum):
     """Life of an action. 2, 3 and 8 are in flight: one per scope."""
 

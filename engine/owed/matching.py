@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from adapters.model import RunKind, State
-from engine.owed.occurrences import Occurrence, Owed
+from adapters.model import Owed, RunKind, State
+from engine.owed.occurrences import Occurrence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,10 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from enum import IntEnum
 from functools import lru_cache
 from typing import Final
 
+from adapters.model import Owed
 from adapters.schedule import Cron, Schedule
 from engine.config import model
 from engine.owed.calendar import (
@@ -39,30 +39,6 @@ _LOOK_BACK_DAYS: Final = 31
 _RULE: Final = re.compile(r"(start|logical|interval_end|param:\S+)(?:\s*([+-])\s*(\d{1,3})\s*d)?")
 OPENED: Final = ("start_by", "finish_by", "completeness", "source_arrival", "sequence", "heartbeat")
 """Types that a calendar or a schedule opens; the others are judged per run or rolling."""
-
-
-class Owed(IntEnum):
-    """State of an occurrence. PENDING, AT_RISK and SHIFTED wait; UNKNOWN may yet become anything."""
-
-    PENDING = 0
-    AT_RISK = 1
-    MET = 2
-    MET_LATE = 3
-    BREACHED = 4
-    UNKNOWN = 5
-    EXCLUDED = 6
-    SHIFTED = 7
-    WAIVED = 8
-
-    @property
-    def waiting(self) -> bool:
-        """Not due yet."""
-        return self in (Owed.PENDING, Owed.AT_RISK, Owed.SHIFTED)
-
-    @property
-    def unsettled(self) -> bool:
-        """Facts can still change it in the ordinary course of things: to be judged again."""
-        return self.waiting or self in (Owed.BREACHED, Owed.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Final
 
+from adapters.model import Course
 from engine.owed.history import Basis, Learning, Learnt
 
 OVERRUN_LATE: Final = 0.9
@@ -22,16 +22,6 @@ EVALUATIONS: Final = 2
 LEAVES: Final = 0.2
 """A promise at risk is so until P(late) is this much below ``warn``."""
 _TINY: Final = 1e-9
-
-
-class Course(IntEnum):
-    """Of what a prediction speaks."""
-
-    LEARNING = 0
-    WAITING = 1
-    RUNNING = 2
-    OVERRUN = 3
-    RERUN = 4
 
 
 @dataclass(frozen=True, slots=True)

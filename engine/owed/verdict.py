@@ -13,10 +13,10 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
-from adapters.model import State
+from adapters.model import Owed, State
 from adapters.schedule import zone as zone_of
 from engine.owed.matching import RunFact, newest
-from engine.owed.occurrences import Evidence, Occurrence, Owed
+from engine.owed.occurrences import Evidence, Occurrence
 
 _NAMED: Final = 3
 _NOTHING: Final[dict[str, tuple[RunFact, ...]]] = {}

@@ -30,11 +30,12 @@ class Migration:
 
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, ("010_core.sql", "020_samples.sql", "030_alerts.sql", "040_actions.sql")),
+    Migration(2, ("050_owed.sql",)),
 )
 LATEST = MIGRATIONS[-1].version
 
 TOPICS = (
-    "engine", "source", "health", "pipeline", "run", "step", "log", "sample", "process", "alert", "outbox", "action", "arm", "note",
+    "engine", "source", "health", "pipeline", "run", "step", "log", "sample", "process", "alert", "outbox", "action", "arm", "note", "owed",
 )  # fmt: skip
 
 

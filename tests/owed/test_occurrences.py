@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.model import RunKind, State
+from adapters.model import Owed, RunKind, State
 from adapters.schedule import parse
 from engine.config import model
 from engine.owed.calendar import DAY_MS, BusinessCalendar, parse_days
@@ -20,7 +20,6 @@ from engine.owed.holidays import read_text
 from engine.owed.matching import RunFact, match, match_beats
 from engine.owed.occurrences import (
     Occurrence,
-    Owed,
     Promise,
     disagreement,
     open_between,

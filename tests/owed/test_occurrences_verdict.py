@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.model import State
+from adapters.model import Owed, State
 from adapters.schedule import parse
 from engine.owed.calendar import DAILY, DAY_MS
 from engine.owed.matching import RunFact, match
-from engine.owed.occurrences import Evidence, Occurrence, Owed, Promise, open_between, rolling
+from engine.owed.occurrences import Evidence, Occurrence, Promise, open_between, rolling
 from engine.owed.verdict import Arrival, Facts, Waiver, judge
 from engine.owed.windows import Window
 

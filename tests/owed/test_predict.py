@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.model import RunKind, Shape, State
+from adapters.model import Course, RunKind, Shape, State
 from engine.owed.history import DayClass, Learning, Learnt, Past, Ran, day_class, learn, select
-from engine.owed.predict import Course, Risk, rerun, running, start_passed, waiting
+from engine.owed.predict import Risk, rerun, running, start_passed, waiting
 
 MIN = 60_000
 DAY = 86_400_000
