@@ -285,7 +285,10 @@ class WatchfloorApp(TerminalApp):
                 self.say("no run was opened yet: Enter on a row opens one")
             case "screen.run":
                 self._go("run", self.last_run)
-            case "screen.floor" | "screen.runs" | "screen.sources":
+            case (
+                "screen.floor" | "screen.runs" | "screen.sources" | "screen.timeline" | "screen.deadlines" | "screen.layers"
+                | "screen.morning"
+            ):  # fmt: skip
                 self._go(action.partition(".")[2])
             case "problem.first" if shown.screen != "floor":
                 self._open("floor", None)

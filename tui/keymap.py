@@ -20,6 +20,10 @@ CONTEXTS: Final[Mapping[str, str]] = {
     "run": "Run",
     "log": "Log",
     "sources": "Sources",
+    "timeline": "Timeline",
+    "deadlines": "Deadlines",
+    "layers": "Layers and matrix",
+    "morning": "Morning check",
     "dialog": "Plan and confirm",
     "help": "Help",
 }
@@ -91,7 +95,8 @@ _PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0
 _SPECIAL: Final = frozenset(_NAMES.values()) | frozenset(_SHOWN) | {f"f{n}" for n in range(1, 13)}
 
 _MOVE = ("list", "log", "help", "run")
-_ROWS = ("floor", "runs", "run")
+_ROWS = ("floor", "runs", "run", "deadlines", "timeline", "layers", "morning")
+_OWED = ("floor", "run", "deadlines", "timeline", "layers", "morning")
 
 ACTIONS: Final[tuple[KeyAction, ...]] = (
     # in and out
@@ -115,18 +120,26 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     KeyAction("move.page_up", ("pageup",), _MOVE, "page up", "one page up"),
     KeyAction("move.half_down", ("ctrl+d",), _MOVE, "half down", "half a page down"),
     KeyAction("move.half_up", ("ctrl+u",), _MOVE, "half up", "half a page up"),
-    KeyAction("view.pane", ("tab",), ("floor", "log", "sources"), "pane", "the next pane"),
+    KeyAction("view.pane", ("tab",), ("floor", "log", "sources", "deadlines", "layers"), "pane", "the next pane"),
     # screens
     KeyAction("screen.floor", ("1",), ("global",), "Floor", "all pipelines, problems first"),
+    KeyAction(
+        "screen.timeline", ("2",), ("global",), "Timeline", "24 hours: what ran, what is expected, what is due", 61
+    ),
     KeyAction("screen.runs", ("3",), ("global",), "Runs", "all runs, newest first"),
     KeyAction("screen.run", ("4",), ("global",), "Run", "the run that was opened last"),
+    KeyAction("screen.deadlines", ("5",), ("global",), "Deadlines", "what is owed, by when, and will it make it", 59),
+    KeyAction("screen.layers", ("7",), ("global",), "Layers", "the chain by layer, and business dates × pipelines"),
+    KeyAction(
+        "screen.morning", ("C",), ("global",), "morning check", "the night in one list, exceptions first; sign it off"
+    ),
     KeyAction("screen.sources", ("0",), ("global",), "Sources", "health of the sources and of the engine", 60),
     KeyAction("problem.first", ("exclamation_mark",), ("global",), "first problem", "the Floor's first problem"),
     # lists
     KeyAction(
         "list.filter",
         ("slash",),
-        ("floor", "runs"),
+        ("floor", "runs", "deadlines", "timeline", "layers"),
         "filter",
         "show only some rows: text, !text, state:failed src:prod owner:x layer:LDZ",
         50,
@@ -146,17 +159,38 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     KeyAction("pipeline.pause", ("p",), _ROWS, "pause", "plan to pause or resume the schedule", 26),
     KeyAction("run.hold", ("H",), _ROWS, "hold", "plan to hold the active run, or to release it", 27),
     KeyAction("pipeline.start", ("T",), _ROWS, "start", "plan a start, with a business date", 25),
-    KeyAction("alert.ack", ("m",), ("floor", "runs", "run", "sources"), "ack", "take the open alert of this row", 30),
+    KeyAction("alert.ack", ("m",), (*_ROWS, "sources"), "ack", "take the open alert of this row", 30),
     KeyAction(
         "action.arm",
         ("A",),
-        ("floor", "runs", "run", "sources", "dialog"),
+        (*_ROWS, "sources", "dialog"),
         "arm",
         "arm or disarm the protected environment of this row, for 60 s",
     ),
+    KeyAction("copy.menu", ("y",), (*_ROWS, "log", "sources"), "copy", "copy a key, an error or lines", 58),
+    # what is owed
     KeyAction(
-        "copy.menu", ("y",), ("floor", "runs", "run", "log", "sources"), "copy", "copy a key, an error or lines", 58
+        "owed.basis",
+        ("i",),
+        _OWED,
+        "where from",
+        "whether a number is declared or learnt, from how many runs, of when",
+        35,
     ),
+    KeyAction("owed.waive", ("w",), _OWED, "waive", "say that this is not owed: with a reason, until when", 36),
+    KeyAction(
+        "run.last", ("o",), ("deadlines", "timeline", "layers", "morning"), "run", "open the run that counts", 15
+    ),
+    # timeline
+    KeyAction("time.left", ("left",), ("timeline", "layers"), "earlier", "two hours (Matrix: a date) back", 2),
+    KeyAction("time.right", ("right",), ("timeline", "layers"), "later", "two hours (Matrix: a date) on", 3),
+    KeyAction("time.in", ("plus", "equals_sign"), ("timeline",), "closer", "fewer hours", 4),
+    KeyAction("time.out", ("minus", "underscore"), ("timeline",), "wider", "more hours", 5),
+    KeyAction("time.now", ("home", "n"), ("timeline",), "now", "back to now", 6),
+    KeyAction("time.group", ("s",), ("timeline",), "group", "by layer, by source, or by due time", 7),
+    # morning check
+    KeyAction("morning.answer", ("space",), ("morning",), "answer", "answer this exception with a word", 2),
+    KeyAction("morning.sign", ("S",), ("morning",), "sign off", "record that the night was looked at", 3),
     # log
     KeyAction("log.next_error", ("e",), ("log",), "next error", "the next error", 2),
     KeyAction("log.prev_error", ("E",), ("log",), "previous error", "the error before", 3),

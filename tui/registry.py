@@ -15,8 +15,13 @@ VIEWS: dict[str, str] = {
     "help": "tui.screens.help:HelpView",
     "plan": "tui.screens.plan:PlanView",
     "wall": "tui.screens.wall:WallView",
+    "timeline": "tui.screens.timeline:TimelineView",
+    "deadlines": "tui.screens.deadlines:DeadlinesView",
+    "layers": "tui.screens.layers:LayersView",
+    "morning": "tui.screens.morning:MorningView",
+    "waive": "tui.screens.waive:WaiveView",
 }
-SHOWN = ("floor", "runs", "run", "log", "sources", "help", "wall")
+SHOWN = ("floor", "runs", "run", "log", "sources", "help", "wall", "timeline", "deadlines", "layers", "morning")
 """What ``watchfloor show`` prints."""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from adapters.model import JobSpec, Severity
 from engine.config.units import Moment, SeverityTest
+from engine.owed.calendar import DAILY, BusinessCalendar, Days
 
 LOCAL = "local"
 
@@ -79,6 +80,8 @@ class PipelineRule:
     consumers: tuple[str, ...] = ()
     runbook: str | None = None
     done_when: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    """Selectors of pipelines (or ``feed:NAME``) that this one waits for, where its source does not say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,13 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """What is owed. ``type`` tells which of ``due``, ``due_after_schedule_ms``, ``limit_ms``, ``max_age_ms``, ``by`` is set."""
+    """What is owed. ``type`` tells which of ``due``, ``due_after_schedule_ms``, ``limit_ms``, ``max_age_ms``, ``by`` is set.
+
+    ``days``: a rule of days, asked for the local date; ``calendar``: name of a ``[[calendar]]``. ``expected_ms``: declared
+    duration. ``margin_ms``: of source_arrival, after ``due``. ``of``: selectors of the members of a completeness (``on`` is
+    then ``set:ID``). ``after``: selector of what a sequence waits for. ``warn``: P(late) that makes it at risk. ``place``:
+    file and line, for people.
+    """
 
     id: str
     on: str
@@ -118,10 +127,53 @@ class Expectation:
     max_age_ms: int | None = None
     start_grace_ms: int = 600_000
     alert_if_late_by_ms: int = 0
-    days: frozenset[int] = frozenset(range(7))
+    days: Days = DAILY
+    calendar: str | None = None
     timezone: str = "UTC"
     runbook: str | None = None
     consumers: tuple[str, ...] = ()
+    expected_ms: int | None = None
+    margin_ms: int = 0
+    of: tuple[str, ...] = ()
+    after: str | None = None
+    warn: float = 0.5
+    warning_counts: bool = True
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """A file that comes from outside; ``file`` is a path with globs and ``{business_date}``, ``{yyyymmdd}`` where the date stands.
+
+    Its key is ``feed:NAME``. ``feeds``: selectors of the pipelines that need it; ``buffer_ms``: how long before they start it
+    should be there. ``business_date``: the rule by which its date is that of its arrival, where its name tells none.
+    """
+
+    name: str
+    file: str
+    feeds: tuple[str, ...] = ()
+    buffer_ms: int | None = None
+    timezone: str = "UTC"
+    business_date: str = "start"
+    layer: str | None = None
+    application: str | None = None
+    owner: str | None = None
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What must be true before a success counts (``done_when``): a command that exits 0, or a file written since the run began.
+
+    ``{business_date}`` and ``{run}`` are filled in. A check with neither waits for ``watchfloor ping NAME ok``.
+    """
+
+    name: str
+    run: tuple[str, ...] = ()
+    file: str | None = None
+    min_size: int = 0
+    timeout_ms: int = 30_000
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +190,10 @@ class Window:
     actions: str = "allow"
     notify: str = "keep"
     expect: str = "keep"
+    days: Days | None = None
+    """Which start dates, in place of the weekday of ``start``; ``calendar`` tells its business days."""
+    calendar: str | None = None
+    post_grace_ms: int = 900_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +236,9 @@ class Config:
     routes: tuple[Route, ...] = ()
     expectations: tuple[Expectation, ...] = ()
     windows: tuple[Window, ...] = ()
+    calendars: Mapping[str, BusinessCalendar] = field(default_factory=dict[str, BusinessCalendar])
+    feeds: tuple[Feed, ...] = ()
+    checks: tuple[Check, ...] = ()
     access: tuple[Access, ...] = ()
     series: tuple[Series, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -22,6 +22,7 @@ from engine.config.fields import (
     Text,
     looks_secret,
 )
+from engine.owed.calendar import DAILY, DAYS_WORDS, parse_days
 
 SOURCE_NAME = r"[a-z0-9][a-z0-9-]{0,39}"
 ENVIRONMENT_NAME = r"[a-z0-9][a-z0-9_-]{0,39}"
@@ -58,7 +59,7 @@ words = Text()
 selector = Text(units.SELECTOR, parse=units.selector)
 clock = Text(units.CLOCK, parse=units.clock)
 moment = Text(units.MOMENT, parse=units.moment)
-days = Text(units.DAYS_WORDS, parse=units.days)
+days = Text(DAYS_WORDS, parse=parse_days)
 severity = Choice(SEVERITIES, parse=units.severity)
 argv = ListOf(
     Text("a word in quotes", free=True),
@@ -218,7 +219,7 @@ EXPECTATION = Table(
         "max_age": Field(Duration(), "oldest allowed"),
         "start_grace": Field(Duration(0), "grace of a start", default=600_000),
         "alert_if_late_by": Field(Duration(0), "alert this much after the due time", default=0),
-        "days": Field(days, "on which days", default=frozenset(range(7))),
+        "days": Field(days, "on which days", default=DAILY),
         "timezone": Field(zone, "zone of the times"),
         "severity": Field(severity, "of its alert"),
         "runbook": Field(words, "file in the runbooks folder"),

@@ -29,7 +29,6 @@ from engine.owed.calendar import (
     local_date,
     plain,
     skipped,
-    weekdays,
 )
 from engine.owed.windows import Window, effect
 
@@ -98,14 +97,15 @@ def promise(
         due=expectation.due,
         due_after_ms=expectation.due_after_schedule_ms,
         schedule=schedule,
-        days=days or weekdays(expectation.days),
+        days=days or expectation.days,
         calendar=calendar,
         business_date=business_date or "start",
         date_zone=date_zone,
         logical_before=logical_before,
         grace_ms=expectation.start_grace_ms,
-        margin_ms=margin_ms,
+        margin_ms=margin_ms or expectation.margin_ms,
         late_by_ms=expectation.alert_if_late_by_ms,
+        warning_counts=expectation.warning_counts,
         max_age_ms=expectation.max_age_ms,
         members=members,
         upstream=upstream,

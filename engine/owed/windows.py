@@ -122,9 +122,10 @@ def from_config(window: model.Window, days: Days | None = None) -> Window:
         end=None if window.end is None else window.end.minute,
         duration_ms=window.duration_ms,
         zone=window.timezone,
-        days=days or (DAILY if start.day is None else weekdays((start.day,))),
+        days=days or window.days or (DAILY if start.day is None else weekdays((start.day,))),
         end_day=None if window.end is None else window.end.day,
         expect=window.expect,
+        post_grace_ms=window.post_grace_ms,
     )
 
 

@@ -38,7 +38,7 @@ from engine.store.asked import (
     where_all,
 )  # fmt: skip
 from engine.store.errors import SchemaChanged, StoreError, StoreMissing
-from engine.store.link import Link
+from engine.store.owed_asked import OwedQuestions
 from engine.store.packed import STATES, unpack_url
 from engine.store.rows import (
     ActionRow,
@@ -71,7 +71,7 @@ def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Reader(Link):
+class Reader(OwedQuestions):
     """The store as a reader sees it. ``clock``: ms UTC, for what depends on the hour (stale, longer than usual)."""
 
     def __init__(self, path: Path | str, clock: Callable[[], int] = _now) -> None:

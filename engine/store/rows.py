@@ -9,6 +9,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.model import ActionState, AlertState, Health, Mode, RunKind, Severity, State, Trigger
+from engine.store.owed_rows import (
+    Bar,
+    BasisRow,
+    Calibration,
+    CheckRow,
+    EdgeRow,
+    FeedRow,
+    MarginRow,
+    OwedEvent,
+    OwedRow,
+    OwedWarning,
+    PredictionRow,
+    SignoffRow,
+    SpanRow,
+    Waived,
+)
+
+__all__ = [
+    "ActionRow", "AlertEventRow", "AlertRow", "ArmedRow", "AttemptRow", "Bar", "BasisRow", "Calibration", "CheckRow", "Counts",
+    "DeliveryRow", "EdgeRow", "EngineRow", "FeedRow", "FloorRow", "GaugeRow", "LogRow", "MarginRow", "NoteRow", "OwedEvent", "OwedRow",
+    "OwedWarning", "PredictionRow", "ProcessRow", "RunDetail", "RunRow", "SignoffRow", "SourceRow", "SpanRow", "StepRow", "Strip", "Waived",
+]  # fmt: skip
 
 Strip = tuple[tuple[State, int], ...]
 """Last runs, oldest first: (state, height 0-7 of the duration against the usual)."""

@@ -56,7 +56,10 @@ def window(top: int, at: int, height: int, total: int) -> int:
 def common(action: str, context: Context, screen: str) -> Sequence[Effect]:
     """What the keys of every screen do, where the app does not take them itself (``show`` and tests have no app)."""
     match action:
-        case "screen.floor" | "screen.runs" | "screen.run" | "screen.sources":
+        case (
+            "screen.floor" | "screen.runs" | "screen.run" | "screen.sources" | "screen.timeline" | "screen.deadlines"
+            | "screen.layers" | "screen.morning"
+        ):  # fmt: skip
             return (Open(action.partition(".")[2]),)
         case "problem.first":
             return (Open("floor", "!"),)

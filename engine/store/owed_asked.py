@@ -1,0 +1,250 @@
+"""What the terminal asks about what is owed: SQL and rows. Part of the Reader."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from adapters.model import Course, Owed, Severity, unquote_id
+from engine.store.link import Link
+from engine.store.owed_rows import (
+    Bar,
+    BasisRow,
+    Calibration,
+    CheckRow,
+    EdgeRow,
+    FeedRow,
+    MarginRow,
+    OwedEvent,
+    OwedRow,
+    OwedWarning,
+    PredictionRow,
+    SignoffRow,
+    SpanRow,
+    Waived,
+)
+from engine.store.packed import STATES, bdate_text
+
+_OWED: Final = tuple(Owed)
+_COURSES: Final = tuple(Course)
+_COLUMNS: Final = """
+  o.id, o.key, e.promise, e.type, e.thing, coalesce(p.name, ''), e.words, e.declared, e.severity, e.pipeline_id, p.source_id, s.name,
+  coalesce(s.environment, ''), p.layer, p.application, p.owner, e.zone, o.bdate, o.state, o.reason, o.since, o.due_at, o.declared_at,
+  o.alert_at, o.opened_as, o.why_opened, o.met_at, o.lateness_ms, o.flags, o.run, e.consumers, p.consumers, coalesce(e.runbook, p.runbook),
+  e.place, e.limit_ms, e.expected_ms, n.usual_ms, coalesce(n.usual_n, 0), o.evidence, o.extra,
+  r.at, r.course, r.start, r.p50, r.p90, r.late, r.outlived, r.n, r.latest_start, r.spread, r.basis"""
+_JOINS: Final = """
+  CROSS JOIN expectation e ON e.id = o.expectation_id
+  LEFT JOIN pipeline p ON p.id = e.pipeline_id
+  LEFT JOIN source s ON s.id = p.source_id
+  LEFT JOIN pipe_now n ON n.pipeline_id = e.pipeline_id
+  LEFT JOIN prediction r ON r.occurrence_id = o.id"""
+_ORDER: Final = "CASE o.state WHEN 4 THEN 0 WHEN 1 THEN 1 WHEN 0 THEN 2 WHEN 7 THEN 2 WHEN 5 THEN 3 WHEN 3 THEN 4 ELSE 5 END, o.due_at, e.severity, o.id"
+
+
+class OwedQuestions(Link):
+    """Questions about promises; none of them scans the runs."""
+
+    def owed(self, since: int, until: int, *, limit: int = 5_000, all_types: bool = True) -> list[OwedRow]:
+        """Occurrences due in [since, until] and whatever is still broken: broken, at risk, owed, unknown, late, met; by due time.
+
+        Excluded ones (a holiday) are among them. Occurrences of expectations that are no longer configured are left out
+        once they are settled.
+        """
+        where = "" if all_types else " AND e.type NOT IN ('max_duration', 'duration_anomaly', 'runaway')"
+        rows = self.all(
+            f"SELECT {_COLUMNS} FROM (SELECT * FROM occurrence WHERE due_at BETWEEN ? AND ? UNION"  # noqa: S608
+            f" SELECT * FROM occurrence WHERE state IN (1, 4) AND due_at < ?) o {_JOINS}"
+            f" WHERE (e.gone = 0 OR o.state IN (1, 4)){where} ORDER BY {_ORDER} LIMIT ?",
+            (since, until, since, limit),
+        )
+        return [owed_row(row) for row in rows]
+
+    def owed_now(self) -> dict[str, OwedRow]:
+        """Of each thing that owes something the occurrence that matters now, by its key: broken, at risk, next due, or last met."""
+        rows = self.all(
+            f"SELECT {_COLUMNS} FROM owed_now w CROSS JOIN occurrence o ON o.id = w.occurrence_id {_JOINS} WHERE e.gone = 0"  # noqa: S608
+        )
+        return {row[4]: owed_row(row) for row in rows}
+
+    def owed_one(self, occurrence: int | str) -> OwedRow | None:
+        """One occurrence by its id or its key."""
+        by = "id" if isinstance(occurrence, int) else "key"
+        row = self.one(f"SELECT {_COLUMNS} FROM occurrence o {_JOINS} WHERE o.{by} = ?", (occurrence,))  # noqa: S608
+        return None if row is None else owed_row(row)
+
+    def owed_of(self, thing: str, limit: int = 40) -> list[OwedRow]:
+        """What a thing owed, newest due first, of all its promises."""
+        rows = self.all(
+            f"SELECT {_COLUMNS} FROM expectation x CROSS JOIN occurrence o ON o.expectation_id = x.id {_JOINS}"  # noqa: S608
+            " WHERE x.thing = ? ORDER BY o.due_at DESC LIMIT ?",
+            (thing, limit),
+        )
+        return [owed_row(row) for row in rows]
+
+    def owed_counts(self, since: int, until: int) -> dict[Owed, int]:
+        """How many occurrences due in [since, until] are in which state, and all that are broken."""
+        rows = self.all(
+            "SELECT o.state, count(*) FROM (SELECT id, state, expectation_id FROM occurrence WHERE due_at BETWEEN ? AND ? UNION"
+            " SELECT id, state, expectation_id FROM occurrence WHERE state IN (1, 4) AND due_at < ?) o"
+            " CROSS JOIN expectation e ON e.id = o.expectation_id WHERE e.gone = 0 GROUP BY o.state",
+            (since, until, since),
+        )
+        return {_OWED[state]: n for state, n in rows}
+
+    def owed_warnings(self) -> list[OwedWarning]:
+        rows = self.all("SELECT promise, words, place, at FROM owed_warning ORDER BY promise, words")
+        return [OwedWarning(*row) for row in rows]
+
+    def owed_events(self, since: int, limit: int = 200) -> list[OwedEvent]:
+        """Level shifts and due times that a reload kept, newest first."""
+        rows = self.all(
+            "SELECT at, thing, what, words FROM owed_event WHERE at >= ? ORDER BY at DESC LIMIT ?", (since, limit)
+        )
+        return [OwedEvent(*row) for row in rows]
+
+    def edges(self) -> list[EdgeRow]:
+        """Who waits for whom."""
+        return [EdgeRow(*row) for row in self.all("SELECT up, down, kind FROM edge ORDER BY up, down")]
+
+    def spans(self, since: int, until: int) -> list[SpanRow]:
+        """Windows that have an instant in [since, until)."""
+        rows = self.all(
+            "SELECT name, kind, match, start, until, words FROM window_span WHERE start < ? AND until > ? ORDER BY start, name",
+            (until, since),
+        )
+        return [SpanRow(*row) for row in rows]
+
+    def feeds(self) -> list[FeedRow]:
+        """Feeds by name, each with its last arrival and up to 20 margins."""
+        consumers: dict[str, list[str]] = {}
+        for up, down in self.all("SELECT up, down FROM edge WHERE kind = 'feed' ORDER BY up, down"):
+            consumers.setdefault(up, []).append(down)
+        rows = self.all(
+            "SELECT f.name, f.file, f.zone, f.layer, f.application, f.owner, f.buffer_ms, f.looked, f.error, a.at, a.what, a.size"
+            " FROM feed f LEFT JOIN arrival a ON a.id = (SELECT id FROM arrival b WHERE b.feed = f.name ORDER BY b.at DESC, b.id DESC LIMIT 1)"
+            " WHERE f.gone = 0 ORDER BY f.name"
+        )
+        return [
+            FeedRow(*row, margins=self._margins(row[0]), consumers=tuple(consumers.get(f"feed:{row[0]}", ())))
+            for row in rows
+        ]
+
+    def _margins(self, feed: str) -> tuple[MarginRow, ...]:
+        rows = self.all(
+            "SELECT day, arrived, started, run_key FROM margin WHERE feed = ? ORDER BY day DESC LIMIT 20", (feed,)
+        )
+        return tuple(MarginRow(bdate_text(day) or "?", *rest) for day, *rest in reversed(rows))
+
+    def checks(self, run_key: str) -> list[CheckRow]:
+        """``done_when`` checks of a run's last attempt that has any."""
+        pipeline, _, name = run_key.partition("/")
+        rows = self.all(
+            "SELECT c.name, c.state, c.at, c.words FROM pipeline p JOIN run r ON r.pipeline_id = p.id AND r.run = ?"
+            " JOIN run_check c ON c.run_id = r.id AND c.attempt = (SELECT max(attempt) FROM run_check d WHERE d.run_id = r.id)"
+            " WHERE p.key = ? ORDER BY c.name",
+            (name, pipeline),
+        )
+        return [CheckRow(*row) for row in rows]
+
+    def unverified(self) -> dict[int, tuple[CheckRow, ...]]:
+        """By pipeline id: checks that have not passed of its current run ("finished, not yet verified")."""
+        rows = self.all(
+            "SELECT n.pipeline_id, c.name, c.state, c.at, c.words FROM run_check c CROSS JOIN run r ON r.id = c.run_id"
+            " JOIN pipe_now n ON n.pipeline_id = r.pipeline_id AND n.run_id = r.id AND n.attempt = c.attempt"
+            " WHERE c.next_at IS NOT NULL AND c.state <> 1 ORDER BY c.name"
+        )
+        found: dict[int, tuple[CheckRow, ...]] = {}
+        for pipeline, *rest in rows:
+            found[pipeline] = (*found.get(pipeline, ()), CheckRow(*rest))
+        return found
+
+    def bars(self, pipelines: Sequence[int], since: int, until: int) -> dict[int, tuple[Bar, ...]]:
+        """Runs by pipeline that have an instant in [since, until), oldest first: the lanes of the Timeline. A run that began
+        more than two days before is found only while it is the current one."""
+        ids = json.dumps(list(pipelines))
+        rows = self.all(
+            "SELECT r.pipeline_id, p.key, r.run, r.state, r.at, r.started, r.ended, r.bdate FROM json_each(?) j"
+            " CROSS JOIN pipeline p ON p.id = j.value CROSS JOIN run r ON r.pipeline_id = p.id AND r.at >= ? AND r.at < ?"
+            " WHERE r.ended IS NULL OR r.ended >= ? OR r.at >= ? ORDER BY r.at, r.id",
+            (ids, since - 2 * 86_400_000, until, since, since),
+        )
+        rows += self.all(
+            "SELECT n.pipeline_id, p.key, n.run, n.state, n.at, n.started, n.ended, n.bdate FROM json_each(?) j"
+            " CROSS JOIN pipe_now n ON n.pipeline_id = j.value CROSS JOIN pipeline p ON p.id = n.pipeline_id"
+            " WHERE n.state IN (1, 2, 3, 4, 5) AND n.at < ?",
+            (ids, since - 2 * 86_400_000),
+        )
+        return _by_pipeline(rows)
+
+    def dated(self, pipelines: Sequence[int], since: int) -> dict[int, tuple[Bar, ...]]:
+        """Runs by pipeline begun since then, oldest first: what the Matrix lays on business dates."""
+        rows = self.all(
+            "SELECT r.pipeline_id, p.key, r.run, r.state, r.at, r.started, r.ended, r.bdate FROM json_each(?) j"
+            " CROSS JOIN pipeline p ON p.id = j.value CROSS JOIN run r ON r.pipeline_id = p.id AND r.at >= ? ORDER BY r.at, r.id",
+            (json.dumps(list(pipelines)), since),
+        )
+        return _by_pipeline(rows)
+
+    def calibration(self, since: int) -> Calibration:
+        """How right predictions were whose promise settled since then. Each promise counts once a tenth of P: the first time."""
+        rows = self.all(
+            "SELECT b, count(*), sum(was_late), avg(late) FROM (SELECT min(9, CAST(late * 10 AS INTEGER)) AS b, late, was_late, min(at)"
+            " FROM predicted WHERE was_late IS NOT NULL AND at >= ? GROUP BY occurrence_id, 1) GROUP BY b ORDER BY b",
+            (since,),
+        )
+        n = sum(row[1] for row in rows)
+        high = [row for row in rows if row[0] >= 5]
+        error = sum(abs(row[3] * row[1] - row[2]) for row in rows) / n if n else None
+        return Calibration(
+            n, sum(r[1] for r in high), sum(r[2] for r in high), error, tuple((r[3], r[1], r[2]) for r in rows)
+        )
+
+    def waived(self, occurrence: str) -> Waived | None:
+        """Who waived it, last."""
+        row = self.one(
+            "SELECT who, reason, until, at FROM waiver WHERE occurrence = ? ORDER BY id DESC LIMIT 1", (occurrence,)
+        )
+        return None if row is None else Waived(*row)
+
+    def signoff(self) -> SignoffRow | None:
+        """The last morning check that somebody signed."""
+        row = self.one("SELECT id, at, who, since, well, note, body FROM signoff ORDER BY id DESC LIMIT 1")
+        return None if row is None else SignoffRow(row[0], row[1], row[2], row[3], bool(row[4]), row[5], row[6])
+
+
+def _by_pipeline(rows: Sequence[Sequence[Any]]) -> dict[int, tuple[Bar, ...]]:
+    found: dict[int, list[Bar]] = {}
+    for pipeline, key, run, state, at, started, ended, bdate in rows:
+        bar = Bar(f"{key}/{run}", STATES[state], at, started, ended, bdate_text(bdate))
+        found.setdefault(pipeline, []).append(bar)
+    return {pipeline: tuple(bars) for pipeline, bars in found.items()}
+
+
+def thing_name(thing: str, pipeline: str) -> str:
+    """How a thing reads: the pipeline's name, or what stands behind ``feed:``, ``ping:`` or ``set:``."""
+    return pipeline or unquote_id(thing.partition(":")[2])
+
+
+def owed_row(row: Sequence[Any]) -> OwedRow:
+    thing, run, extra = row[4], row[29], row[39]
+    return OwedRow(
+        id=row[0], key=row[1], promise=row[2], type=row[3], thing=thing, name=thing_name(thing, row[5]), expectation=row[6],
+        declared=bool(row[7]), severity=Severity(row[8]), pipeline_id=row[9], source_id=row[10], source=row[11], environment=row[12],
+        layer=row[13], application=row[14], owner=row[15], zone=row[16], business_date=bdate_text(row[17]), state=_OWED[row[18]],
+        reason=row[19], since=row[20], due=row[21], declared_due=row[22], alert_at=row[23], opened_as=_OWED[row[24]], why_opened=row[25],
+        met_at=row[26], lateness_ms=row[27], missed=bool(row[28] & 8), run_key=None if run is None else f"{thing}/{run}",
+        consumers=tuple(dict.fromkeys([*row[30].split("\n"), *(row[31] or "").split("\n")])) if row[30] or row[31] else (),
+        runbook=row[32], place=row[33], limit_ms=row[34], expected_ms=row[35], usual_ms=row[36], usual_n=row[37],
+        evidence=tuple((e[0], e[1], e[2], e[3]) for e in json.loads(row[38])),
+        members=tuple(json.loads(extra).get("members", ())) if extra else (),
+        prediction=None if row[40] is None else _prediction(row[40:]),
+    )  # fmt: skip
+
+
+def _prediction(row: Sequence[Any]) -> PredictionRow:
+    basis = json.loads(row[10])
+    return PredictionRow(
+        row[0], _COURSES[row[1]], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], BasisRow(**basis)
+    )
