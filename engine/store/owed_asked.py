@@ -235,7 +235,7 @@ def owed_row(row: Sequence[Any]) -> OwedRow:
         layer=row[13], application=row[14], owner=row[15], zone=row[16], business_date=bdate_text(row[17]), state=_OWED[row[18]],
         reason=row[19], since=row[20], due=row[21], declared_due=row[22], alert_at=row[23], opened_as=_OWED[row[24]], why_opened=row[25],
         met_at=row[26], lateness_ms=row[27], missed=bool(row[28] & 8), run_key=None if run is None else f"{thing}/{run}",
-        consumers=tuple(dict.fromkeys([*row[30].split("\n"), *(row[31] or "").split("\n")])) if row[30] or row[31] else (),
+        consumers=tuple(dict.fromkeys(w for words in (row[30], row[31]) for w in (words or "").split("\n") if w)),
         runbook=row[32], place=row[33], limit_ms=row[34], expected_ms=row[35], usual_ms=row[36], usual_n=row[37],
         evidence=tuple((e[0], e[1], e[2], e[3]) for e in json.loads(row[38])),
         members=tuple(json.loads(extra).get("members", ())) if extra else (),
