@@ -93,14 +93,19 @@ class Engine:
         clean = "".join(c if c.isprintable() else " " for c in line)[:2000]
         print(f"{self.clock.now() // 1000} {clean}", file=self._out, flush=True)
 
-    async def run(self) -> None:
-        ctx, config = self.ctx, self.ctx.config
+    def begin(self) -> None:
+        """Say in the store who writes it from now on, and make adapters and pollers; nothing is asked yet."""
+        config = self.ctx.config
         with self.store.transaction() as tx:
             store_sources.engine_started(
                 tx, pid=os.getpid(), host=socket.gethostname(), version=VERSION, protocol=PROTOCOL,
                 config_path=str(config.path), config_hash=config.hash, demo=self.demo, timezone=config.timezone,
             )  # fmt: skip
         self._wire(config)
+
+    async def run(self) -> None:
+        ctx = self.ctx
+        self.begin()
         await self.actions.resume()  # before anybody can ask: it disarms what an earlier engine had armed
         await self.server.start()
         if self.demo:
@@ -196,24 +201,28 @@ class Engine:
         while True:
             began = self.clock.monotonic()
             self.sampler.look()
-            try:
-                with self.store.transaction() as tx:  # one commit a second: readers wake up once
-                    store_sources.engine_beat(tx)
-                    for poller in self.pollers.values():
-                        store_sources.put_health(tx, poller.source_id, **poller.health_fields())
-                    self.alerts.tick(tx)
-                    self.sampler.put(tx)
-                    if self.store_error:
-                        store_sources.engine_note(tx, self._written_again())
-                self.store_error = None
-                self.notifier.wake()
-                await self._look_at_config()
-            except StoreError as error:  # a full disk: nothing is lost that the sources still know, and so we stay
-                self._cannot_write(str(error))
+            await self.beat()
             if file_id(self.places.store) != self._store_file:  # nobody could read what is written, or see our lock
                 self.stop(f"{self.places.store} was removed or replaced under it")
             self._maybe_leave()
             await self.clock.sleep(max(0.05, 1.0 - (self.clock.monotonic() - began)))
+
+    async def beat(self) -> None:
+        """One of those seconds."""
+        try:
+            with self.store.transaction() as tx:  # one commit a second: readers wake up once
+                store_sources.engine_beat(tx)
+                for poller in self.pollers.values():
+                    store_sources.put_health(tx, poller.source_id, **poller.health_fields())
+                self.alerts.tick(tx)
+                self.sampler.put(tx)
+                if self.store_error:
+                    store_sources.engine_note(tx, self._written_again())
+            self.store_error = None
+            self.notifier.wake()
+            await self._look_at_config()
+        except StoreError as error:  # a full disk: nothing is lost that the sources still know, and so we stay
+            self._cannot_write(str(error))
 
     def _cannot_write(self, why: str) -> None:
         if self.store_error is None:
