@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import date
 from typing import Any, Final
 
-from adapters.model import Course, Owed, Severity, unquote_id
+from adapters.model import Course, Owed, Severity, State, unquote_id
+from engine.owed.forecast import forecast
+from engine.store.asked import ALERT, alert_row
 from engine.store.link import Link
 from engine.store.owed_rows import (
     Bar,
@@ -24,8 +27,10 @@ from engine.store.owed_rows import (
     SpanRow,
     Waived,
 )
-from engine.store.packed import STATES, bdate_text
+from engine.store.packed import GENERATED, STATES, bdate_text
+from engine.store.rows import AlertRow
 
+_EPOCH: Final = date(1970, 1, 1).toordinal()
 _OWED: Final = tuple(Owed)
 _COURSES: Final = tuple(Course)
 _COLUMNS: Final = """
@@ -200,6 +205,49 @@ class OwedQuestions(Link):
         return Calibration(
             n, sum(r[1] for r in high), sum(r[2] for r in high), error, tuple((r[3], r[1], r[2]) for r in rows)
         )
+
+    def outcomes(self, since: int, until: int) -> dict[State, int]:
+        """How the runs that began in [since, until) stand; what was made up for a demo does not count."""
+        rows = self.all(
+            "SELECT state, count(*) FROM run WHERE at >= ? AND at < ? AND kind & ? = 0 GROUP BY state",
+            (since, until, GENERATED),
+        )
+        return {STATES[state]: n for state, n in rows}
+
+    def mended(self, since: int, until: int) -> list[tuple[str, str, int]]:
+        """Pipelines of which a run went bad in [since, until) and whose current run is fine: (key, name, how many)."""
+        return self.all(
+            "SELECT p.key, p.name, count(*) FROM run r CROSS JOIN pipeline p ON p.id = r.pipeline_id"
+            " CROSS JOIN pipe_now n ON n.pipeline_id = p.id AND n.state IN (6, 7)"
+            " WHERE r.state IN (8, 9, 12, 13) AND r.at >= ? AND r.at < ? AND r.kind & ? = 0 GROUP BY p.id ORDER BY p.name",
+            (since, until, GENERATED),
+        )
+
+    def alerts_between(self, since: int, until: int) -> list[AlertRow]:
+        """Alerts that were open at some time in [since, until), oldest first."""
+        rows = self.all(
+            f"SELECT {ALERT} FROM alert WHERE state > 0 AND opened < ? AND (state < 4 OR coalesce(resolved, changed) >= ?) ORDER BY opened"  # noqa: S608
+            " LIMIT 2000",
+            (until, since),
+        )
+        return [alert_row(row) for row in rows]
+
+    def days_left(self, prefix: str, limit: float) -> list[tuple[str, str | None, int, float | None]]:
+        """Of gauges that begin so: (series, label, days known, days until ``limit`` of their maximum; None: not growing, or fewer
+        than 14 days are known). From the highest value of each of the last 90 days."""
+        found: list[tuple[str, str | None, int, float | None]] = []
+        for number, name, label, top in self.all(
+            "SELECT id, name, label, max FROM series WHERE name >= ? AND name < ? ORDER BY name",
+            (prefix, prefix + "\U0010ffff"),
+        ):
+            days = self.all(
+                "SELECT t / 86400000, max(max) FROM sample_10m WHERE series_id = ? GROUP BY 1 ORDER BY 1 DESC LIMIT 90",
+                (number,),
+            )
+            dated = [(date.fromordinal(_EPOCH + day), value) for day, value in days]
+            said = forecast(dated, limit * (top or 1.0))
+            found.append((name, label, said.n, said.days))
+        return found
 
     def waived(self, occurrence: str) -> Waived | None:
         """Who waived it, last."""

@@ -118,6 +118,11 @@ class Scenario:
     def when(self, text: str) -> datetime:
         return datetime.fromtimestamp(self.at(text) / 1000, UTC)
 
+    @property
+    def clock_date(self) -> str:
+        """The date that it is."""
+        return datetime.fromtimestamp(self.clock.at / 1000, self.zone).date().isoformat()
+
     async def step(self, ms: int = 0) -> None:
         """Time moves by ``ms``, then every source is polled and the heart beats once."""
         self.clock.at += ms
