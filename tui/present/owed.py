@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.store.rows import OwedRow, PredictionRow
-    from tui.view import Span
+    from tui.view import Line, Span
 
 MET: Final = Look("✓", "+", "met", "run-ok")
 MET_LATE: Final = Look("✓", "+", "met late", "run-ok", "late")
@@ -290,6 +290,13 @@ def source_words(row: OwedRow, tz: str, now: int) -> str:
     if row.state is Owed.BREACHED:
         return f"source {name} not here, due {words.clock(row.due, tz, now)} {lateness(row, now)}"
     return f"source {name} is at risk" if row.state is Owed.AT_RISK else ""
+
+
+def basis_lines(row: OwedRow, tz: str, now: int, n: int) -> list[Line]:
+    """Where every number of it comes from: the answer to the key ``owed.basis``, as lines of ``n`` cells."""
+    from tui.present import owed_basis
+
+    return owed_basis.basis_lines(row, tz, now, n)
 
 
 def promised(row: OwedRow) -> bool:
