@@ -66,6 +66,30 @@ class OwedQuestions(Link):
         )
         return [owed_row(row) for row in rows]
 
+    def owed_in(self, pipelines: Sequence[int], since: int, until: int) -> dict[int | None, tuple[OwedRow, ...]]:
+        """Occurrences due in [since, until] by pipeline id, oldest due first; under None those of feeds, heartbeats and sets."""
+        rows = self.all(
+            f"SELECT {_COLUMNS} FROM (SELECT x.id FROM json_each(?) j CROSS JOIN expectation x ON x.pipeline_id = j.value UNION ALL"  # noqa: S608
+            " SELECT x.id FROM expectation x WHERE x.pipeline_id IS NULL) y CROSS JOIN occurrence o ON o.expectation_id = y.id"
+            f" AND o.due_at BETWEEN ? AND ? {_JOINS} WHERE e.gone = 0 OR o.state IN (1, 4) ORDER BY o.due_at, o.id",
+            (json.dumps(list(pipelines)), since, until),
+        )
+        found: dict[int | None, list[OwedRow]] = {}
+        for row in rows:
+            found.setdefault(row[9], []).append(owed_row(row))
+        return {pipeline: tuple(owed) for pipeline, owed in found.items()}
+
+    def kept_by_date(self, since: int) -> dict[str, tuple[int, int]]:
+        """By business date: of how many things all that was owed since then was kept, and how many owed something. What was
+        excluded or waived was not owed."""
+        rows = self.all(
+            "SELECT bdate, sum(kept), count(*) FROM (SELECT o.bdate, e.thing, min(o.state IN (2, 3)) AS kept FROM occurrence o"
+            " CROSS JOIN expectation e ON e.id = o.expectation_id WHERE o.due_at >= ? AND o.bdate IS NOT NULL AND o.state NOT IN (6, 8)"
+            " AND (e.gone = 0 OR o.state IN (1, 4)) GROUP BY o.bdate, e.thing) GROUP BY bdate ORDER BY bdate",
+            (since,),
+        )
+        return {bdate_text(day) or "?": (kept, n) for day, kept, n in rows}
+
     def owed_now(self) -> dict[str, OwedRow]:
         """Of each thing that owes something the occurrence that matters now, by its key: broken, at risk, next due, or last met."""
         rows = self.all(
