@@ -106,13 +106,19 @@ def parser() -> argparse.ArgumentParser:
     )
     engine.add_argument("--demo", action="store_true", help="of the demo's workspace")
 
+    _verb(
+        subs, "morning", "what the night came to: exit 0 all well, 1 somebody must look, 7 not everything could be seen",
+        "  watchfloor morning\n  watchfloor morning --format json | jq '.data.lines[] | select(.state == \"bad\")'\n"
+        "  watchfloor morning || mail -s 'the night' desk@example.com", ("text", "json"),
+    )  # fmt: skip
+
     show = _verb(
         subs, "show", "print a screen as text, JSON or CSV",
         "  watchfloor show floor\n  watchfloor show runs --filter state:failed --limit 20 --format csv\n"
         "  watchfloor show run local:nightly/20261120T040000Z --format json\n  watchfloor show floor --fail-on failed || page-me",
         ("text", "json", "csv"),
     )  # fmt: skip
-    show.add_argument("screen", help="floor runs run log sources help wall")
+    show.add_argument("screen", help="floor timeline runs run deadlines layers morning log sources help wall")
     show.add_argument("key", nargs="?", help="for run and log: the run's or step's key")
     show.add_argument("--filter", default="", metavar="F", help="as typed after / on the screen")
     show.add_argument("--limit", type=int, metavar="N", help="at most N rows of csv or json")
@@ -296,6 +302,10 @@ def _run(args: argparse.Namespace) -> int:
             return keys(args)
         case "check":
             return check(args)
+        case "morning":
+            from tui.morning import check as look
+
+            return look(args, commands.where(args).store, commands.print_json)
         case _:
             return getattr(commands, args.command)(args)
 
