@@ -70,16 +70,16 @@ ALERT: Final = "id, rule, key, severity, state, title, body, opened, since, chan
 ACTION: Final = "id, verb, key, environment, state, words, who, reason, created, changed, ended, result_key"
 
 
-def floor_row(row: tuple[Any, ...], alert: tuple[str, bool, int] | None) -> FloorRow:
+def floor_row(row: tuple[Any, ...], alert: tuple[str, bool, int, str] | None) -> FloorRow:
     state, kind = row[17], row[20]
-    alert_id, acked, since = alert or (None, False, None)
+    alert_id, acked, since, rule = alert or (None, False, None, None)
     values: list[Any] = [
         *row[:8], SEVERITIES[row[8]], row[9], MODES[row[10]], row[11], TRIGGERS[row[12]], *row[13:16],
         None if row[16] is None else f"{row[1]}/{row[16]}",
         None if state is None else STATES[state],
         None if state is None else row[18] or NATIVE[state],
         row[19], None if kind is None else KINDS[kind], row[21], bdate_text(row[22]), *row[23:32],
-        tuple(STRIP[byte] for byte in row[32] or b""), row[33], alert_id, acked, since,
+        tuple(STRIP[byte] for byte in row[32] or b""), row[33], alert_id, acked, since, rule,
     ]  # fmt: skip
     return FloorRow(*values)
 

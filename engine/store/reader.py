@@ -145,12 +145,14 @@ class Reader(OwedQuestions):
         rows = self.all("SELECT key, state FROM alert WHERE state < 4 AND state > 0")
         return [(key.partition("/")[0], state) for key, state in rows]
 
-    def _alerts_by_pipeline(self) -> dict[str, tuple[str, bool, int]]:
-        """Open alert by pipeline key: (id, acked, since); the unacknowledged and worse one wins."""
+    def _alerts_by_pipeline(self) -> dict[str, tuple[str, bool, int, str]]:
+        """Open alert by pipeline key: (id, acked, since, rule); the unacknowledged and worse one wins."""
         rows = self.all(
-            "SELECT key, id, state, since FROM alert WHERE state < 4 AND state > 0 ORDER BY state DESC, severity DESC"
+            "SELECT key, id, state, since, rule FROM alert WHERE state < 4 AND state > 0 ORDER BY state DESC, severity DESC"
         )
-        return {key.partition("/")[0]: (i, state == AlertState.ACKED, since) for key, i, state, since in rows}
+        return {
+            key.partition("/")[0]: (i, state == AlertState.ACKED, since, rule) for key, i, state, since, rule in rows
+        }
 
     def counts(self) -> Counts:
         """Pipelines by the state of their current run; those of a blind source; alerts."""

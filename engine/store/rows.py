@@ -133,6 +133,7 @@ class FloorRow:
     alert_id: str | None
     alert_acked: bool
     alert_since: int | None
+    alert_rule: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
