@@ -23,6 +23,7 @@ class Context:
     """Shared and mutable: a reload replaces ``config`` and entries of ``adapters``; nobody keeps copies across an await.
 
     ``poll_soon(source name)`` asks for an early poll; ``log(line)`` writes one line to the engine's own log.
+    ``look_soon(run's key)`` asks for a close look at a run: its steps and logs, although nobody watches it.
     """
 
     clock: Clock
@@ -35,3 +36,4 @@ class Context:
     log: Callable[[str], None]
     read_only: bool = False
     demo: bool = False
+    look_soon: Callable[[str], None] = lambda run: None
