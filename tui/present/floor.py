@@ -3,98 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import IntEnum
+from dataclasses import replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from adapters.model import Health, Mode, RunKind, Severity, State, Trigger, Verb
-from tui.present import frame, words
-from tui.present.cut import clean, first_line
-from tui.present.glyphs import HEALTH_LOOKS, LONG, NO_VIEW, Look, look_of
+from adapters.model import Mode, Owed, Severity, State, Verb
+from tui.present import floor_owed, frame, owed, words
+from tui.present.cut import clean
+from tui.present.floor_item import LEARNED as LEARNED
+from tui.present.floor_item import Item as Item
+from tui.present.floor_item import Rank as Rank
+from tui.present.floor_item import elapsed as elapsed
+from tui.present.floor_item import is_long as is_long
+from tui.present.floor_item import usual as usual
+from tui.present.floor_owed import NOTHING, UNPROVED, VERIFYING, Owing
+from tui.present.floor_story import story as story
+from tui.present.glyphs import LONG, LOOKS, NO_VIEW, Look, look_of
 from tui.present.head import source_now
-from tui.present.words import Clause
 
 if TYPE_CHECKING:
-    from engine.store.rows import FloorRow, SourceRow
-
-LEARNED: Final = 8
-"""Runs until "usual" means something; below it reads "learning 5/8"."""
-LONG_RATIO: Final = 1.5
-LONG_MIN_MS: Final = 60_000
-"""A run is long when it is past its p90, 1.5 times the usual and a whole minute over it."""
-
-
-class Rank(IntEnum):
-    """The order of the Floor. BREACHED and AT_RISK wait for expectations."""
-
-    BREACHED = 1
-    AT_RISK = 2
-    FAILED = 3
-    MISSED = 4
-    LONG = 5
-    MENDING = 6
-    """Something is active while an earlier failure is not made good."""
-    WARNING = 7
-    BLIND = 8
-    UNKNOWN = 9
-    CHANGING = 10
-    RUNNING = 11
-    QUEUED = 12
-    STANDING = 13
-    SEEN = 14
-    FINE = 15
-    ENDED = 16
-
-    @property
-    def problem(self) -> bool:
-        return self <= Rank.BLIND
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One row of the Floor: a pipeline, or a source that cannot be seen (``row`` is None). ``key`` is what the
-    cursor holds.
-    """
-
-    key: str
-    rank: Rank
-    look: Look
-    stale: bool
-    source: SourceRow | None
-    row: FloorRow | None
-    since: int | None
-    order: tuple[int, int, int, int, str]
-
-    @property
-    def problem(self) -> bool:
-        return self.rank.problem
-
-    @property
-    def name(self) -> str:
-        if self.row is not None:
-            return clean(self.row.name)
-        return self.source.name if self.source is not None else "?"
-
-
-def usual(r: FloorRow) -> int | None:
-    """The usual duration in ms, where enough runs are known."""
-    return r.usual_ms if r.usual_n >= LEARNED else None
-
-
-def elapsed(r: FloorRow, now: int) -> int | None:
-    """How long the current run took, or has been running."""
-    if r.started is None:
-        return None
-    return max((r.ended if r.ended is not None else now) - r.started, 0)
-
-
-def is_long(r: FloorRow, now: int) -> bool:
-    typical, ran = usual(r), elapsed(r, now)
-    if r.state != State.RUNNING or r.trigger == Trigger.CONTINUOUS or typical is None or ran is None:
-        return False
-    return ran > max(r.p90_ms or 0, LONG_RATIO * typical) and ran - typical >= LONG_MIN_MS
-
+    from engine.store.rows import FloorRow, OwedRow, SourceRow
 
 _RANKS: Final[Mapping[State, Rank]] = {
     State.FAILED: Rank.FAILED, State.TIMED_OUT: Rank.FAILED, State.LOST: Rank.FAILED, State.MISSED: Rank.MISSED,
@@ -117,38 +45,123 @@ def _rank(r: FloorRow, stale: bool, now: int) -> Rank:
     if is_long(r, now):
         return Rank.LONG
     if r.state is not None and r.state.active:
-        return Rank.MENDING if r.alert_id is not None and not r.alert_acked else _RANKS[r.state]
+        failed = r.alert_id is not None and not r.alert_acked and r.alert_rule != "owed"
+        return Rank.MENDING if failed else _RANKS[r.state]
     if r.mode != Mode.ACTIVE:
         return Rank.STANDING
     return Rank.FINE if r.state is None else _RANKS[r.state]
 
 
-def judge_one(r: FloorRow, source: SourceRow | None, now: int, *, silent: bool = False) -> Item:
+_JUDGED: Final[Mapping[str, Rank]] = {"schedule": Rank.MISSED, "overdue": Rank.MISSED, "runaway": Rank.LONG}
+"""Broken without anybody's promise: these stand where the Floor has had them before there were promises."""
+
+
+def _owed_rank(r: FloorRow, row: OwedRow | None, behind: Sequence[OwedRow], rank: Rank) -> Rank:
+    """What a promise makes of a pipeline's place. A promise never makes anything look better than its run does."""
+    if rank == Rank.ENDED and r.mode == Mode.GONE:
+        return rank
+    danger = row is not None and row.declared and row.state is Owed.AT_RISK
+    if rank in (Rank.FAILED, Rank.MISSED) and (behind or danger or floor_owed.owes(r, row)):
+        return Rank.BREACHED
+    if row is None:
+        return rank
+    match row.state:
+        case Owed.BREACHED:
+            return min(rank, Rank.BREACHED if row.declared else _JUDGED.get(row.promise, Rank.MISSED))
+        case Owed.AT_RISK if row.declared:
+            return min(rank, Rank.AT_RISK)
+        case Owed.UNKNOWN if row.declared:
+            return min(rank, Rank.UNKNOWN)
+        case _:
+            return rank
+
+
+def _owed_look(r: FloorRow, row: OwedRow, rank: Rank) -> Look | None:
+    """The look that a promise gives; None: the run's own says more (it failed, it is missed)."""
+    if r.state is not None and r.state.bad:
+        return None
+    if row.state is Owed.AT_RISK:
+        return owed.AT_RISK
+    if row.state is not Owed.BREACHED or rank == Rank.LONG:
+        return None
+    unseen = row.missed or row.type == "start_by"
+    return LOOKS[State.MISSED] if unseen and not r.active else owed.BREACHED
+
+
+def judge_one(r: FloorRow, source: SourceRow | None, now: int, *, silent: bool = False, owing: Owing = NOTHING) -> Item:
     """One pipeline's place and look. Without its source nothing vouches for it."""
     stale = silent or source is None or source.stale(now)
-    now = source_now(source, now)
-    rank = _rank(r, stale and not silent, now)
-    look = LONG if rank == Rank.LONG else look_of(r.state, r.mode)
+    clock, now = now, source_now(source, now)
+    rank = plain = _rank(r, stale and not silent, now)
+    row, checks = owing.now.get(r.key), owing.checks.get(r.id, ())
+    look = look_of(r.state, r.mode)
+    if checks and floor_owed.unverified(r, checks):
+        rank, look = (Rank.WARNING, UNPROVED) if floor_owed.unproved(r, checks, now) else (Rank.RUNNING, VERIFYING)
+        rank = Rank.UNKNOWN if plain == Rank.UNKNOWN else rank
+    wrong = rank in (Rank.FAILED, Rank.MISSED) or (row is not None and row.state in (Owed.BREACHED, Owed.AT_RISK))
+    behind = owing.behind(r.key, r.business_date, clock) if wrong else ()
+    rank = _owed_rank(r, row, behind, rank)
+    if rank == Rank.LONG:
+        look = LONG
+    elif row is not None and rank <= Rank.MISSED:
+        look = _owed_look(r, row, rank) or look
     since = r.started if rank == Rank.LONG else r.ended if r.ended is not None else r.at
-    due = r.next_run if r.next_run is not None else 1 << 62
-    return Item(r.key, rank, look, stale, source, r, since, (rank, int(r.alert_acked), int(r.criticality), due, r.name))
+    if row is not None and rank in (Rank.BREACHED, Rank.AT_RISK, Rank.MISSED) and rank < plain:
+        since = _since(r, row, now)
+    due = row.due if row is not None and row.declared and rank <= Rank.MISSED else r.next_run
+    order = (rank, int(r.alert_acked), int(r.criticality), due if due is not None else 1 << 62, r.name)
+    late = owing.late_sources(r.key) if wrong else ()
+    chained = bool(owing.down) and not behind
+    return Item(r.key, rank, look, stale, source, r, since, order, row, behind, late, checks, chained)
 
 
-def arrange(pipelines: Iterable[Item], sources: Sequence[SourceRow], now: int, *, silent: bool = False) -> list[Item]:
-    """All items in the order of the Floor, blind sources among them; when nobody watches everything is blind."""
+def _since(r: FloorRow, row: OwedRow, now: int) -> int | None:
+    """Since when a promise is broken (its due time) or in danger; None: that is not kept."""
+    if row.since is not None:
+        return row.since
+    if r.alert_rule == "owed":
+        return r.alert_since
+    if r.active:
+        return r.started
+    start = None if row.prediction is None else row.prediction.latest_start
+    return start if start is not None and start <= now else None
+
+
+def _thing(row: OwedRow, owing: Owing, now: int) -> Item | None:
+    """A feed, a heartbeat or a set that is broken or in danger: a row of its own among the problems."""
+    if row.state not in (Owed.BREACHED, Owed.AT_RISK):
+        return None
+    rank = Rank.BREACHED if row.state is Owed.BREACHED else Rank.AT_RISK
+    since = row.since if row.since is not None else row.due
+    behind = owing.behind(row.thing, row.business_date, now)
+    order = (int(rank), 0, int(row.severity), row.due, row.name)
+    return Item(row.thing, rank, owed.LOOKS[row.state], False, None, None, since, order, row, behind)
+
+
+def arrange(
+    pipelines: Iterable[Item], sources: Sequence[SourceRow], now: int, *, silent: bool = False, owing: Owing = NOTHING
+) -> list[Item]:
+    """All items in the order of the Floor, blind sources and things that are no pipeline among them; when nobody watches
+    everything is blind.
+    """
     items = list(pipelines)
     for s in () if silent else frame.blind(sources, now):
         order = (int(Rank.BLIND), 0, int(Severity.HIGH), s.since, s.name)
         items.append(Item(f"source:{s.name}", Rank.BLIND, NO_VIEW, True, s, None, s.since, order))
+    for row in owing.now.values():
+        if row.pipeline_id is None and (item := _thing(row, owing, now)) is not None:
+            items.append(replace(item, stale=True) if silent else item)
     items.sort(key=_by_order)
     return items
 
 
-def judge(rows: Sequence[FloorRow], sources: Sequence[SourceRow], now: int, *, silent: bool = False) -> list[Item]:
+def judge(
+    rows: Sequence[FloorRow], sources: Sequence[SourceRow], now: int, *, silent: bool = False, owing: Owing = NOTHING
+) -> list[Item]:
     """``judge_one`` for each, arranged: for screens that read all rows at once."""
     by_id = {s.id: s for s in sources}
-    pipelines = [judge_one(r, by_id.get(r.source_id), now, silent=silent) for r in rows]
-    return arrange(pipelines, sources, now, silent=silent)
+    pipelines = [judge_one(r, by_id.get(r.source_id), now, silent=silent, owing=owing) for r in rows]
+    return arrange(pipelines, sources, now, silent=silent, owing=owing)
 
 
 _by_order = attrgetter("order")
@@ -156,12 +169,20 @@ _by_order = attrgetter("order")
 
 def verdict(items: Sequence[Item], now: int) -> frame.Verdict:
     """Line 1 of the Floor."""
-    broken = [i for i in items if i.rank <= Rank.MISSED]
-    long = warnings = unknown = total = mending = unrun = 0
-    due: tuple[int, str] | None = None
+    broken = [i for i in items if i.rank.broken]
+    long = warnings = unknown = total = mending = unrun = promised = 0
+    run: tuple[int, str] | None = None
+    due: OwedRow | None = None
+    danger: list[OwedRow] = []
     seen: dict[int, SourceRow] = {}
     for i in items:
-        r = i.row
+        r, row = i.row, i.owed
+        if row is not None and row.declared:
+            promised += 1
+            if row.state is Owed.AT_RISK and not i.stale:
+                danger.append(row)
+            if not i.stale and row.state.waiting and row.due > now and (due is None or row.due < due.due):
+                due = row
         if r is None:
             continue
         total += 1
@@ -169,11 +190,11 @@ def verdict(items: Sequence[Item], now: int) -> frame.Verdict:
         mending += i.rank == Rank.MENDING
         unrun += r.state is None
         warnings += i.rank in (Rank.WARNING, Rank.SEEN)
-        unknown += i.stale and i.rank > Rank.MISSED
+        unknown += (i.stale and not i.rank.broken) or (i.rank == Rank.UNKNOWN)
         if i.source is not None:
             seen[i.source.id] = i.source
         if not i.stale and r.mode == Mode.ACTIVE and r.next_run is not None and r.next_run > now:
-            due = (r.next_run, i.name) if due is None or r.next_run < due[0] else due
+            run = (r.next_run, i.name) if run is None or r.next_run < run[0] else run
     ages = [a for a in (frame.source_age(s, now) for s in seen.values()) if a is not None]
     return frame.Verdict(
         broken=len(broken),
@@ -184,97 +205,32 @@ def verdict(items: Sequence[Item], now: int) -> frame.Verdict:
         mending=mending,
         unrun=unrun,
         total=total,
-        next_name=due[1] if due else None,
-        next_at=due[0] if due else None,
+        next_name=run[1] if run else None,
+        next_at=run[0] if run else None,
         oldest=max(ages, default=None),
+        promised=promised,
+        danger=tuple((clean(row.name), row.due) for row in owed.danger(danger)),
+        due_name=clean(due.name) if due else None,
+        due_at=due.due if due else None,
+        due_late=owed.lateness_ms(due, now) if due else None,
     )
-
-
-# --- sentences ------------------------------------------------------------------------------------------------------
-
-
-def story(item: Item, items: Sequence[Item], tz: str, now: int) -> list[Clause]:
-    """What happened and what it means, by weight. Text from outside is made harmless here."""
-    r, s = item.row, item.source
-    if r is None:
-        return _blind_story(item, items, tz, now)
-    out: list[Clause] = []
-    error = first_line(r.error or "")
-    here = source_now(s, now)
-    if item.rank == Rank.MENDING:
-        since = f" at {words.clock(r.alert_since, tz, now)}" if r.alert_since is not None else ""
-        ran = elapsed(r, here)
-        out.append(f"failed{since}, not made good yet")
-        out.append(f"a run is {item.look.word}" + (f", {words.running(ran)}" if ran is not None else ""))
-    match r.state:
-        case State.MISSED:
-            out.append(f"due to start {words.clock(r.at, tz, now)}, no run seen")
-            if usual(r) is not None:
-                out.append(f"usual {words.rough(usual(r))}")
-        case State.LOST:
-            out.append(error or clean(r.sub or "") or "vanished from its source, its end is not known")
-        case State.TIMED_OUT:
-            out.append(error or f"ended by its time limit after {words.duration(elapsed(r, here))}")
-        case State.FAILED:
-            out.append(error or clean(r.sub or "") or f"failed, {clean(r.source)} gives no reason")
-        case State.WARNING:
-            out.append(error or clean(r.sub or "") or "finished, but not healthy")
-        case State.RUNNING if item.rank == Rank.LONG:
-            typical, ran = usual(r) or 1, elapsed(r, here) or 0
-            fact = f"running {words.running(ran)}, usual {words.rough(typical)} ({words.times(ran / typical)})"
-            out.append(fact)
-            if r.p90_ms is not None:
-                out.append(f"nine of ten end within {words.rough(r.p90_ms)}")
-        case _:
-            pass
-    if item.stale and s is not None:
-        out.append([("as of ", "dim"), (words.clock(s.last_ok, tz, now), "run-stale b")])
-    if r.alert_acked:
-        out.append("acked")
-    if r.mode == Mode.PAUSED:
-        out.append("schedule paused")
-    if (r.attempt or 1) > 1:
-        out.append(f"attempt {r.attempt}")
-    if r.business_date:
-        out.append(f"for {clean(r.business_date)}")
-    if r.state is not None and r.state.bad and r.last_ok is not None:
-        out.append(f"last ok {words.clock(r.last_ok, tz, now)}")
-    if r.kind is not None and r.kind != RunKind.SCHEDULED:
-        out.append(r.kind.name.lower())
-    if r.owner:
-        out.append(f"owner {clean(r.owner)}")
-    return out
-
-
-def _blind_story(item: Item, items: Sequence[Item], tz: str, now: int) -> list[Clause]:
-    s = item.source
-    if s is None:
-        return []
-    n = sum(1 for i in items if i.row is not None and i.row.source_id == s.id)
-    look = HEALTH_LOOKS[s.health if s.health != Health.FRESH else Health.STALE]
-    detail = first_line(s.detail or "")
-    fact = detail or (f"{look.word} since {words.clock(s.last_ok, tz, now)}" if s.last_ok else look.word)
-    out: list[Clause] = [fact, f"{words.many(n, 'pipeline')} unknown"]
-    if s.hint:
-        out.append(first_line(s.hint))
-    if s.until is not None and s.until > now:
-        out.append(f"until {words.clock(s.until, tz, now)}")
-    return out
 
 
 def next_step(item: Item, acting: bool) -> tuple[str, str]:
     """First action that is allowed on a problem: (action id, word)."""
     r, s = item.row, item.source
     if r is None:
-        return "screen.sources", "health"
+        return ("list.open", "deadline") if item.thing else ("screen.sources", "health")
     offers = s.offers if s is not None and acting else frozenset[str]()
     if r.state is not None and r.state.bad and r.state != State.MISSED:
         if Verb.RERUN_FAILED in offers:
             return "run.rerun_failed", "rerun"
         if Verb.RERUN in offers:
             return "run.rerun", "rerun"
-    if r.state == State.MISSED and Verb.START in offers:
+    if item.look is LOOKS[State.MISSED] and Verb.START in offers:
         return "pipeline.start", "start"
+    if item.rank in (Rank.BREACHED, Rank.AT_RISK):
+        return "list.open", "story" if r.run_key else "deadline"
     return ("run.log", "log") if r.run_key else ("list.open", "story")
 
 
@@ -285,8 +241,11 @@ def facts(item: Item) -> dict[str, str]:
     """What a filter may ask about a row. ``state`` holds our word, the native word and ``stale``."""
     r = item.row
     if r is None:
-        return {}
+        row = item.owed
+        return {} if row is None else {"key": row.thing, "name": item.name, "state": f"{item.look.word} {row.state.name.lower()}", "owner": row.owner or ""}  # fmt: skip
     native = f"{item.look.word} {r.native or ''} {r.state.name.lower() if r.state is not None else ''} {'stale unknown' if item.stale else ''}"
+    if item.owed is not None and item.owed.declared:
+        native += f" {owed.LOOKS[item.owed.state].word}"
     return {
         "key": r.key, "name": r.name, "state": native, "source": r.source, "owner": r.owner or "", "layer": r.layer or
         "",
@@ -297,7 +256,7 @@ def facts(item: Item) -> dict[str, str]:
 
 def _state(item: Item) -> str | None:
     if item.row is None:
-        return "blind"
+        return "blind" if item.owed is None else item.owed.state.name.lower()
     return None if item.row.state is None else item.row.state.name.lower()
 
 
@@ -309,8 +268,10 @@ def record(item: Item, items: Sequence[Item], tz: str, now: int) -> dict[str, An
         "stale": item.stale,
         "since": item.since, "says": words.plain(story(item, items, tz, now)) if item.problem else "",
     }  # fmt: skip
+    base |= {"owed": None if item.owed is None else owed_record(item.owed, now)}
     if r is None:
         return {**base, "source": item.source.name if item.source else None}
+    base |= {"checks": [{"name": c.name, "state": ("waiting", "passed", "failed")[c.state], "at": c.at, "says": c.words} for c in item.checks]}  # fmt: skip
     return {
         **base, "native": r.native, "sub": r.sub, "source": r.source, "environment": r.environment, "application":
         r.application,
@@ -322,4 +283,15 @@ def record(item: Item, items: Sequence[Item], tz: str, now: int) -> dict[str, An
         "usual_ms": usual(r), "p90_ms": r.p90_ms, "usual_n": r.usual_n, "error": r.error, "alert_id": r.alert_id,
         "alert_acked": r.alert_acked, "age_ms": None if item.source is None or item.source.last_ok is None else now -
         item.source.last_ok,
+    }  # fmt: skip
+
+
+def owed_record(row: OwedRow, now: int) -> dict[str, Any]:
+    """A promise for JSON: its state, due time, what is predicted."""
+    p = row.prediction
+    return {
+        "occurrence": row.key, "promise": row.promise, "type": row.type, "declared": row.declared, "state": row.state.name.lower(),
+        "due": row.due, "lateness_ms": owed.lateness_ms(row, now), "reason": row.reason, "business_date": row.business_date,
+        "p50": None if p is None else p.p50, "p90": None if p is None else p.p90, "late": None if p is None else p.late,
+        "latest_start": None if p is None else p.latest_start, "learnt_of": None if p is None else p.basis.n,
     }  # fmt: skip

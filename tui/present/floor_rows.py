@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from adapters.model import Mode, State, Trigger
-from tui.present import bars, frame, glyphs, strip, words
+from adapters.model import Mode, Owed, State, Trigger
+from tui.present import bars, frame, glyphs, owed, strip, words
 from tui.present.cut import clean, cut, cut_middle
 from tui.present.floor import LEARNED, Item, elapsed, usual
 from tui.present.glyphs import Look
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Column widths for one screen width; 0 leaves a column out."""
+    """Column widths for one screen width; 0 leaves a column out. ``due``: promises are declared, so the tenth says what is due."""
 
     word: int
     name: int
@@ -34,9 +34,15 @@ class Grid:
     next: int
     source: int
     about: int
+    due: bool = False
 
     @classmethod
-    def of(cls, width: int) -> Grid:
+    def of(cls, width: int, *, due: bool = False) -> Grid:
+        grid = cls._of(width)
+        return replace(grid, due=True) if due else grid
+
+    @classmethod
+    def _of(cls, width: int) -> Grid:
         if width < 80:
             spare = max(width - 60, 0)
             return cls(7, 21 + spare, 0, 8, 0, 11, 0, 0, 0, 0)
@@ -79,7 +85,7 @@ class Grid:
             Column("LAYER", self.layer),
             Column(f"LAST {self.strip} RUNS" if self.strip >= 12 else f"LAST {self.strip}", self.strip),
             Column("RUN / USUAL", run, "r"),
-            Column("LAST OK", self.last, gap=2),
+            Column("DUE ±LATE" if self.due else "LAST OK", self.last, gap=2),
             Column("NEXT", self.next, gap=2),
             Column("SOURCE", self.source),
             Column("AGE", 4, "r"),
@@ -110,7 +116,22 @@ _TRIGGERS: Final[Mapping[Trigger, str]] = {
 def next_cell(r: FloorRow, tz: str, now: int) -> str:
     if r.mode != Mode.ACTIVE:
         return {Mode.PAUSED: "paused", Mode.DISABLED: "off", Mode.GONE: "gone"}[r.mode]
+    if r.trigger == Trigger.EVENT:
+        return _TRIGGERS[r.trigger]  # it owes freshness, not a tick
     return words.clock_short(r.next_run, tz, now) if r.next_run is not None else _TRIGGERS[r.trigger]
+
+
+def due_cell(item: Item, tz: str, now: int) -> list[Span]:
+    """When it is due and how late it is or will be; nothing where nothing is owed."""
+    row = item.owed
+    if row is None or not (row.declared or row.state in (Owed.BREACHED, Owed.AT_RISK)):
+        return []
+    at = words.clock_short(row.due, tz, now)
+    late = "?" if item.stale and row.state.unsettled else owed.lateness(row, now)
+    if len(at) + 1 + len(late) > 10:
+        late = ""
+    style = owed.late_style(row, stale=item.stale)
+    return [(at, "text" if row.state.unsettled else "dim"), (f" {late}" if late else "", style)]
 
 
 def run_cell(item: Item, grid: Grid, now: int) -> list[Span]:
@@ -159,6 +180,7 @@ def table_row(item: Item, grid: Grid, tz: str, now: int, *, here: bool = False, 
         return problem_row(item, grid, 200, [], tz, now, here=here, key=("", ""))
     paused = r.mode == Mode.PAUSED and (r.state is None or not r.state.active)
     last = words.clock(r.last_ok, tz, now) if r.last_ok is not None else "none"
+    tenth = due_cell(item, tz, now) if grid.due else [(last, "dim" if last == "none" else "text")]
     style = "text b" if here else "text"
     values: list[Cell] = [
         state_cell(item.look, item.stale, narrow),
@@ -166,7 +188,7 @@ def table_row(item: Item, grid: Grid, tz: str, now: int, *, here: bool = False, 
         [(cut(clean(r.layer or ""), grid.layer), "dim")],
         strip.spans(r.strip, grid.strip, paused=paused, stale=item.stale),
         run_cell(item, grid, now),
-        [(last, "dim" if last == "none" else "text")],
+        tenth,
         [(next_cell(r, tz, now), "dim")],
         [(short_source(clean(r.source), grid.source), "dim")],
         [(words.age(frame.source_age(s, now)), "dim b" if item.stale else "dim")],

@@ -137,6 +137,7 @@ def verdict_row(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[
     """Row 1: how many are broken, since when, who is blind; or that all is fine."""
     now, tz, narrow = ctx.now(), ctx.timezone, is_narrow(width)
     left: list[Span] = [(" ", "")]
+    names = 0
 
     def add(*spans: Span) -> None:
         if len(left) > 1:
@@ -148,6 +149,9 @@ def verdict_row(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[
             [] if verdict.since is None else [(" since ", "text b"), (words.clock(verdict.since, tz, now), "text b")]
         )
         add(chip(f"{verdict.broken} broken", "run-failed"), *since)
+    if verdict.danger:
+        add(chip(f"{words.many(len(verdict.danger), 'deadline')} in danger", "run-late"))
+        names = len(left)
     if verdict.long:
         add(chip(f"{verdict.long} longer than usual", "run-late"))
     if verdict.mending:
@@ -155,6 +159,9 @@ def verdict_row(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[
     dark = blind(head.sources, now)
     if dark:
         add(chip(f"{len(dark)} blind" if narrow else f"{words.many(len(dark), 'source')} blind", "run-stale"))
+    if verdict.danger:
+        room = width - cells(left) - (12 if narrow else 2)
+        left[names:names] = endangered(verdict, room, tz, now)
     if not verdict.total:
         add(("No pipeline seen yet", "text b"), ("   nothing here says that all is well", "dim"))
     elif len(left) == 1 and not verdict.unknown:
@@ -163,10 +170,12 @@ def verdict_row(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[
         elif verdict.unrun:
             add((f"{verdict.total - verdict.unrun} fine", "run-ok b"), (f"   {verdict.unrun} never ran", "dim"))
         else:
-            add((f"All {verdict.total} fine", "run-ok b"))
+            add((f"All {verdict.total} {'as owed' if verdict.promised else 'fine'}", "run-ok b"))
     elif verdict.unknown and not dark:
         add((f"{verdict.unknown} of {verdict.total} unknown", "run-stale b"))
-    if not verdict.broken and verdict.next_name and verdict.next_at is not None:
+    if not verdict.broken and not verdict.danger and verdict.due_name and verdict.due_at is not None:
+        add(("next due ", "dim"), *next_due(verdict, tz, now))
+    elif not verdict.broken and not verdict.danger and verdict.next_name and verdict.next_at is not None:
         add(
             ("next run ", "dim"),
             (clean(verdict.next_name), "text"),
@@ -174,6 +183,26 @@ def verdict_row(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[
         )
     right = alerts_spans(head.counts)[:1] if narrow else [] if head.counts.alerts else alerts_spans(head.counts)
     return ends(left, right, width)
+
+
+def endangered(verdict: Verdict, room: int, tz: str, now: int) -> list[Span]:
+    """``daily_sales 06:00, customer_360 06:30``: as many as there is room for, whole ones only."""
+    out: list[Span] = []
+    for i, (name, due) in enumerate(verdict.danger):
+        part: list[Span] = [(", " if i else "   ", "dim"), (name, "text"), (f" {words.clock(due, tz, now)}", "text")]
+        rest = len(verdict.danger) - i
+        more = f" +{rest}" if out else ""
+        if cells(out) + cells(part) + (len(f" +{rest - 1}") if rest > 1 else 0) > room:
+            return [*out, (more, "dim")] if more and cells(out) + len(more) <= room else out
+        out += part
+    return out
+
+
+def next_due(verdict: Verdict, tz: str, now: int) -> list[Span]:
+    """``ml_writeback_scores 07:45, 31m to spare``."""
+    late = verdict.due_late
+    spare = f", {words.running(-late)} to spare" if late is not None and late < 0 else ""
+    return [(verdict.due_name or "", "text"), (f" {words.clock(verdict.due_at, tz, now)}", "text"), (spare, "dim")]
 
 
 _COUNTED: Final[tuple[tuple[State, str], ...]] = (
@@ -347,8 +376,9 @@ def silent_rows(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[
         banner[1].append((": last words of the engine", ""))
     red = [merge((t, f"banner-fg {s} on:banner-bg".replace("  ", " ")) for t, s in fit(line, width)) for line in banner]
     parts = [f"{verdict.broken} broken"] if verdict.broken else []
+    parts += [f"{words.many(len(verdict.danger), 'deadline')} in danger"] if verdict.danger else []
     parts += [f"{verdict.long} longer than usual"] if verdict.long else []
-    rest = verdict.total - verdict.broken - verdict.long
+    rest = verdict.total - verdict.broken - verdict.long - len(verdict.danger)
     parts.append(f"{rest} {'others' if parts else 'pipelines'}")
     oldest: list[Span] = (
         [] if verdict.oldest is None else [(f"oldest truth {words.age(verdict.oldest)}", "run-stale b")]
@@ -419,6 +449,8 @@ def tiny(
         one: list[Span] = [("no engine", "banner-fg b on:banner-bg")]
     elif verdict.broken:
         one = [(f"{verdict.broken} broken{when}", "run-failed b")]
+    elif verdict.danger:
+        one = [(f"{len(verdict.danger)} in danger", "run-late b")]
     elif verdict.unknown or not verdict.total:
         one = [(f"{verdict.unknown or '?'} unknown", "run-stale b")]
     else:

@@ -110,6 +110,14 @@ class Verdict:
     next_at: int | None = None
     oldest: int | None = None
     """Age in ms of the oldest truth on the screen."""
+    promised: int = 0
+    """Things of which somebody declared a promise; 0: nothing is owed, and no deadline is spoken of."""
+    danger: tuple[tuple[str, int], ...] = ()
+    """Names and due times of promises at risk, soonest due first."""
+    due_name: str | None = None
+    due_at: int | None = None
+    due_late: int | None = None
+    """The promise that is due next, and its predicted lateness in ms (negative: to spare; None: not known)."""
 
 
 def verdict_of(counts: Counts) -> Verdict:

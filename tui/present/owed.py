@@ -40,6 +40,8 @@ LOOKS: Final[Mapping[Owed, Look]] = {
     Owed.WAIVED: WAIVED,
 }
 
+_CELL: Final = 10
+"""Cells of the column DUE ±LATE."""
 PER_RUN: Final = ("max_duration", "duration_anomaly", "runaway")
 """Types that are owed by one run while it goes on: their due time is the end of what it may take."""
 _NO_END: Final = ("start_by", "sequence", "heartbeat", "source_arrival")
@@ -119,9 +121,9 @@ def short(ms: int) -> str:
 
 
 def due_cell(row: OwedRow, tz: str, now: int) -> str:
-    """``06:00 +14m``, ``07:00 ?``, ``04:30 met``: the column DUE ±LATE, eleven cells at most."""
-    said = lateness(row, now)
-    return words.clock_short(row.due, tz, now) + (f" {said}" if said else "")
+    """``06:00 +14m``, ``07:00 ?``, ``04:30 met``: the column DUE ±LATE, ten cells at most; of a far day only the day."""
+    at, said = words.clock_short(row.due, tz, now), lateness(row, now)
+    return f"{at} {said}" if said and len(at) + 1 + len(said) <= _CELL else at
 
 
 def late_style(row: OwedRow, *, stale: bool = False) -> str:

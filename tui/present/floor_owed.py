@@ -1,0 +1,109 @@
+"""What the Floor knows of promises: whose occurrence matters now, what waits for it, which checks it has not passed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from adapters.model import Course, Owed, State
+from tui.present.glyphs import Look
+from tui.present.owed import PER_RUN
+
+if TYPE_CHECKING:
+    from engine.store.rows import CheckRow, EdgeRow, FloorRow, OwedRow
+
+DAY: Final = 86_400_000
+UNPROVED_MS: Final = 30 * 60_000
+"""A check that failed and is asked again is no problem for so long after the run ended."""
+_DEEPEST: Final = 200
+"""Things behind one pipeline that are looked at: a sentence names the first of them only."""
+
+VERIFYING: Final = Look("►", ">", "verifying", "run-running", "verify")
+UNPROVED: Final = Look("▲", "!", "unproved", "run-warning b", "unprovd")
+
+
+@dataclass(frozen=True, slots=True)
+class Owing:
+    """``now``: by the key of a thing, its occurrence that matters; ``down`` and ``up``: who waits for whom, by keys.
+
+    ``checks``: by pipeline id, what its current run has not passed yet.
+    """
+
+    now: Mapping[str, OwedRow] = field(default_factory=dict[str, "OwedRow"])
+    down: Mapping[str, Sequence[str]] = field(default_factory=dict[str, "Sequence[str]"])
+    up: Mapping[str, Sequence[str]] = field(default_factory=dict[str, "Sequence[str]"])
+    checks: Mapping[int, Sequence[CheckRow]] = field(default_factory=dict[int, "Sequence[CheckRow]"])
+
+    @classmethod
+    def of(
+        cls,
+        now: Mapping[str, OwedRow],
+        edges: Sequence[EdgeRow] = (),
+        checks: Mapping[int, Sequence[CheckRow]] | None = None,
+    ) -> Owing:
+        """From ``reader.owed_now()``, ``reader.edges()`` and ``reader.unverified()``."""
+        down: dict[str, list[str]] = {}
+        up: dict[str, list[str]] = {}
+        for edge in edges:
+            down.setdefault(edge.up, []).append(edge.down)
+            up.setdefault(edge.down, []).append(edge.up)
+        return cls(now, down, up, checks or {})
+
+    @property
+    def declared(self) -> bool:
+        """Whether anybody declared a promise: if not, nobody misses a deadline."""
+        return any(row.declared for row in self.now.values())
+
+    def behind(self, key: str, date: str | None, now: int) -> tuple[OwedRow, ...]:
+        """Promises of what waits for this pipeline, of the same business date or due within a day, soonest due first."""
+        found: list[OwedRow] = []
+        seen, todo = {key}, [key]
+        while todo and len(seen) < _DEEPEST:
+            for thing in self.down.get(todo.pop(), ()):
+                if thing in seen:
+                    continue
+                seen.add(thing)
+                todo.append(thing)
+                row = self.now.get(thing)
+                if row is not None and still_owed(row) and _same_day(row, date, now):
+                    found.append(row)
+        return tuple(sorted(found, key=lambda r: (r.due, r.name)))
+
+    def late_sources(self, key: str) -> tuple[OwedRow, ...]:
+        """Feeds right above it that came late, or are not here."""
+        rows = [self.now.get(thing) for thing in self.up.get(key, ()) if thing.startswith("feed:")]
+        late = (Owed.MET_LATE, Owed.BREACHED, Owed.AT_RISK)
+        return tuple(r for r in rows if r is not None and r.state in late)
+
+
+NOTHING: Final = Owing()
+
+
+def still_owed(row: OwedRow) -> bool:
+    """A declared promise that is neither kept nor excused."""
+    return row.declared and row.state.unsettled and row.type not in PER_RUN
+
+
+def owes(r: FloorRow, row: OwedRow | None) -> bool:
+    """Whether the run that a pipeline shows is the one that has to keep its promise."""
+    if row is None or not still_owed(row):
+        return False
+    again = row.prediction is not None and row.prediction.course is Course.RERUN
+    return again or row.run_key == r.run_key or (row.business_date is not None and row.business_date == r.business_date)
+
+
+def _same_day(row: OwedRow, date: str | None, now: int) -> bool:
+    if row.business_date is not None and date is not None:
+        return row.business_date == date
+    return row.due - now < DAY
+
+
+def unproved(r: FloorRow, checks: Sequence[CheckRow], now: int) -> bool:
+    """A finished run of which a check failed, and has failed for long."""
+    return any(c.state == 2 for c in checks) and r.ended is not None and now - r.ended >= UNPROVED_MS
+
+
+def unverified(r: FloorRow, checks: Sequence[CheckRow]) -> bool:
+    """Finished, but not all of its checks have passed."""
+    return bool(checks) and r.state is not None and (r.state.finished or r.state is State.SUCCESS)
