@@ -78,7 +78,10 @@ def pipeline_facts(tx: Tx, key: str) -> PipelineFacts | None:
         " FROM pipeline p JOIN source s ON s.id = p.source_id WHERE p.key = ?",
         (key,),
     ).fetchone()
-    return None if row is None else PipelineFacts(*row[:3], Mode(row[3]), Trigger(row[4]), row[5], row[6] or "UTC")
+    if row is None:
+        return None
+    pipeline_id, name, source_id, mode, trigger, schedule, zone = row
+    return PipelineFacts(pipeline_id, name, source_id, Mode(mode), Trigger(trigger), schedule, zone or "UTC")
 
 
 def key_of(tx: Tx, pipeline_id: int) -> str | None:
@@ -94,7 +97,7 @@ def standings(tx: Tx) -> dict[int, Standing]:
 
 
 _ENDED: Final = (
-    "SELECT r.id, r.at, r.ended - r.started, r.bdate FROM run r LEFT JOIN run_extra x ON x.run_id = r.id"
+    "SELECT r.id, r.at, r.ended - r.started, r.bdate FROM run r LEFT JOIN run_extra x ON x.run_id = r.id"  # noqa: S608
     " WHERE r.pipeline_id = ? AND r.at >= ? AND r.at < ? AND r.state = 6 AND r.kind & 7 = 0 AND r.attempt = 1"
     f" AND r.ended >= r.started AND coalesce(x.shape, 0) = ? ORDER BY r.at DESC, r.id DESC LIMIT {DEPTH}"
 )
@@ -204,7 +207,9 @@ def feed_owed(tx: Tx, promises: Iterable[int], a: int, b: int) -> list[tuple[int
 
 def arrived(tx: Tx, feed: str, since: int) -> list[tuple[int, int | None]]:
     """(at, business date as yyyymmdd) of what came since then; ``feed``: its bare name."""
-    return tx.db.execute("SELECT at, bdate FROM arrival WHERE feed = ? AND at >= ? ORDER BY at", (feed, since)).fetchall()
+    return tx.db.execute(
+        "SELECT at, bdate FROM arrival WHERE feed = ? AND at >= ? ORDER BY at", (feed, since)
+    ).fetchall()
 
 
 # --- how good the predictions were ----------------------------------------------------------------------------------
