@@ -286,15 +286,8 @@ def _follow(args: Namespace, action: str) -> int:
     finally:
         reader.close()
     if args.format == "json":
-        data = {
-            "id": row.id,
-            "state": row.state.name,
-            "words": row.words,
-            "verb": row.verb,
-            "key": row.key,
-            "result": row.result_key,
-        }
-        print_json("action", data)
+        data = {"id": row.id, "state": row.state.name, "words": row.words, "verb": row.verb, "key": row.key}
+        print_json("action", data | {"result": row.result_key})
     if row.state in (ActionState.DONE, ActionState.RECONCILED_DONE):
         return EXIT_OK
     if row.state in (ActionState.REFUSED, ActionState.FAILED_NOT_EXECUTED, ActionState.RECONCILED_NOT_DONE):
@@ -333,6 +326,16 @@ def silence(args: Namespace) -> int:
 
 def note(args: Namespace) -> int:
     return _simple(args, "note", "noted", key=args.key, text=" ".join(args.text))
+
+
+def owed(args: Namespace) -> int:
+    """``ping`` and ``waive``, in a module of their own."""
+    from engine import commands_owed
+
+    return int(getattr(commands_owed, args.command)(args))
+
+
+ping = waive = owed
 
 
 def _until(args: Namespace) -> dict[str, Any]:

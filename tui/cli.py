@@ -179,6 +179,32 @@ def parser() -> argparse.ArgumentParser:
     )
     note.add_argument("key")
     note.add_argument("text", nargs="+")
+    ping = _verb(
+        subs, "ping", "a sign of life of a script, for whoever waits for it",
+        "  watchfloor ping nightly-backup start\n  watchfloor ping nightly-backup ok\n"
+        '  watchfloor ping nightly-backup fail --code 3 "disk full"\n'
+        "  0 2 * * * backup.sh && watchfloor ping -q nightly-backup ok",
+        ("text", "json"),
+    )  # fmt: skip
+    ping.add_argument("name", help='as an [[expectation]] (on = "ping:NAME") or a [[check]] names it')
+    ping.add_argument("what", choices=("start", "ok", "fail", "log"))
+    ping.add_argument("text", nargs="*", help="words that are kept with it")
+    ping.add_argument("--code", type=int, metavar="N", help="exit code of the script, 0 to 255")
+    ping.add_argument("--quiet", "-q", action="store_true", help="say nothing when it is recorded")
+    waive = _verb(
+        subs, "waive", "say that something is not owed, with a reason",
+        '  watchfloor waive local:nightly --reason "no file today, agreed with sales" --until 4h\n'
+        '  watchfloor waive "sales-ready|local:nightly|2026-11-20" --reason "bank holiday at the sender"\n'
+        "  watchfloor waive local:nightly --undo",
+        ("text", "json"),
+    )  # fmt: skip
+    waive.add_argument(
+        "key",
+        help="key or number of what is owed; or a pipeline, feed:NAME, ping:NAME or promise that owes one thing now",
+    )
+    waive.add_argument("--reason", help="why it is not owed; the next one on duty reads it")
+    waive.add_argument("--until", metavar="DURATION", help="from then on it is owed again; default: for good")
+    waive.add_argument("--undo", action="store_true", help="it is owed after all: the waiver ends now")
     alerts = _verb(subs, "alerts", "list open alerts", "  watchfloor alerts --format json", ("text", "json"))
     alerts.add_argument("--all", action="store_true", help="closed ones too")
     alerts.add_argument("--fail", action="store_true", help="exit 1 if there is one")
@@ -196,7 +222,7 @@ def parser() -> argparse.ArgumentParser:
     logs = _verb(subs, "logs", "print a run's log", "  watchfloor logs local:nightly/RUN#load --follow")
     logs.add_argument("key")
     logs.add_argument("--follow", "-f", action="store_true")
-    for sub in (settle, ack, silence, note, alerts, notify, audit, logs):
+    for sub in (settle, ack, silence, note, ping, waive, alerts, notify, audit, logs):
         sub.add_argument("--demo", action="store_true", help="of the demo's workspace")
 
     _verb(subs, "init", "write a first configuration with what this host has")
