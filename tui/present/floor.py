@@ -16,7 +16,7 @@ from tui.present.floor_item import Rank as Rank
 from tui.present.floor_item import elapsed as elapsed
 from tui.present.floor_item import is_long as is_long
 from tui.present.floor_item import usual as usual
-from tui.present.floor_owed import NOTHING, UNPROVED, VERIFYING, Owing
+from tui.present.floor_owed import NOTHING, UNPROVED, CHECKING, Owing
 from tui.present.floor_story import story as story
 from tui.present.glyphs import LONG, LOOKS, NO_VIEW, Look, look_of
 from tui.present.head import source_now
@@ -96,7 +96,7 @@ def judge_one(r: FloorRow, source: SourceRow | None, now: int, *, silent: bool =
     row, checks = owing.now.get(r.key), owing.checks.get(r.id, ())
     look = look_of(r.state, r.mode)
     if checks and floor_owed.unverified(r, checks):
-        rank, look = (Rank.WARNING, UNPROVED) if floor_owed.unproved(r, checks, now) else (Rank.RUNNING, VERIFYING)
+        rank, look = (Rank.WARNING, UNPROVED) if floor_owed.unproved(r, checks, now) else (Rank.RUNNING, CHECKING)
         rank = Rank.UNKNOWN if plain == Rank.UNKNOWN else rank
     wrong = rank in (Rank.FAILED, Rank.MISSED) or (row is not None and row.state in (Owed.BREACHED, Owed.AT_RISK))
     behind = owing.behind(r.key, r.business_date, clock) if wrong else ()
@@ -106,7 +106,8 @@ def judge_one(r: FloorRow, source: SourceRow | None, now: int, *, silent: bool =
     elif row is not None and rank <= Rank.MISSED:
         look = _owed_look(r, row, rank) or look
     since = r.started if rank == Rank.LONG else r.ended if r.ended is not None else r.at
-    if row is not None and rank in (Rank.BREACHED, Rank.AT_RISK, Rank.MISSED) and rank < plain:
+    failed = r.state is not None and r.state.bad
+    if row is not None and rank in (Rank.BREACHED, Rank.AT_RISK, Rank.MISSED) and rank < plain and not failed:
         since = _since(r, row, now)
     due = row.due if row is not None and row.declared and rank <= Rank.MISSED else r.next_run
     order = (rank, int(r.alert_acked), int(r.criticality), due if due is not None else 1 << 62, r.name)
@@ -121,7 +122,7 @@ def _since(r: FloorRow, row: OwedRow, now: int) -> int | None:
         return row.since
     if r.alert_rule == "owed":
         return r.alert_since
-    if r.active:
+    if r.active and r.started is not None:
         return r.started
     start = None if row.prediction is None else row.prediction.latest_start
     return start if start is not None and start <= now else None
@@ -220,7 +221,7 @@ def next_step(item: Item, acting: bool) -> tuple[str, str]:
     """First action that is allowed on a problem: (action id, word)."""
     r, s = item.row, item.source
     if r is None:
-        return ("list.open", "deadline") if item.thing else ("screen.sources", "health")
+        return ("list.open", "due") if item.thing else ("screen.sources", "health")
     offers = s.offers if s is not None and acting else frozenset[str]()
     if r.state is not None and r.state.bad and r.state != State.MISSED:
         if Verb.RERUN_FAILED in offers:
@@ -230,7 +231,7 @@ def next_step(item: Item, acting: bool) -> tuple[str, str]:
     if item.look is LOOKS[State.MISSED] and Verb.START in offers:
         return "pipeline.start", "start"
     if item.rank in (Rank.BREACHED, Rank.AT_RISK):
-        return "list.open", "story" if r.run_key else "deadline"
+        return "list.open", "story" if r.run_key else "due"
     return ("run.log", "log") if r.run_key else ("list.open", "story")
 
 

@@ -19,7 +19,7 @@ UNPROVED_MS: Final = 30 * 60_000
 _DEEPEST: Final = 200
 """Things behind one pipeline that are looked at: a sentence names the first of them only."""
 
-VERIFYING: Final = Look("►", ">", "verifying", "run-running", "verify")
+CHECKING: Final = Look("►", ">", "checking", "run-running", "check")
 UNPROVED: Final = Look("▲", "!", "unproved", "run-warning b", "unprovd")
 
 

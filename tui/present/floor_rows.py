@@ -145,6 +145,13 @@ def run_cell(item: Item, grid: Grid, now: int) -> list[Span]:
     slash, wide = (" / ", True) if grid.bar else ("/", False)
     if r.state is None:
         return [("never ran", "dim")]
+    if item.checks:
+        worst = max(item.checks, key=lambda c: c.state)
+        word = "failed" if worst.state == 2 else "waits"
+        return [
+            (cut_middle(clean(worst.name), grid.run if wide else grid.run - len(word) - 1), "text"),
+            (f" {word}", "dim"),
+        ]
     if r.mode == Mode.PAUSED and not r.state.active and r.mode_since is not None and not r.state.bad:
         return [(words.running(now - r.mode_since), "dim")]
     if r.state in (State.QUEUED, State.HELD) or (r.state.active and r.started is None):
@@ -214,10 +221,11 @@ def problem_row(
     r = item.row
     name: Span = (cut_middle(item.name, grid.name), "text b")
     wide = frame.is_wide(width) and grid.strip > 0
+    doubt = item.stale and (r is not None or item.thing)
     # the sentence ends where the key column begins; everything before it is of a fixed width
     taken = 1 + 2 + 1 + grid.word + 1 + grid.name + 1
     columns = [Column("", grid.word + 3, gap=0), Column("", grid.name)]
-    values: list[Cell] = [state_cell(item.look, item.stale and r is not None, narrow), [name]]
+    values: list[Cell] = [state_cell(item.look, doubt, narrow), [name]]
     if wide:
         columns.append(Column("", 14))
         values.append(strip.spans(r.strip, 14, stale=item.stale) if r is not None else "")
@@ -226,8 +234,8 @@ def problem_row(
         columns.append(Column("", 6))
         values.append([(cut(words.clock_short(item.since, tz, now), 6), "dim")])
         taken += 7
-        room = width - taken - 15
-        columns += [Column("", room), Column("", 13)]
+        room = width - taken - 14
+        columns += [Column("", room), Column("", 12)]
         sentence = words.sentence(clauses, room)
         values += [sentence, [(key[0], "key b"), (f" {key[1]}" if key[0] else "", "dim")]]
     else:
@@ -235,4 +243,4 @@ def problem_row(
         columns.append(Column("", room))
         values.append(words.sentence(clauses, room))
     line = row(columns, values)
-    return recolour(line, "run-stale") if item.stale and r is not None else merge(line)
+    return recolour(line, "run-stale") if doubt else merge(line)

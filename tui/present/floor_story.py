@@ -126,7 +126,7 @@ def _so(item: Item, tz: str, now: int) -> list[Clause]:
         again = row.prediction is not None and row.prediction.course is Course.RERUN
         if again and row.prediction is not None and out:
             out.append(owed.rerun_words(row.prediction, tz, now))
-            out += [start] if (start := owed.start_words(row, tz, now)) else []
+            out += owed.start_clauses(row, tz, now)
         else:
             out += owed.sentence(row, tz, now)
     elif not out and item.chained:
@@ -140,7 +140,8 @@ def _behind(item: Item, tz: str, now: int) -> list[Clause]:
         return []
     first = item.behind[0]
     more = f" +{len(item.behind) - 1}" if len(item.behind) > 1 else ""
-    return [f"blocks {clean(first.name)} {words.clock(first.due, tz, now)}{more}"]
+    style = "run-late" if first.state in (Owed.AT_RISK, Owed.BREACHED) else "dim"
+    return [[("blocks ", "dim"), (f"{clean(first.name)} {words.clock(first.due, tz, now)}", style), (more, "dim")]]
 
 
 def _holds(item: Item, tz: str, now: int) -> list[Clause]:

@@ -153,7 +153,7 @@ def verdict_row(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[
         add(chip(f"{words.many(len(verdict.danger), 'deadline')} in danger", "run-late"))
         names = len(left)
     if verdict.long:
-        add(chip(f"{verdict.long} longer than usual", "run-late"))
+        add(chip(f"{verdict.long} {'long' if verdict.danger else 'longer than usual'}", "run-late"))
     if verdict.mending:
         add(chip(f"{verdict.mending} not made good", "run-late"))
     dark = blind(head.sources, now)
@@ -189,7 +189,7 @@ def endangered(verdict: Verdict, room: int, tz: str, now: int) -> list[Span]:
     """``daily_sales 06:00, customer_360 06:30``: as many as there is room for, whole ones only."""
     out: list[Span] = []
     for i, (name, due) in enumerate(verdict.danger):
-        part: list[Span] = [(", " if i else "   ", "dim"), (name, "text"), (f" {words.clock(due, tz, now)}", "text")]
+        part: list[Span] = [(", " if i else "  ", "dim"), (name, "text"), (f" {words.clock(due, tz, now)}", "text")]
         rest = len(verdict.danger) - i
         more = f" +{rest}" if out else ""
         if cells(out) + cells(part) + (len(f" +{rest - 1}") if rest > 1 else 0) > room:

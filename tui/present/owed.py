@@ -142,7 +142,7 @@ def end(row: OwedRow) -> int | None:
 
 
 def due_words(row: OwedRow, tz: str, now: int) -> str:
-    """``due 06:00``, ``due to start 04:55``, ``due to arrive 05:00``, ``sign of life due 06:00``, ``limit 06:05``."""
+    """``due 06:00``, ``due to start 04:55``, ``due to arrive 05:00``, ``limit 06:05``."""
     at = words.clock(row.due, tz, now)
     if row.type in PER_RUN:
         return f"limit {at}"
@@ -151,7 +151,6 @@ def due_words(row: OwedRow, tz: str, now: int) -> str:
     return {
         "start_by": f"due to start {at}",
         "source_arrival": f"due to arrive {at}",
-        "heartbeat": f"sign of life due {at}",
         "sequence": f"in order, due {at}",
     }.get(row.type, f"due {at}")
 
@@ -163,7 +162,7 @@ def reason(row: OwedRow, tz: str) -> str:
 
 
 def start_words(row: OwedRow, tz: str, now: int) -> str:
-    """``must start by 05:04``, or ``had to start by 05:04, 48m ago``; "" where that is not known or no longer asked."""
+    """``must start by 05:04``, or ``had to start by 05:04``; "" where that is not known or no longer asked."""
     p = row.prediction
     if p is None or p.latest_start is None or row.state in (Owed.MET, Owed.MET_LATE, Owed.EXCLUDED, Owed.WAIVED):
         return ""
@@ -172,7 +171,7 @@ def start_words(row: OwedRow, tz: str, now: int) -> str:
         return "" if p.start <= p.latest_start else f"had to start by {at}"
     if now <= p.latest_start:
         return f"must start by {at}"
-    return f"had to start by {at}, {words.running(now - p.latest_start)} ago"
+    return f"had to start by {at}"
 
 
 def rerun_words(p: PredictionRow, tz: str, now: int) -> str:
@@ -243,9 +242,22 @@ def sentence(row: OwedRow, tz: str, now: int) -> list[Clause]:
         out.append(f"shifted from {words.clock(row.declared_due, tz, now)}")
         if row.why_opened:
             out.append(clean(row.why_opened))
-    if start := start_words(row, tz, now):
-        out.append(start)
-    return out
+    return out + start_clauses(row, tz, now)
+
+
+def start_clauses(row: OwedRow, tz: str, now: int, *, ago: bool = False) -> list[Clause]:
+    """``must start by 05:04``, the time in the colour of what needs a person; ``ago``: with how long that is over."""
+    said, p = start_words(row, tz, now), row.prediction
+    if not said or p is None or p.latest_start is None:
+        return []
+    head, _, at = said.rpartition(" ")
+    spans: list[Span] = [
+        (f"{head} ", "dim"),
+        (at, "run-late b" if row.state in (Owed.AT_RISK, Owed.BREACHED) else "dim"),
+    ]
+    if ago and p.latest_start < now and p.course not in (Course.RUNNING, Course.OVERRUN):
+        spans.append((f", {words.running(now - p.latest_start)} ago", "dim"))
+    return [spans]
 
 
 def _missing(row: OwedRow, tz: str) -> str:
@@ -284,13 +296,16 @@ def _predicted(row: OwedRow, p: PredictionRow, due: str, tz: str, now: int) -> l
     return out
 
 
-def source_words(row: OwedRow, tz: str, now: int) -> str:
+def source_words(row: OwedRow, tz: str, now: int) -> Clause:
     """Of a feed that something else waits for: ``source eia came 05:21 +36m``, ``source eia not here, due 04:45 +67m``; "" in time."""
     name = clean(row.name)
     if row.state is Owed.MET_LATE:
-        return f"source {name} came {words.clock(row.met_at, tz, now)} {lateness(row, now)}"
+        return [(f"source {name} came {words.clock(row.met_at, tz, now)} ", "dim"), (lateness(row, now), "run-late")]
     if row.state is Owed.BREACHED:
-        return f"source {name} not here, due {words.clock(row.due, tz, now)} {lateness(row, now)}"
+        return [
+            (f"source {name} not here, due {words.clock(row.due, tz, now)} ", "dim"),
+            (lateness(row, now), "run-late"),
+        ]
     return f"source {name} is at risk" if row.state is Owed.AT_RISK else ""
 
 

@@ -7,21 +7,21 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from adapters.model import VERBS, KeyOf, Mode, State, Verb
-from engine.store.rows import FloorRow
+from engine.store.rows import EdgeRow, FloorRow
 from tui import keymap
-from tui.present import floor, frame, lines, words
+from tui.present import floor, frame, lines, owed, words
 from tui.present.cut import clean
 from tui.present.filters import Filter, FilterError, parse
 from tui.present.floor import Item
+from tui.present.floor_owed import NOTHING, Owing
 from tui.present.floor_rows import Grid, problem_row, table_row
 from tui.present.frame import Head
 from tui.present.glyphs import LOOKS
-from tui.present.menu import Entry, Menu
-from tui.screens import VERB_OF, cannot, open_plan, window
+from tui.screens import VERB_OF, window
 from tui.screens.empty import empty_rows
-from tui.screens.lists import Handler, ListScreen
-from tui.view import Context, Copy, Effect, Line, Open, Say, Span
+from tui.screens.floor_menu import FloorMenus
+from tui.screens.lists import Handler
+from tui.view import Context, Effect, Line, Say, Span
 
 STILL_MS = 3000
 """The order stands still for so long after the cursor moved."""
@@ -29,11 +29,13 @@ JUDGE_MS = 10_000
 """How often what only time changes (a run growing long) is judged anew."""
 _ROW_TOPICS = ("pipeline", "alert", "source", "run")
 """Topics of what a row holds; the last one moves most, and says itself which pipelines it means."""
-_OF_ROW = frozenset(VERB_OF) | {"list.open", "run.log", "run.history", "action.menu", "alert.ack", "copy.menu"}
+_OF_ROW = frozenset(VERB_OF) | {
+    "list.open", "run.log", "run.history", "action.menu", "alert.ack", "copy.menu", "owed.basis", "owed.waive",
+}  # fmt: skip
 SAME_MS = 100
 """Rows that moved so lately are read again: two commits may bear the same millisecond."""
-_STATES = frozenset(look.word for look in LOOKS.values()) | {
-    "long", "paused", "disabled", "gone", "no runs", "stale", "unknown", "success", "timed_out",
+_STATES = frozenset(look.word for look in (*LOOKS.values(), *owed.LOOKS.values())) | {
+    "long", "paused", "disabled", "gone", "no runs", "stale", "unknown", "success", "timed_out", "checking", "unproved",
 }  # fmt: skip
 
 
@@ -50,18 +52,20 @@ def moved_rows(old: Sequence[str], new: Sequence[str]) -> int:
     return len(new) - len(tails)
 
 
-class FloorView(ListScreen):
+class FloorView(FloorMenus):
     """``arg`` ``!`` puts the cursor on the first problem."""
 
     name: ClassVar[str] = "floor"
     title: ClassVar[str] = "Floor"
     contexts: ClassVar[tuple[str, ...]] = ("floor", "list", "global")
-    topics: frozenset[str] = frozenset({"engine", "source", "health", "pipeline", "run", "alert", "arm", "sample"})
+    topics: frozenset[str] = frozenset(
+        {"engine", "source", "health", "pipeline", "run", "alert", "arm", "sample", "owed"}
+    )
     ticks: ClassVar[bool] = True
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
         super().__init__(context)
-        self.head: Head | None = None
+        self.owing: Owing = NOTHING
         self._row_of: dict[int, FloorRow] = {}
         self._item_of: dict[int, Item] = {}
         self._marks: dict[int, int] = {}
@@ -78,6 +82,7 @@ class FloorView(ListScreen):
         self.filter: Filter = parse("")
         self._top = [0, 0]
         self._read: tuple[Any, ...] | None = None
+        self._owed_read: int | None = -1
         self._judged: tuple[int, tuple[Any, ...], bool] = (0, (), False)
 
     # --- reading ----------------------------------------------------------------------------------------------------
@@ -89,6 +94,9 @@ class FloorView(ListScreen):
         topics = dict(reader.topics())
         read = tuple(topics.get(t) for t in _ROW_TOPICS)
         changed = self._read_rows(read)
+        moved = self._read_owed(topics.get("owed"))
+        if changed is not None:
+            changed = {*changed, *moved}
         silent = frame.silent(self.context, self.head.engine)
         sources = tuple((s.id, s.health, s.stale(now), s.last_ok if s.stale(now) else None) for s in self.head.sources)
         if changed is None or self._judged[1:] != (sources, silent) or now - self._judged[0] >= JUDGE_MS:
@@ -96,6 +104,22 @@ class FloorView(ListScreen):
             self._judge(self._row_of, silent)
         elif changed:
             self._judge(changed, silent)
+
+    def _read_owed(self, topic: int | None) -> Collection[int]:
+        """What is owed, when that moved: ids of the pipelines to judge anew, those that wait for what changed among them."""
+        if topic == self._owed_read:
+            return ()
+        self._owed_read = topic
+        reader, before = self.context.reader, self.owing
+        self.owing = now = Owing.of(reader.owed_now(), self._edges(), reader.unverified())
+        keys = {key for key in (*now.now, *before.now) if now.now.get(key) != before.now.get(key)}
+        ids = {i for i in (*now.checks, *before.checks) if now.checks.get(i) != before.checks.get(i)}
+        # a problem's sentence names what waits behind it and which source is late: few, so all of them
+        ids |= {i for i, item in self._item_of.items() if item.problem or item.key in keys}
+        return ids & self._row_of.keys()
+
+    def _edges(self) -> Sequence[EdgeRow]:
+        return self.context.reader.edges()
 
     def _read_rows(self, read: tuple[Any, ...]) -> Collection[int] | None:
         """Read what moved: ids of the pipelines whose run moved, or None when all were read."""
@@ -122,8 +146,8 @@ class FloorView(ListScreen):
         by_id = {s.id: s for s in sources}
         for i in ids:
             row = self._row_of[i]
-            self._item_of[i] = floor.judge_one(row, by_id.get(row.source_id), now, silent=silent)
-        self.all = floor.arrange(self._item_of.values(), sources, now, silent=silent)
+            self._item_of[i] = floor.judge_one(row, by_id.get(row.source_id), now, silent=silent, owing=self.owing)
+        self.all = floor.arrange(self._item_of.values(), sources, now, silent=silent, owing=self.owing)
         self.items = {i.key: i for i in self.all}
         self.verdict = floor.verdict(self.all, now)
         self._order()
@@ -157,10 +181,6 @@ class FloorView(ListScreen):
             self.cursor = keys[0] if keys else None
         elif self.cursor not in keys and keys:
             self.cursor = keys[min(at, len(keys) - 1)]
-
-    @property
-    def _silent(self) -> bool:
-        return frame.silent(self.context, self.head.engine if self.head else None)
 
     @property
     def keys(self) -> list[str]:
@@ -214,7 +234,7 @@ class FloorView(ListScreen):
 
     def _panes(self, width: int, room: int) -> list[Line]:
         narrow, silent = frame.is_narrow(width), self._silent
-        grid = Grid.of(width)
+        grid = Grid.of(width, due=self.owing.declared)
         gap = 0 if narrow else 1
         out: list[Line] = []
         n = len(self.problems)
@@ -271,6 +291,9 @@ class FloorView(ListScreen):
         tz, now = self.context.timezone, self.context.now()
         for key in self.table[first : first + rows]:
             item = self._item(key)
+            if item.thing:  # it has no columns
+                out.append(self._problem(item, grid, width))
+                continue
             here = key == self.cursor
             about = words.plain(floor.story(item, self.all, tz, now)) if grid.about else ""
             line = table_row(item, grid, tz, now, here=here, about=about)
@@ -279,7 +302,7 @@ class FloorView(ListScreen):
 
     def _note(self, total: int) -> str:
         if self.filter:
-            return f"{total} of {sum(i.row is not None for i in self.all)} · filter {self.filter.text}"
+            return f"{total} of {sum(i.row is not None or i.thing for i in self.all)} · filter {self.filter.text}"
         if self._silent:
             since = frame.silent_since(self.context, self.head.engine if self.head else None)
             return f"{total} · as of {words.clock(since, self.context.timezone, self.context.now())}"
@@ -293,49 +316,6 @@ class FloorView(ListScreen):
         clauses = floor.story(item, self.all, tz, now)
         line = problem_row(item, grid, width, clauses, tz, now, here=here, key=(keymap.key_of(action), word))
         return lines.cursor(line, width) if here else line
-
-    @property
-    def _acting(self) -> bool:
-        return self.context.engine_alive and not self.context.read_only
-
-    def _footer(self, width: int) -> Line:
-        if self.field is not None:
-            return self.field_row(width, f"{len(self.keys)} shown")
-        return frame.footer_row(keymap.footer(self.contexts, width, only=self._offered(), words=self._words()), width)
-
-    def _offered(self) -> list[str]:
-        """What makes sense on the cursor row, the next step first."""
-        item = self.here
-        ids = ["list.open"]
-        if self._silent:
-            return ["app.refresh", "screen.sources", "list.open", "run.log", "list.filter", "app.quit"]
-        if item is not None and item.row is None:
-            return ["list.open", "screen.sources", "app.refresh", "alert.ack", "list.filter", "screen.runs", "app.quit"]
-        if item is not None:
-            row = item.row
-            ids.append(floor.next_step(item, self._acting)[0])
-            ids.append("run.log")
-            if self._acting and row is not None:
-                if row.active:
-                    acts = ("run.stop", "run.hold")
-                    ids += [a for a in acts if cannot(self._meant(VERB_OF[a], row), item.source, self.context) is None]
-                elif row.state is not None and row.state.terminal:
-                    ids.append("run.rerun")
-                ids.append("pipeline.start")
-            if row is not None and row.alert_id and not row.alert_acked:
-                ids.append("alert.ack")
-            ids.append("action.menu")
-        ids += ["run.history", "list.filter", "screen.runs", "screen.sources", "copy.menu", "app.quit"]
-        return list(dict.fromkeys(ids))
-
-    def _words(self) -> dict[str, str]:
-        item = self.here
-        said = {"list.open": "story", "app.refresh": "start engine" if self._silent else "poll now"}
-        if self._silent:
-            said |= {"screen.sources": "why", "run.log": "log (kept)"}
-        if item is not None and item.row is not None and item.row.state == State.HELD:
-            said["run.hold"] = "release"
-        return said
 
     # --- keys -------------------------------------------------------------------------------------------------------
 
@@ -355,6 +335,8 @@ class FloorView(ListScreen):
             "action.arm": self._arm,
             "alert.ack": self._ack,
             "copy.menu": self._copy,
+            "owed.basis": self._basis,
+            "owed.waive": self._waive,
         }
 
     def _touch(self) -> None:
@@ -370,28 +352,6 @@ class FloorView(ListScreen):
         if action in _OF_ROW:
             self.moved = True  # what was looked at or asked about stays under the cursor
         return super().act(action)
-
-    def _open(self) -> Sequence[Effect]:
-        item = self.here
-        if item is None:
-            return ()
-        if item.row is None:
-            return (Open("sources", item.name),)
-        return self._with_run("run")
-
-    def _with_run(self, screen: str) -> Sequence[Effect]:
-        item = self.here
-        if item is None:
-            return ()
-        if item.row is None:
-            return (Say(f"{item.name} is a source: it has no run; Enter shows its health"),)
-        if not item.row.run_key:
-            return (Say(f"{item.name} has not run yet: there is nothing to show"),)
-        return (Open(screen, item.row.run_key),)
-
-    def _history(self) -> Sequence[Effect]:
-        item = self.here
-        return (Open("runs", item.row.key),) if item is not None and item.row is not None else ()
 
     def _sort(self) -> Sequence[Effect]:
         before = self.keys
@@ -414,97 +374,6 @@ class FloorView(ListScreen):
         self.cursor = self.problems[0] if self.problems else next(i.key for i in self.all if i.problem)
         self._touch()
         return (Say("this is the first problem"),) if self.cursor == before else ()
-
-    def verb(self, action: str) -> Sequence[Effect]:
-        item = self.here
-        if item is None or item.row is None:
-            return (Say(f"{item.name} is a source: this key acts on pipelines"),) if item is not None else ()
-        verb = self._meant(VERB_OF[action], item.row)
-        why = cannot(verb, item.source, self.context) or self._not_now(verb, item.row)
-        if why:
-            return (Say(f"{verb} {item.name}: {why}", "warn"),)
-        return (open_plan(verb, self._key(verb, item.row), item.name, item.source, self.context),)
-
-    @staticmethod
-    def _meant(verb: Verb, row: FloorRow) -> Verb:
-        if verb == Verb.PAUSE and row.mode == Mode.PAUSED:
-            return Verb.RESUME
-        if verb == Verb.HOLD and row.state == State.HELD:
-            return Verb.RELEASE
-        return verb
-
-    @staticmethod
-    def _key(verb: Verb, row: FloorRow) -> str:
-        """A run's key where one run is meant; the pipeline's where several are active, then they are offered."""
-        if VERBS[verb].of == KeyOf.PIPELINE or row.run_key is None or row.active > 1:
-            return row.key
-        return row.run_key
-
-    @staticmethod
-    def _not_now(verb: Verb, row: FloorRow) -> str | None:
-        if VERBS[verb].of == KeyOf.PIPELINE:
-            return None
-        if row.run_key is None:
-            return "it has not run yet"
-        if verb in (Verb.STOP, Verb.HOLD, Verb.RELEASE) and not row.active:
-            return "no run of it is active"
-        return None
-
-    def _actions(self) -> Sequence[Effect]:
-        item = self.here
-        if item is None or item.row is None:
-            return ()
-        entries: list[Entry] = []
-        for action, asked in VERB_OF.items():
-            if action == "run.rerun_from":
-                continue  # of a step: on the Run screen
-            verb = self._meant(asked, item.row)
-            why = cannot(verb, item.source, self.context) or self._not_now(verb, item.row)
-            entries.append(Entry(keymap.key_of(action), verb.value, action, VERBS[verb].means, why))
-        row = item.row
-        why = None if row.alert_id and not row.alert_acked else "it has no open alert that nobody has"
-        if not self._acting:
-            why = "this terminal is read-only" if self.context.read_only else "nobody is watching"
-        entries.append(Entry(keymap.key_of("alert.ack"), "acknowledge", "alert.ack", "say that you have it", why))
-        self.menu = Menu("Actions", f"on {item.name} · each shows its plan and asks", entries)
-        return ()
-
-    def _copy(self) -> Sequence[Effect]:
-        item = self.here
-        if item is None:
-            return ()
-        row = item.row
-        entries = [Entry("i", "key", Copy(item.key, "the key"), item.key)]
-        if row is not None:
-            entries.append(
-                Entry(
-                    "u",
-                    "run",
-                    Copy(row.run_key or "", "the run's key"),
-                    row.run_key or "",
-                    None if row.run_key else "it has not run",
-                )
-            )
-            error = row.error or ""
-            entries.append(
-                Entry("e", "error", Copy(error, "the error"), clean(error)[:60], None if error else "there is none")
-            )
-        self.menu = Menu("Copy", f"of {item.name}", entries)
-        return ()
-
-    def _arm(self) -> Sequence[Effect]:
-        item = self.here
-        assert self.head is not None
-        return self.arm(item.source if item is not None else None, self.head)
-
-    def _ack(self) -> Sequence[Effect]:
-        item = self.here
-        if item is None:
-            return ()
-        if item.row is not None:
-            return self.ack(item.row.alert_id, item.name, item.row.alert_acked)
-        found = self.alert_of(item.name)
-        return self.ack(found[0], item.name, found[1]) if found else self.ack(None, item.name)
 
     # --- the filter -------------------------------------------------------------------------------------------------
 
