@@ -1,0 +1,506 @@
+"""The morning check: what the night came to, line by line with its evidence; exceptions first. Pure.
+
+Every line is ticked by what the store knows; a person only disposes of exceptions. What could not be seen is an exception
+too: unknown is not fine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from adapters.model import AlertState, Owed, State
+from tui.present import floor, words
+from tui.present.cut import clean, first_line
+from tui.present.floor_owed import Owing
+from tui.present.floor_story import story
+from tui.present.head import blind
+
+if TYPE_CHECKING:
+    from engine.store.reader import Reader
+    from engine.store.rows import AlertRow, FeedRow, OwedRow, SourceRow
+
+HOUR: Final = 3_600_000
+LONGEST: Final = 7 * 24 * HOUR
+"""A check that nobody signed for longer looks back no further."""
+FIRST: Final = 14 * HOUR
+"""How far back the first check looks: from this evening on, as a rule."""
+AHEAD: Final = 24 * HOUR
+NAMED: Final = 6
+FULL: Final = 14.0
+"""Days to a full disk below which somebody should know."""
+
+
+class Tick(IntEnum):
+    """Of one line. BAD and BLIND want an answer of a person; NOTE is said and is fine."""
+
+    BAD = 0
+    BLIND = 1
+    NOTE = 2
+    FINE = 3
+
+    @property
+    def wants(self) -> bool:
+        return self <= Tick.BLIND
+
+
+SECTIONS: Final = ("runs", "deadlines", "alerts", "sources", "capacity", "watching", "ahead")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line. ``id`` stays the same while the trouble is the same; ``name``: of what; ``said``: clauses by weight, the
+    evidence. ``key``: a pipeline's key or thing to look at, ``run``: the run to open, ``since``: ms UTC."""
+
+    id: str
+    section: str
+    tick: Tick
+    name: str
+    said: tuple[str, ...]
+    key: str | None = None
+    run: str | None = None
+    since: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """From ``since`` (the last sign-off, by ``signed``) until ``until``; the lines, worst first."""
+
+    since: int
+    until: int
+    signed: str | None
+    items: tuple[Item, ...]
+
+    @property
+    def exceptions(self) -> tuple[Item, ...]:
+        return tuple(i for i in self.items if i.tick.wants)
+
+    @property
+    def well(self) -> bool:
+        return not self.exceptions
+
+    @property
+    def blind(self) -> bool:
+        """Nothing is known to be bad, but not everything could be seen."""
+        found = self.exceptions
+        return bool(found) and all(i.tick is Tick.BLIND for i in found)
+
+
+def look(reader: Reader, now: int, tz: str, *, alive: bool, signed_until: int | None = None) -> Night:
+    """Ask everything once. ``alive``: an engine watches this store. ``signed_until``: look from there instead of the last
+    sign-off (for a look back)."""
+    with reader.snapshot():
+        last = reader.signoff()
+        since = signed_until if signed_until is not None else last.at if last is not None else now - FIRST
+        since = max(since, now - LONGEST)
+        items: list[Item] = []
+        covered: set[str] = set()
+        items += _runs(reader, since, now, tz, covered)
+        items += _deadlines(reader, since, now, tz, covered)
+        items += _alerts(reader, since, now, tz, covered)
+        items += _feeds(reader, since, now, tz)
+        items += _capacity(reader)
+        items += _watching(reader, since, now, tz, alive)
+        items += _ahead(reader, now, tz)
+    order = {name: i for i, name in enumerate(SECTIONS)}
+    items.sort(key=lambda i: (i.tick if i.tick.wants else Tick.FINE, order[i.section], i.since or 0))
+    return Night(since, now, clean(last.who) if last is not None else None, tuple(items))
+
+
+# --- the sections ---------------------------------------------------------------------------------------------------
+
+
+def _runs(reader: Reader, since: int, now: int, tz: str, covered: set[str]) -> list[Item]:
+    """1: runs of the night; what is broken now, in the words of the Floor."""
+    found: list[Item] = []
+    rows, sources = reader.floor(), reader.sources()
+    owing = Owing.of(reader.owed_now(), reader.edges(), reader.unverified())
+    items = floor.judge(rows, sources, now, owing=owing)
+    for one in items:
+        if not one.problem:
+            continue
+        covered.add(one.key)
+        said = tuple(words.clause_text(c) for c in story(one, items, tz, now)[:4])
+        tick = Tick.BLIND if one.rank is floor.Rank.BLIND else Tick.NOTE if one.rank is floor.Rank.WARNING else Tick.BAD
+        run = one.row.run_key if one.row is not None else None
+        name = one.name if tick is not Tick.BLIND else f"{one.name}: no view"
+        found.append(
+            Item(
+                f"floor|{one.key}|{run or ''}|{one.rank.name}",
+                "runs",
+                tick,
+                name,
+                (one.look.word, *said),
+                one.key,
+                run,
+                one.since,
+            )
+        )
+    counts = reader.outcomes(since, now)
+    total = sum(counts.values())
+    parts = [f"{counts[state]:,} {_WORDS[state]}" for state in _WORDS if counts.get(state)]
+    found.append(
+        Item(
+            "runs",
+            "runs",
+            Tick.NOTE if any(state.bad for state in counts) else Tick.FINE,
+            words.many(total, "run"),
+            (*(parts or ["nothing ran"]), f"since {words.clock(since, tz, now)}"),
+        )
+    )
+    mended = reader.mended(since, now)
+    if mended:
+        names = [f"{clean(name)} {n}×" if n > 1 else clean(name) for _, name, n in mended]
+        found.append(
+            Item(
+                "mended",
+                "runs",
+                Tick.NOTE,
+                "made good",
+                (_named(names), "failed in the night, the run after it was fine"),
+            )
+        )
+    unseen = sum(1 for r in rows if r.state is None)
+    if unseen:
+        found.append(Item("unrun", "runs", Tick.NOTE, words.many(unseen, "pipeline"), ("never ran",)))
+    return found
+
+
+_WORDS: Final = {
+    State.SUCCESS: "ok", State.WARNING: "warning", State.FAILED: "failed", State.TIMED_OUT: "timed out", State.MISSED: "missed",
+    State.LOST: "lost", State.STOPPED: "stopped", State.SKIPPED: "skipped", State.RUNNING: "running", State.QUEUED: "queued",
+    State.RETRYING: "retrying", State.HELD: "held", State.STOPPING: "stopping",
+}  # fmt: skip
+
+
+def _deadlines(reader: Reader, since: int, now: int, tz: str, covered: set[str]) -> list[Item]:
+    """2: what was due since then; what broke and does not stand on the Floor already."""
+    found: list[Item] = []
+    rows = [r for r in reader.owed(since, now) if r.due <= now or r.state in (Owed.BREACHED, Owed.AT_RISK)]
+    by: dict[Owed, list[OwedRow]] = {}
+    for row in rows:
+        by.setdefault(row.state, []).append(row)
+    for row in (*by.get(Owed.BREACHED, ()), *by.get(Owed.AT_RISK, ())):
+        if row.thing in covered or (not row.declared and row.state is Owed.AT_RISK):
+            continue
+        covered.add(row.thing)
+        said = (
+            f"{row.state.name.lower().replace('_', ' ')}: due {words.clock(row.due, tz, now)}",
+            first_line(row.reason),
+        )
+        found.append(
+            Item(
+                f"owed|{row.key}",
+                "deadlines",
+                Tick.BAD,
+                clean(row.name),
+                said,
+                row.thing,
+                row.run_key,
+                row.since or row.due,
+            )
+        )
+    unknown = [r for r in by.get(Owed.UNKNOWN, ()) if r.declared]
+    if unknown:
+        said = (_named([clean(r.name) for r in unknown]), "not seen since before they were due")
+        found.append(
+            Item(
+                "unknown|" + "|".join(r.key for r in unknown[:20]),
+                "deadlines",
+                Tick.BLIND,
+                words.many(len(unknown), "deadline"),
+                said,
+            )
+        )
+    late = by.get(Owed.MET_LATE, [])
+    if late:
+        names = [
+            f"{clean(r.name)} {words.lateness(r.lateness_ms)}"
+            for r in sorted(late, key=lambda r: -(r.lateness_ms or 0))
+        ]
+        found.append(Item("late", "deadlines", Tick.NOTE, f"{len(late)} met late", (_named(names),)))
+    left_out = [*by.get(Owed.WAIVED, ()), *by.get(Owed.EXCLUDED, ())]
+    if left_out:
+        names = [f"{clean(r.name)} ({first_line(r.reason)})" for r in left_out]
+        found.append(Item("excused", "deadlines", Tick.NOTE, f"{len(left_out)} not owed", (_named(names),)))
+    met = [r for r in by.get(Owed.MET, ()) if r.declared]
+    if met:
+        found.append(
+            Item(
+                "met",
+                "deadlines",
+                Tick.FINE,
+                f"{len(met)} met",
+                (f"last {clean(met[-1].name)}, due {words.clock(max(r.due for r in met), tz, now)}",),
+            )
+        )
+    elif not rows and not reader.owed(now, now + AHEAD):
+        found.append(
+            Item(
+                "none",
+                "deadlines",
+                Tick.NOTE,
+                "no deadline is set",
+                ("an [[expectation]] says what is owed, and by when",),
+            )
+        )
+    for said in reader.owed_warnings():
+        place = (said.place,) if said.place else ()
+        found.append(
+            Item(
+                f"warning|{said.promise}|{said.words}",
+                "deadlines",
+                Tick.NOTE,
+                clean(said.promise),
+                (first_line(said.words), *place),
+            )
+        )
+    return found
+
+
+def _alerts(reader: Reader, since: int, now: int, tz: str, covered: set[str]) -> list[Item]:
+    """3: open and in nobody's hands; in somebody's; came and went; held back, and why."""
+    found: list[Item] = []
+    opened = 0
+    gone: list[AlertRow] = []
+    held: list[AlertRow] = []
+    for a in reader.alerts_between(since, now):
+        if a.state in (AlertState.RESOLVED, AlertState.CLOSED):
+            gone.append(a)
+            continue
+        thing = a.key.partition("/")[0]
+        opened += 1
+        if a.state is AlertState.ACKED:
+            until = f" until {words.clock(a.ack_until, tz, now)}" if a.ack_until else ""
+            found.append(
+                Item(
+                    f"acked|{a.id}",
+                    "alerts",
+                    Tick.NOTE,
+                    clean(thing),
+                    (first_line(a.title), f"{clean(a.acked_by or '?')} has it{until}"),
+                    thing,
+                    None,
+                    a.since,
+                )
+            )
+        elif thing not in covered and f"source:{thing}" not in covered:
+            found.append(
+                Item(
+                    f"alert|{a.id}",
+                    "alerts",
+                    Tick.BAD,
+                    clean(thing),
+                    (first_line(a.title), "nobody has taken it"),
+                    thing,
+                    None,
+                    a.since,
+                )
+            )
+        if a.held_back:
+            held.append(a)
+    if held:
+        names = [f"{clean(a.key)}: {first_line(a.held_back or '')}" for a in held]
+        found.append(Item("held", "alerts", Tick.NOTE, f"{len(held)} not told", (_named(names, 3),)))
+    if gone:
+        names = list(dict.fromkeys(clean(a.key.partition("/")[0]) for a in gone))
+        found.append(
+            Item("gone", "alerts", Tick.NOTE, words.many(len(gone), "alert"), (f"came and went: {_named(names)}",))
+        )
+    if opened:
+        found.append(
+            Item(
+                "open",
+                "alerts",
+                Tick.NOTE,
+                words.many(opened, "open alert"),
+                ("each stands on a line of its own above",),
+            )
+        )
+    elif not found:
+        found.append(Item("quiet", "alerts", Tick.FINE, "no alert", ("none was open in this time",)))
+    return found
+
+
+def _feeds(reader: Reader, since: int, now: int, tz: str) -> list[Item]:
+    """4: sources that cannot be looked at, and margins that shrink below the declared buffer."""
+    found: list[Item] = []
+    feeds = reader.feeds()
+    fine = 0
+    for f in feeds:
+        thin = thin_margin(f)
+        if f.error:
+            found.append(
+                Item(
+                    f"feed|{f.name}",
+                    "sources",
+                    Tick.BLIND,
+                    clean(f.name),
+                    (first_line(f.error), f"looked for {clean(f.file)}"),
+                    f"feed:{f.name}",
+                )
+            )
+        elif thin is not None:
+            said = (
+                f"margin shrinks: one in ten came {words.duration(thin)} before it was needed",
+                f"{words.duration(f.buffer_ms)} is declared",
+            )
+            if thin < 0:
+                said = ("one in ten came after it was needed", f"{words.duration(f.buffer_ms)} before is declared")
+            found.append(Item(f"margin|{f.name}", "sources", Tick.NOTE, clean(f.name), said, f"feed:{f.name}"))
+        else:
+            fine += 1
+    if fine:
+        last = max((f.arrived for f in feeds if f.arrived is not None), default=None)
+        said = (f"last arrival {words.clock(last, tz, now)}",) if last is not None else ("nothing has arrived yet",)
+        found.append(Item("feeds", "sources", Tick.FINE, words.many(fine, "source"), said))
+    return found
+
+
+def thin_margin(f: FeedRow) -> int | None:
+    """The margin in ms that one in ten of the last 20 fell below, where that is under the declared buffer; None: it is not."""
+    margins = sorted(m.ms for m in f.margins)
+    if f.buffer_ms is None or len(margins) < 8:
+        return None
+    spot = (len(margins) - 1) * 0.1
+    low = int(spot)
+    tenth = margins[low] + (margins[min(low + 1, len(margins) - 1)] - margins[low]) * (spot - low)
+    return round(tenth) if tenth < f.buffer_ms else None
+
+
+def _capacity(reader: Reader) -> list[Item]:
+    """5: disks of this host that are full within 14 days."""
+    found: list[Item] = []
+    known = reader.days_left("host.disk:", 1.0)
+    for series, label, _, days in known:
+        if days is not None and days < FULL:
+            name = clean(label or series.partition(":")[2])
+            said = ("is full" if days <= 0 else f"full in {days:.0f}d at this pace",)
+            found.append(Item(f"disk|{series}", "capacity", Tick.BAD if days < 2 else Tick.NOTE, name, said))
+    if known and not found:
+        least = min(n for _, _, n, _ in known)
+        said = (
+            "none is full within 14 days"
+            if least >= 14
+            else f"not enough data to tell when they are full ({least}/14 days)"
+        )
+        found.append(Item("disks", "capacity", Tick.FINE, words.many(len(known), "disk"), (said,)))
+    return found
+
+
+def _watching(reader: Reader, since: int, now: int, tz: str, alive: bool) -> list[Item]:
+    """6: were we blind, and was everybody told?"""
+    found: list[Item] = []
+    engine = reader.engine()
+    if not alive:
+        last = engine.stopped or engine.heartbeat if engine is not None else None
+        said = (
+            "nobody is watching",
+            f"last sign of life {words.clock(last, tz, now)}" if last else "no engine ever ran here",
+        )
+        found.append(Item("engine", "watching", Tick.BLIND, "engine", (*said, "watchfloor engine run starts one")))
+    elif engine is not None:
+        said = f"watches since {words.clock(engine.started, tz, now)}"
+        before = (
+            ""
+            if engine.started <= since
+            else "it was started within this time: what happened before it began was read afterwards"
+        )
+        found.append(
+            Item(
+                "engine",
+                "watching",
+                Tick.NOTE if before else Tick.FINE,
+                "engine",
+                tuple(p for p in (said, before) if p),
+            )
+        )
+        if engine.config_error:
+            found.append(
+                Item(
+                    "config",
+                    "watching",
+                    Tick.BAD,
+                    "configuration",
+                    ("a newer one is refused", first_line(engine.config_error)),
+                )
+            )
+    for a in reader.alerts_between(since, now):
+        if a.rule != "source-unreachable" or a.state is AlertState.PENDING:
+            continue
+        end = a.resolved if a.resolved is not None else now
+        said = f"not seen {words.clock(max(a.since, since), tz, now)}–{words.clock(end, tz, now)}"
+        if a.resolved is not None:
+            found.append(Item(f"blind|{a.id}", "watching", Tick.NOTE, clean(a.key), (said, "seen again since")))
+    sources = reader.sources()
+    dark = blind(sources, now)
+    if sources and not dark and alive:
+        found.append(
+            Item("seen", "watching", Tick.FINE, words.many(len(sources), "connection"), (_oldest(sources, now),))
+        )
+    failed = [d for d in reader.deliveries(limit=500) if d.state == 3 and d.created >= since]
+    if failed:
+        names = [f"{clean(d.recipient)}: {first_line(d.last_error or '?')}" for d in failed]
+        found.append(
+            Item(
+                "letters|" + failed[0].id,
+                "watching",
+                Tick.BAD,
+                words.many(len(failed), "message"),
+                ("not delivered", _named(names, 2)),
+            )
+        )
+    return found
+
+
+def _oldest(sources: Sequence[SourceRow], now: int) -> str:
+    ages = [max(now - s.last_ok, s.poll_ms) for s in sources if s.last_ok is not None]
+    return f"answering, truth at most {words.age(max(ages))} old" if ages else "not asked yet"
+
+
+def _ahead(reader: Reader, now: int, tz: str) -> list[Item]:
+    """7: the next 24 hours: windows and deadlines."""
+    found: list[Item] = []
+    for span in reader.spans(now, now + AHEAD):
+        name = clean(span.name)
+        when = f"{words.clock(span.start, tz, now)}–{words.clock(span.until, tz, now)}"
+        found.append(
+            Item(
+                f"window|{name}|{span.start}",
+                "ahead",
+                Tick.NOTE,
+                f"{clean(span.kind)} {name}",
+                (when, first_line(span.words)),
+            )
+        )
+    due = [r for r in reader.owed(now, now + AHEAD) if r.declared and r.due > now and r.state.waiting]
+    if due:
+        first = min(due, key=lambda r: r.due)
+        found.append(
+            Item(
+                "ahead",
+                "ahead",
+                Tick.FINE,
+                words.many(len(due), "deadline"),
+                (f"in the next 24 hours, first {clean(first.name)} {words.clock(first.due, tz, now)}",),
+            )
+        )
+    return found
+
+
+def _named(names: Sequence[str], most: int = NAMED) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+# --- for scripts ----------------------------------------------------------------------------------------------------
+
+
+def record(item: Item, answer: str | None = None) -> dict[str, Any]:
+    """One line for JSON and CSV."""
+    return {
+        "id": item.id, "section": item.section, "state": item.tick.name.lower(), "name": item.name, "says": " · ".join(item.said),
+        "key": item.key, "run": item.run, "since": item.since, "answer": answer,
+    }  # fmt: skip
