@@ -132,7 +132,7 @@ def _runs(reader: Reader, since: int, now: int, tz: str, covered: set[str]) -> l
                 "runs",
                 tick,
                 name,
-                (one.look.word, *said),
+                (": ".join([one.look.word, *said[:1]]), *said[1:]),
                 one.key,
                 run,
                 one.since,

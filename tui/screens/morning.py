@@ -202,7 +202,7 @@ class MorningView(ListScreen):
                 [
                     ("   ", ""),
                     (key, "key b"),
-                    (" says what is done about it; all exceptions are answered before it is signed", "dim"),
+                    (f" answers it; once all are answered {keymap.key_of('morning.sign')} signs", "dim"),
                 ]
             )
         return out
