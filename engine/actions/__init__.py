@@ -43,6 +43,11 @@ class Actions:
         self._executor = Executor(ctx, self._audit)
 
     @property
+    def audit(self) -> Audit:
+        """The one record of who did what: whoever else has something to record uses this one."""
+        return self._audit
+
+    @property
     def busy(self) -> bool:
         """Something is being sent, verified, or asked about."""
         return self._executor.busy

@@ -355,6 +355,17 @@ def open_owing(tx: Tx, name: str, until: int, limit: int = 20) -> list[Owing]:
     return [_owing(row) for row in rows]
 
 
+def waived_owing(tx: Tx, name: str, limit: int = 20) -> list[Owing]:
+    """What of a thing or a promise is waived by somebody now, the newest due first."""
+    rows = tx.db.execute(
+        f"{_OWING} (e.thing = ? OR e.promise = ?)"
+        " AND o.key IN (SELECT occurrence FROM waiver WHERE until IS NULL OR until > ?)"
+        " ORDER BY o.due_at DESC, o.id LIMIT ?",
+        (name, name, tx.now, limit),
+    ).fetchall()
+    return [_owing(row) for row in rows]
+
+
 def _owing(row: Sequence[Any]) -> Owing:
     id, key, thing, words, pipeline_id, state, opened_as, due_at, met_at, zone, reason, gone, extra = row
     members = tuple(json.loads(extra).get("members", ())) if extra else ()
