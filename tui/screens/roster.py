@@ -66,6 +66,7 @@ class PipelineScreen(ListScreen):
         {"engine", "source", "health", "pipeline", "run", "alert", "arm", "sample", "owed"}
     )
     ticks: ClassVar[bool] = True
+    of_a_row: ClassVar[frozenset[str]] = ListScreen.of_a_row - {"view.pane"} | {"run.last", "owed.basis", "owed.waive"}
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)

@@ -462,7 +462,7 @@ class TimelineView(PipelineScreen):
 _EMPTY: Mapping[str, None] = dict.fromkeys(
     (
         "key", "name", "layer", "stale", "what", "state", "at", "started", "ended", "due", "met_at", "lateness_ms", "missed",
-        "business_date", "run", "occurrence", "promise", "type", "declared", "p50", "p90", "late", "latest_start",
+        "business_date", "run", "thing", "occurrence", "promise", "type", "declared", "p50", "p90", "late", "latest_start",
     )
 )  # fmt: skip
 

@@ -1,0 +1,539 @@
+"""Timeline: lanes on one axis of time, with what ran and what is expected; only lanes in view are asked for."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from adapters.model import Course, Health, Owed, Severity, State, Trigger
+from engine.config.model import PipelineRule
+from engine.store import owed as written
+from engine.store.rows import Bar, SpanRow
+from tests.tui import snap, stores
+from tests.tui.night import night
+from tests.tui.owed_stores import owe
+from tests.tui.stores import DAY, HOUR, MINUTE, NOW, SIZES, TZ, House, painted
+from tui import keymap
+from tui.present import lines, timeline
+from tui.present.layers import Lane, lane_of
+from tui.present.timeline import DAY_ZOOM, ZOOMS, Axis, Frame
+from tui.screens.timeline import TimelineView
+from tui.view import Open, Say
+
+
+@pytest.fixture(scope="module")
+def tale(tmp_path_factory):
+    house = night(tmp_path_factory.mktemp("night"))
+    yield house
+    house.close()
+
+
+@pytest.fixture
+def house(tmp_path):
+    h = House(tmp_path)
+    h.engine()
+    h.source("s")
+    yield h
+    h.close()
+
+
+def view_of(h: House, arg: str | None = None, **more) -> TimelineView:
+    view = TimelineView(h.context(**more), arg)
+    view.load()
+    return view
+
+
+def lane_text(view: TimelineView, name: str, width: int = 120, height: int = 40) -> str:
+    """The cells of one lane, without its name."""
+    start = Frame.of(width).name
+    end = start + Frame.of(width).cells
+    found = [line for line in painted(view, width, height) if line[3:start].strip() == name]
+    assert len(found) == 1, (name, found)
+    return found[0][start:end]
+
+
+# --- pictures -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_snapshot(tale, size):
+    snap.same(f"timeline-{size[0]}x{size[1]}", painted(view_of(tale), *size))
+
+
+def test_snapshot_of_six_hours_by_source_with_the_basis(tale):
+    view = view_of(tale, "prod-airflow:daily_sales")
+    for action in ("time.in", "time.in", "time.group", "owed.basis"):
+        view.act(action)
+    snap.same("timeline-6h-120x40", painted(view, 120, 40))
+
+
+def test_in_ascii_nothing_but_ascii_is_left(tale):
+    assert all(line.isascii() for line in painted(view_of(tale, ascii=True), 120, 40))
+
+
+@pytest.mark.parametrize(("width", "cell"), [(80, 24 * 60), (120, 15 * 60), (200, 9 * 60)])
+def test_a_day_has_whole_cells_at_each_width(width, cell):
+    assert 86_400 // Frame.of(width).cells == cell
+
+
+# --- what a lane says -----------------------------------------------------------------------------------------------
+
+
+def test_expected_and_real_runs_stand_in_one_lane(tale):
+    cells = lane_text(view_of(tale), "ldz_to_rdv…sactions")
+    assert cells.strip() == "█│░◇"
+    now = cells.index("│")
+    assert Axis(timeline.begin(NOW, ZOOMS[DAY_ZOOM], TZ), 15 * MINUTE, 96).at(NOW) == now
+
+
+def test_a_stream_runs_through_and_goes_on(tale):
+    cells = lane_text(view_of(tale), "st_cards_cdc")
+    assert set(cells.partition("│")[0]) == {"━"}
+    assert set(cells.partition("│")[2]) == {"─"}
+
+
+def test_missed_and_broken_stand_where_they_were_due(tale):
+    cells = lane_text(view_of(tale), "tmc_cards_to_ldz")
+    axis = Axis(timeline.begin(NOW, ZOOMS[DAY_ZOOM], TZ), 15 * MINUTE, 96)
+    assert cells[axis.at(NOW - 67 * MINUTE)] == "∅"
+    assert cells[axis.at(NOW - 37 * MINUTE)] == "◆"
+
+
+def test_a_later_success_hides_no_failure_in_the_same_cell(house):
+    house.pipeline("s", "p", next_in=None)
+    house.run("s", "p", "a", State.FAILED, started_ago=3 * HOUR, took=MINUTE)
+    house.run("s", "p", "b", State.SUCCESS, started_ago=3 * HOUR - 2 * MINUTE, took=MINUTE)
+    assert "✗" in lane_text(view_of(house), "p")
+
+
+def test_how_a_run_ended_is_a_glyph_not_only_a_colour(house):
+    ends = {State.FAILED: "✗", State.TIMED_OUT: "≥", State.STOPPED: "■", State.WARNING: "▲", State.LOST: "?"}
+    for state in ends:
+        house.pipeline("s", state.name.lower(), next_in=None)
+        house.run("s", state.name.lower(), "r", state, started_ago=5 * HOUR, took=HOUR)
+    view = view_of(house)
+    for state, glyph in ends.items():
+        cells = lane_text(view, state.name.lower())
+        assert cells.strip("│ ").startswith("███"), state
+        assert glyph in cells
+
+
+def test_a_running_run_of_a_blind_source_ends_where_it_was_last_seen(house):
+    house.source("dark", ok_ago=2 * HOUR, health=Health.UNREACHABLE, since_ago=2 * HOUR)
+    house.pipeline("dark", "p", next_in=None)
+    house.run("dark", "p", "r", State.RUNNING, started_ago=4 * HOUR)
+    view = view_of(house)
+    cells = lane_text(view, "p")
+    assert cells.partition("│")[0].strip() == "█████████?"
+    assert any(line.startswith("▌ ?p") for line in painted(view, 120, 40))
+    assert all(
+        style.split()[0] in ("run-stale", "key", "mark", "on:cursor-bg")
+        for line in view.paint(120, 40)
+        if lines.text(line).startswith("▌ ?p")
+        for text, style in line
+        if text.strip() and style
+    )
+
+
+def test_without_an_engine_nothing_is_predicted_to_be_fine(house):
+    house.pipeline("s", "p", next_in=HOUR)
+    house.run("s", "p", "r", State.RUNNING, started_ago=3 * HOUR)
+    view = view_of(house, engine_alive=False, engine_silent_since=NOW - HOUR)
+    shown = painted(view, 120, 40)
+    assert "NOBODY IS WATCHING" in shown[1]
+    assert lane_text(view, "p").partition("│")[0].strip() == "█████████?"
+    assert any(line.startswith(" as of 04:52") for line in shown)
+
+
+def test_what_was_not_seen_is_never_drawn_as_owed_in_time(house):
+    key = house.pipeline("s", "p", next_in=None)
+    owe(house, key, due_in=HOUR, state=Owed.UNKNOWN)
+    assert lane_text(view_of(house), "p").strip() == "│   ?"
+
+
+def test_prediction_of_a_promise_before_the_schedule_of_its_source(house):
+    key = house.pipeline("s", "p", next_in=None)
+    owe(house, key, due_in=6 * HOUR, p50_in=2 * HOUR, p90_in=3 * HOUR, late=0.1)
+    after = lane_text(view_of(house), "p").partition("│")[2]
+    axis = Axis(timeline.begin(NOW, ZOOMS[DAY_ZOOM], TZ), 15 * MINUTE, 96)
+    assert after.count("░") == axis.at(NOW + 3 * HOUR - 1) - axis.at(NOW)
+
+
+def test_a_rerun_that_nobody_started_is_not_predicted(house):
+    key = house.pipeline("s", "p", next_in=None)
+    owe(house, key, due_in=-HOUR, state=Owed.BREACHED, p50_in=HOUR, p90_in=2 * HOUR, course=Course.RERUN)
+    assert "░" not in lane_text(view_of(house), "p")
+
+
+def test_a_feed_shows_its_arrival(tale):
+    assert "◇ ●" in lane_text(view_of(tale), "eia_file")
+
+
+# --- windows --------------------------------------------------------------------------------------------------------
+
+
+def shaded(view: TimelineView, name: str) -> int:
+    for line in view.paint(120, 40):
+        if lines.text(line)[3:23].strip() == name:
+            return sum(len(t) for t, s in line if "on:window-bg" in s)
+    raise AssertionError(name)
+
+
+def test_windows_are_shaded_and_named_at_the_foot(tale):
+    view = view_of(tale)
+    assert shaded(view, "ldz_to_rdv_customer") == 16
+    assert (
+        "shaded Thu 22:00–02:00 maintenance db-rdv-1 · next due daily_sales 06:00 in 8m" in painted(view, 120, 40)[-2]
+    )
+
+
+@pytest.mark.parametrize(
+    ("match", "means"),
+    [
+        ("*", True), ("s:p", True), ("s:q*", False), ("env:prod", True), ("env:uat", False), ("layer:RDV", True), ("layer:L*", False),
+        ("src:s", True), ("app:CDM", False), ("tag:night", None),
+    ],
+)  # fmt: skip
+def test_a_window_shades_what_it_means(house, match, means):
+    house.pipeline("s", "p", rule=PipelineRule(match="s:p", layer="RDV"))
+    with house.tx() as tx:
+        written.put_spans(tx, [("w", "freeze", match, NOW - HOUR, NOW + HOUR, "")])
+    view = view_of(house)
+    view.cursor = "other"
+    (lane,) = view.lanes
+    assert timeline.covers(match, lane) is means
+    cells = timeline.lane_spans(lane, Axis(NOW - DAY // 2, 15 * MINUTE, 96), (), (), view.spans, NOW)
+    assert any("on:window-bg" in style for _, style in cells) is bool(means)
+    assert "freeze w" in painted(view, 120, 40)[-2]  # named also where it cannot be told which lanes it means
+
+
+# --- the axis -------------------------------------------------------------------------------------------------------
+
+
+def test_the_design_view_is_from_18_to_18(tale):
+    assert painted(view_of(tale), 120, 40)[2].startswith(" 24 hours 18:00 to 18:00 · one cell 15m")
+
+
+ZONES = ("Europe/Paris", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Africa/Casablanca", "UTC")
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    zone=st.sampled_from(ZONES),
+    now=st.integers(1_420_070_400_000, 2_051_222_400_000),
+    zoom=st.sampled_from(ZOOMS),
+    width=st.integers(60, 260),
+)
+def test_every_label_stands_where_its_hour_begins(zone, now, zoom, width):
+    """Also where clocks change within the view: the wall clock is asked for each column, never counted on."""
+    start = timeline.begin(now, zoom, zone)
+    assert start <= now < start + zoom.span
+    grid = Frame.of(width)
+    axis = Axis(start, zoom.span // grid.cells, grid.cells)
+    assert axis.end - axis.start == zoom.span
+    tz = UTC if zone == "UTC" else ZoneInfo(zone)
+    last = -1
+    for x, label in timeline.ticks(axis, zoom.tick, zone):
+        assert x > last
+        last = x + len(label)
+        assert last <= grid.cells
+        begins = {
+            datetime.fromtimestamp(t / 1000, tz)
+            for t in range(axis.start + x * axis.cell, axis.start + (x + 1) * axis.cell, 10_000)
+        }
+        if label.isdigit():
+            assert any(int(label) == b.hour for b in begins), (label, begins)
+        else:
+            assert any(label.endswith(f" {b.day}") for b in begins), (label, begins)
+
+
+@pytest.mark.parametrize(
+    ("day", "labels"),
+    [
+        (
+            "2026-03-29T03:30",
+            ["00", "03", "04"],
+        ),  # 02:00 is skipped: 03 stands where the clock jumps to
+        ("2026-10-25T02:30", ["00", "02", "04"]),
+    ],
+)
+def test_days_on_which_clocks_change(day, labels):
+    now = int(datetime.fromisoformat(day).replace(tzinfo=ZoneInfo(TZ)).timestamp() * 1000)
+    axis = Axis(timeline.begin(now, ZOOMS[DAY_ZOOM], TZ), 15 * MINUTE, 96)
+    found = dict((label, x) for x, label in timeline.ticks(axis, 2, TZ))
+    assert [w for w in found if w in labels] == labels
+    short = found["04"] - found["00"]
+    assert short == (12 if "03" in labels else 20)
+
+
+def test_only_the_column_of_now_moves_while_nothing_happens(tale):
+    view = view_of(tale)
+    before = painted(view, 120, 40)[5:-2]
+    was = tale.clock.at
+    try:
+        tale.clock.at += 6 * MINUTE
+        assert painted(view, 120, 40)[5:-2] == before  # within a cell nothing moves at all
+    finally:
+        tale.clock.at = was
+    lane = next(lane for lane in view.lanes if lane.name == "cdm_publish_db")
+    axis = Axis(timeline.begin(NOW, ZOOMS[DAY_ZOOM], TZ), 15 * MINUTE, 96)
+
+    def cells(now: int) -> str:
+        return lines.text(timeline.lane_spans(lane, axis, (), (), (), now))
+
+    moved = [i for i, (a, b) in enumerate(zip(cells(NOW), cells(NOW + 15 * MINUTE), strict=True)) if a != b]
+    assert moved == [axis.at(NOW), axis.at(NOW) + 1]
+
+
+def lane_for(draw_state: State, stale: bool) -> Lane:
+    from engine.store.rows import FloorRow
+
+    row = FloorRow(
+        1, "s:p", "p", 1, "s", "", None, None, Severity.HIGH, None, __import__("adapters.model").model.Mode.ACTIVE, None, Trigger.CRON, None,
+        NOW + HOUR, 1, "s:p/r", draw_state, None, None, None, 1, None, NOW - HOUR, None, NOW - HOUR, None, 1, None, 10 * MINUTE, None, 20, (),
+        None, None, False, None,
+    )  # fmt: skip
+    return lane_of(row, None, None, NOW, NOW - HOUR, silent=stale)
+
+
+_bars = st.lists(
+    st.builds(
+        lambda state, at, took, begun: Bar("s:p/r", state, NOW + at, NOW + at if begun else None, None if took is None else NOW + at + took, None),
+        st.sampled_from(State),
+        st.integers(-10 * DAY, 2 * DAY),
+        st.one_of(st.none(), st.integers(0, 3 * DAY)),
+        st.booleans(),
+    ),
+    max_size=12,
+)  # fmt: skip
+_spans = st.lists(
+    st.builds(lambda a, n: SpanRow("w", "freeze", "*", NOW + a, NOW + a + n, ""), st.integers(-9 * DAY, 9 * DAY), st.integers(1, 5 * DAY)),
+    max_size=4,
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(bars=_bars, spans=_spans, state=st.sampled_from(State), stale=st.booleans(), width=st.integers(60, 220), zoom=st.sampled_from(ZOOMS), mono=st.booleans())  # fmt: skip
+def test_a_lane_never_leaves_its_columns(bars, spans, state, stale, width, zoom, mono):
+    grid = Frame.of(width)
+    axis = Axis(timeline.begin(NOW, zoom, TZ), zoom.span // grid.cells, grid.cells)
+    lane = lane_for(state, stale)
+    cells = timeline.lane_spans(lane, axis, bars, (), spans, NOW, mono=mono)
+    assert lines.cells(cells) == grid.cells
+    assert lines.cells(timeline.lane_line(lane, grid, cells, here=True)) == grid.name + grid.cells < width
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(width=st.integers(8, 230), height=st.integers(3, 60), acts=st.lists(st.sampled_from(["time.in", "time.out", "time.left", "time.right", "time.group", "move.down", "move.bottom", "owed.basis", "copy.menu"]), max_size=6))  # fmt: skip
+def test_every_size_is_filled_exactly(tale, width, height, acts):
+    view = view_of(tale)
+    for action in acts:
+        view.act(action)
+    painted(view, width, height)
+
+
+# --- keys -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "action", "want"),
+    [
+        ("prod-airflow:daily_sales", "list.open", Open("run", "prod-airflow:daily_sales/n0")),
+        ("local:fx_rates_probe", "list.open", None),
+        ("prod-airflow:fx_rates_probe", "list.open", Open("run", "prod-airflow:fx_rates_probe/n2")),
+        ("prod-airflow:cdm_publish_db", "list.open", Open("runs", "prod-airflow:cdm_publish_db")),
+        ("feed:eia_file", "list.open", Open("deadlines")),
+        ("prod-airflow:daily_sales", "run.log", Open("log", "prod-airflow:daily_sales/n0")),
+        ("prod-airflow:daily_sales", "run.last", Open("run", "prod-airflow:daily_sales/n0")),
+        ("prod-airflow:daily_sales", "run.history", Open("runs", "prod-airflow:daily_sales")),
+        ("prod-airflow:daily_sales", "run.stop", Open("plan", "stop prod-airflow:daily_sales/n0")),
+        ("prod-airflow:cdm_publish_db", "pipeline.start", Open("plan", "start prod-airflow:cdm_publish_db")),
+    ],
+)
+def test_keys_ask_for_what_the_lane_is(tale, key, action, want):
+    view = view_of(tale, key)
+    if want is None:
+        assert view.cursor != key  # no such lane
+        return
+    assert list(view.act(action)) == [want]
+
+
+def test_waiving_names_the_occurrence(tale):
+    view = view_of(tale, "prod-airflow:daily_sales")
+    (effect,) = view.act("owed.waive")
+    assert isinstance(effect, Open)
+    assert effect.screen == "waive"
+    assert tale.reader().owed_one(effect.arg).thing == "prod-airflow:daily_sales"
+    assert isinstance(view_of(tale, "prod-airflow:ldz_to_rdv_customer").act("owed.waive")[0], Say)
+    dead = view_of(tale, "prod-airflow:daily_sales", engine_alive=False)
+    assert dead.act("owed.waive")[0].level == "warn"
+
+
+def test_left_and_right_go_two_hours_and_home_comes_back(tale):
+    view = view_of(tale)
+    a, b = view.span()
+    view.act("time.left")
+    assert view.span() == (a - 2 * HOUR, b - 2 * HOUR)
+    for _ in range(8):
+        view.act("time.left")
+    assert "now 05:52 →" in painted(view, 120, 40)[4]
+    assert "Thu 19 Nov" in painted(view, 120, 40)[2]
+    view.act("time.now")
+    assert view.span() == (a, b)
+    assert view.act("time.now") == (Say("now is in view"),)
+
+
+def test_zoom_keeps_what_is_in_the_middle_and_ends(tale):
+    view = view_of(tale)
+    words = []
+    for _ in range(3):
+        view.act("time.out")
+        words.append(painted(view, 120, 40)[2][:8])
+    assert words == [" 3 days ", " 7 days ", " 7 days "]
+    for _ in range(4):
+        view.act("time.in")
+    assert view.act("time.in") == (Say("6 hours is the closest view"),)
+    view.act("time.left")
+    middle = sum(view.span()) // 2
+    view.act("time.out")
+    assert abs(sum(view.span()) // 2 - middle) <= HOUR
+
+
+def test_groups(tale):
+    view = view_of(tale)
+    names = {lane.name for lane in view.lanes}
+    assert [line.split()[0] for line in painted(view, 120, 40) if line.startswith(" ") and "┼" in line][:6] == [
+        "SRC", "LDZ", "RDV", "C360", "ML", "BI",
+    ]  # fmt: skip
+    view.act("time.group")
+    assert " prod-airflow ──" in "\n".join(painted(view, 120, 50))
+    view.act("time.group")
+    assert "┼" not in "\n".join(painted(view, 120, 40))
+    first = [lane.name for lane in view.lanes][:4]
+    assert first == ["tmc_cards_to_ldz", "ldz_to_rdv_contracts", "daily_sales", "ldz_to_rdv_transactions"]
+    assert {lane.name for lane in view.lanes} == names
+
+
+def test_quiet_lanes_are_hidden_until_a_filter_asks_for_them(tale):
+    view = view_of(tale)
+    assert "quiet_one" not in {lane.name for lane in view.lanes}
+    assert "1 quiet lane hidden" in painted(view, 120, 40)[2]
+    view.set_filter("quiet")
+    assert [lane.name for lane in view.lanes] == ["quiet_one"]
+    view.set_filter("state:at layer:C360")
+    assert [lane.name for lane in view.lanes] == ["rdv_to_customer_360"]
+    view.set_filter("nothing like it")
+    assert "no pipeline is like that" in "\n".join(painted(view, 80, 24))
+    view.act("nav.back")
+    assert len(view.lanes) > 20
+
+
+def test_a_lane_with_older_runs_in_view_is_not_called_quiet(house):
+    house.pipeline("s", "p", next_in=None)
+    house.run("s", "p", "a", State.SUCCESS, started_ago=3 * DAY, took=HOUR)
+    house.run("s", "p", "b", State.SUCCESS, started_ago=HOUR, took=MINUTE)
+    view = view_of(house)
+    for _ in range(36):
+        view.act("time.left")
+    assert "█" in lane_text(view, "p")
+
+
+def test_every_key_of_the_help_reaches_something(tale):
+    for action, keys in keymap.active().reach(TimelineView.contexts):
+        for key in keys:
+            assert keymap.resolve(TimelineView.contexts, key) == action.id
+        view = view_of(tale)
+        painted(view, 80, 24)
+        view.act("move.down")
+        before = painted(view, 80, 24)
+        effects = view.act(action.id)
+        assert effects or painted(view, 80, 24) != before, action.id
+
+
+# --- what is asked --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    house = stores.big(tmp_path_factory.mktemp("many"), 300, 2)
+    yield house
+    house.close()
+
+
+def test_only_lanes_in_view_are_asked_for_and_painting_asks_nothing(many):
+    view = view_of(many)
+    painted(view, 120, 40)
+    asked: list[int] = []
+    real = view.context.reader.bars
+    view.context.reader.bars = lambda ids, a, b: asked.extend(ids) or real(ids, a, b)
+    for action in ("time.left", "move.bottom", "time.out", "move.top"):
+        asked.clear()
+        view.act(action)
+        assert 0 < len(asked) <= 50 or action == "move.top", (action, len(asked))
+    asked.clear()
+    view.act("move.down")
+    assert asked == []
+
+    def refuse(*_):
+        raise AssertionError("paint asked the store")
+
+    view.context.reader.all = view.context.reader.one = refuse
+    painted(view, 120, 40)
+
+
+def test_what_moves_is_seen(house):
+    house.pipeline("s", "p", next_in=None)
+    house.run("s", "p", "r", State.RUNNING, started_ago=2 * HOUR)
+    view = view_of(house)
+    assert "✗" not in lane_text(view, "p")
+    house.run("s", "p", "r", State.FAILED, started_ago=2 * HOUR, took=HOUR)
+    view.load()
+    assert "✗" in lane_text(view, "p")
+    key = "s:p"
+    owe(house, key, due_in=HOUR, state=Owed.AT_RISK)
+    view.load()
+    assert "◆" in lane_text(view, "p")
+
+
+# --- nothing there, and scripts -------------------------------------------------------------------------------------
+
+
+def test_empty_states_say_what_to_do(house):
+    shown = "\n".join(painted(view_of(house), 80, 24))
+    assert "no pipeline seen yet" in shown
+    assert "0 says how the sources are" in shown
+    house.pipeline("s", "p", next_in=9 * DAY)
+    view = view_of(house)
+    shown = "\n".join(painted(view, 80, 24))
+    assert "nothing ran, is expected or is due in these 24 hours" in shown
+    assert "nothing is owed yet: [[expectation]] says" in shown
+    for action in ("list.open", "run.stop", "owed.waive", "owed.basis", "copy.menu", "move.down", "run.history"):
+        assert list(view.act(action)) == [Say("there is no row here")], action
+
+
+@pytest.mark.parametrize("size", [*SIZES, (60, 16), (109, 30), (110, 30), (59, 20), (10, 3)])
+def test_hostile_names_keep_the_lanes_straight(house, size):
+    for i, name in enumerate(("\x1b[31mred", "売上_日次_集計", "יומי", "a\u202eb", "x" * 9000, "e\u0301" * 40)):
+        house.pipeline("s", f"n{i}", name=name, rule=PipelineRule(match=f"s:n{i}", layer=name[:40]))
+        house.run("s", f"n{i}", "r", State.FAILED, started_ago=HOUR + i, took=MINUTE)
+    with house.tx() as tx:
+        written.put_spans(tx, [("\x1b[31m" * 40, "freeze", "*", NOW - HOUR, NOW + HOUR, "")])
+    painted(view_of(house), *size)
+
+
+def test_data_and_rows(tale):
+    view = TimelineView(tale.context())
+    data = json.loads(json.dumps(view.data()))
+    lane = next(one for one in data["lanes"] if one["key"] == "prod-airflow:daily_sales")
+    assert lane["runs"][0]["state"] == "running"
+    assert lane["owed"][0]["state"] == "at_risk"
+    assert lane["owed"][0]["due"] == NOW + 8 * MINUTE
+    assert data["windows"][0]["name"] == "db-rdv-1"
+    rows = view.rows()
+    assert {r["what"] for r in rows} == {"run", "owed"}
+    assert len({tuple(r) for r in rows}) == 1  # one header for all
