@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-from adapters.model import VERBS, KeyOf, Mode, Owed, State, Verb
-from engine.store.rows import Calibration, EdgeRow, FeedRow, FloorRow, OwedRow, OwedWarning, SourceRow
+from adapters.model import Owed
+from engine.store.rows import Calibration, EdgeRow, FeedRow, OwedRow, OwedWarning
 from tui import keymap
-from tui.present import deadlines, frame, lines, margins, owed, reckoned, words
+from tui.present import deadlines, frame, lines, margins, reckoned, words
 from tui.present import deadlines_panes as panes
-from tui.present.cut import clean, cut
+from tui.present.cut import clean
 from tui.present.deadlines import Due, Grid
 from tui.present.filters import Filter, FilterError, parse
 from tui.present.frame import Head
 from tui.present.margins import Source
-from tui.present.menu import Entry, Menu
 from tui.present.owed_basis import basis_lines
-from tui.screens import VERB_OF, cannot, open_plan, window
+from tui.screens import window
+from tui.screens.due_menus import DueMenus
 from tui.screens.lists import Handler, ListScreen
-from tui.view import Context, Copy, Effect, Line, Open, Say, Span
+from tui.view import Context, Effect, Line, Say, Span
 
 SPAN = words.DAY
 """So far back and ahead."""
@@ -30,7 +30,7 @@ _READ = ("owed", "pipeline", "source", "health")
 _OF_ROW = frozenset({"owed.waive", "owed.basis", "run.last"})
 
 
-class DeadlinesView(ListScreen):
+class DeadlinesView(DueMenus):
     """``arg``: the occurrence key, or the key of a thing, that the cursor starts on."""
 
     name: ClassVar[str] = "deadlines"
@@ -42,7 +42,6 @@ class DeadlinesView(ListScreen):
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
         super().__init__(context)
-        self.head: Head | None = None
         self.all: list[Due] = []
         self.rows_shown: list[Due] = []
         self.feeds: list[Source] = []
@@ -200,10 +199,11 @@ class DeadlinesView(ListScreen):
         gap: list[Line] = [] if narrow else [[(" " * width, "")]]
         if not self.all and not self.feeds and not self.warnings:
             return panes.empty(width)
-        most = 1 if room < 24 else 2 if room < 40 else 5
-        warned = panes.warned(self.warnings, width, most)
-        below = self._below(width, max(room * 3 // 10, 4))
-        table_room = room - sum(len(x) + len(gap) for x in (warned, below) if x)
+        warned = panes.warned(self.warnings, width, 1 if room < 24 else 2 if room < 40 else 5)
+        most = max(room // 4, 6)
+        below = self._below(width, most)
+        # as much as the lower pane may need, so that the rows stand still while the cursor goes over them
+        table_room = room - sum(n + len(gap) for n in (len(warned), most if below else 0) if n)
         length = max(self.length, 1) + 2
         table = (
             self._feed_table(width, min(table_room, length))
@@ -293,7 +293,7 @@ class DeadlinesView(ListScreen):
         ids = ["list.open"] if self.length else []
         if self.pane == "owed" and d is not None:
             ids += ["owed.basis"]
-            if self._acting:
+            if self.acting:
                 ids += ["owed.waive", "alert.ack", "action.menu"]
         if self.feeds or self.pane == "feeds":
             ids.append("view.pane")
@@ -309,25 +309,21 @@ class DeadlinesView(ListScreen):
     def _other(self) -> str:
         return "promises" if self.pane == "feeds" else "sources, margins"
 
-    @property
-    def _acting(self) -> bool:
-        return self.context.engine_alive and not self.context.read_only
-
     # --- keys -------------------------------------------------------------------------------------------------------
 
     def handlers(self) -> dict[str, Handler]:
         return {
             "list.open": self._open,
-            "run.last": self._run,
-            "run.log": lambda: self._with_run("log"),
-            "run.history": self._history,
+            "run.last": self.open_run,
+            "run.log": lambda: self.with_run("log"),
+            "run.history": self.history,
             "view.pane": self._pane,
             "owed.basis": self._basis,
-            "owed.waive": self._waive,
-            "action.menu": self._actions,
-            "action.arm": self._arm,
-            "alert.ack": self._ack,
-            "copy.menu": self._copy,
+            "owed.waive": self.waive,
+            "action.menu": self.actions_menu,
+            "action.arm": self.arm_here,
+            "alert.ack": self.ack_here,
+            "copy.menu": self.copy_menu,
         }
 
     def act(self, action: str) -> Sequence[Effect]:
@@ -351,35 +347,7 @@ class DeadlinesView(ListScreen):
         ):
             self.pane, self.feed = "feeds", d.row.thing.partition(":")[2]
             return ()
-        return self._run()
-
-    def _run(self) -> Sequence[Effect]:
-        """The run that counts, else the runs of its pipeline."""
-        d = self.here
-        if d is None:
-            return (Say("no run counts for it"),)
-        if d.row.run_key is not None and d.row.pipeline_id is not None:
-            return (Open("run", d.row.run_key),)
-        if d.row.pipeline_id is not None:
-            return (Open("runs", d.row.thing),)
-        return (Say(f"{clean(d.row.name)} is {_kind(d.row.thing)}: it has no run of its own", "info"),)
-
-    def _with_run(self, screen: str) -> Sequence[Effect]:
-        d = self.here
-        if d is None or d.row.pipeline_id is None:
-            return self._run()
-        if d.row.run_key is not None:
-            return (Open(screen, d.row.run_key),)
-        row = self.context.reader.pipeline(d.row.thing)
-        if row is None or not row.run_key:
-            return (Say(f"{clean(d.row.name)} has not run yet: there is nothing to show"),)
-        return (Open(screen, row.run_key),)
-
-    def _history(self) -> Sequence[Effect]:
-        d = self.here
-        if d is None or d.row.pipeline_id is None:
-            return self._run()
-        return (Open("runs", d.row.thing),)
+        return self.open_run()
 
     def _pane(self) -> Sequence[Effect]:
         if self.pane == "owed" and not self.feeds:
@@ -396,97 +364,6 @@ class DeadlinesView(ListScreen):
             )
         self.basis = not self.basis
         return ()
-
-    def _waive(self) -> Sequence[Effect]:
-        d = self.here
-        if d is None:
-            return (Say("no arrival of it is promised: there is nothing to waive"),)
-        name = clean(d.row.name)
-        if self.context.read_only:
-            return (Say(f"waive {name}: this terminal is read-only", "warn"),)
-        if not self.context.engine_alive:
-            return (
-                Say(f"waive {name}: nobody is watching, a waiver cannot be recorded; Ctrl+R starts the engine", "warn"),
-            )
-        if d.row.state in (Owed.MET, Owed.MET_LATE):
-            return (Say(f"{name} is {d.look.word}: there is nothing left to waive"),)
-        if d.row.opened_as in (Owed.EXCLUDED, Owed.WAIVED) or d.row.state is Owed.EXCLUDED:
-            return (Say(f"{name} is not owed on this date: {clean(d.row.why_opened or d.row.reason)}"),)
-        return (Open("waive", d.row.key),)
-
-    def _source(self, d: Due) -> SourceRow | None:
-        return next((s for s in (self.head.sources if self.head else ()) if s.id == d.row.source_id), None)
-
-    def verb(self, action: str) -> Sequence[Effect]:
-        d = self.here
-        if d is None or d.row.pipeline_id is None:
-            return (
-                (Say(f"{clean(d.row.name)} is {_kind(d.row.thing)}: this key acts on pipelines"),)
-                if d is not None
-                else ()
-            )
-        name, row = clean(d.row.name), self.context.reader.pipeline(d.row.thing)
-        if row is None:
-            return (Say(f"{name} is no longer at its source", "warn"),)
-        verb = _meant(VERB_OF[action], row)
-        why = cannot(verb, self._source(d), self.context) or _not_now(verb, row)
-        if why:
-            return (Say(f"{verb} {name}: {why}", "warn"),)
-        return (open_plan(verb, _key(verb, row), name, self._source(d), self.context),)
-
-    def _actions(self) -> Sequence[Effect]:
-        d = self.here
-        if d is None:
-            return (Say("no arrival of it is promised: there is nothing to do here"),)
-        row = self.context.reader.pipeline(d.row.thing) if d.row.pipeline_id is not None else None
-        off = None if self._acting else "this terminal is read-only" if self.context.read_only else "nobody is watching"
-        settled = "it is settled" if d.row.state in (Owed.MET, Owed.MET_LATE, Owed.EXCLUDED) else None
-        entries = [
-            Entry(keymap.key_of("owed.waive"), "waive", "owed.waive", "say that this is not owed, with a reason", off or settled),
-            Entry(keymap.key_of("alert.ack"), "acknowledge", "alert.ack", "say that you have it", off),
-        ]  # fmt: skip
-        for action, asked in VERB_OF.items():
-            if row is None or action == "run.rerun_from":
-                continue  # of a step: on the Run screen
-            verb = _meant(asked, row)
-            why = cannot(verb, self._source(d), self.context) or _not_now(verb, row)
-            entries.append(Entry(keymap.key_of(action), verb.value, action, VERBS[verb].means, why))
-        self.menu = Menu("Actions", f"on {clean(d.row.name)} · each shows its plan and asks", entries)
-        return ()
-
-    def _copy(self) -> Sequence[Effect]:
-        s, d = self.feed_here, self.here
-        if s is not None:
-            file = s.feed.file
-            self.menu = Menu(
-                "Copy", f"of {clean(s.feed.name)}", [Entry("f", "file", Copy(file, "the file"), clean(file))]
-            )
-            return ()
-        if d is None:
-            return ()
-        r = d.row
-        said = words.plain(owed.sentence(r, self.context.timezone, self.context.now()))
-        entries = [
-            Entry("s", "sentence", Copy(f"{clean(r.name)}: {said}", "the sentence"), cut(said, 60)),
-            Entry("i", "key", Copy(r.thing, "the key"), clean(r.thing)),
-            Entry("o", "occurrence", Copy(r.key, "the key of what is owed"), clean(r.key)),
-            Entry("u", "run", Copy(r.run_key or "", "the run's key"), clean(r.run_key or ""), None if r.run_key else "no run counts yet"),
-        ]  # fmt: skip
-        self.menu = Menu("Copy", f"of {clean(r.name)}", entries)
-        return ()
-
-    def _arm(self) -> Sequence[Effect]:
-        assert self.head is not None
-        return self.arm(self._source(self.here) if self.here is not None else None, self.head)
-
-    def _ack(self) -> Sequence[Effect]:
-        d, s = self.here, self.feed_here
-        thing = d.row.thing if d is not None else f"feed:{s.feed.name}" if s is not None else None
-        if thing is None:
-            return ()
-        name = clean(d.row.name if d is not None else thing.partition(":")[2])
-        found = self.alert_of(thing)
-        return self.ack(found[0], name, found[1]) if found else self.ack(None, name)
 
     # --- the filter -------------------------------------------------------------------------------------------------
 
@@ -528,32 +405,3 @@ class DeadlinesView(ListScreen):
             self.load()
         now = self.context.now()
         return [deadlines.record(d, now) for d in self.rows_shown]
-
-
-# --- what can be done with the pipeline of a promise ----------------------------------------------------------------
-
-
-def _kind(thing: str) -> str:
-    return {"feed": "a file from outside", "ping": "a heartbeat", "set": "a set of pipelines"}.get(thing.partition(":")[0], "no pipeline")  # fmt: skip
-
-
-def _meant(verb: Verb, row: FloorRow) -> Verb:
-    """Pause means resume where it is paused, hold means release where it is held."""
-    if verb == Verb.PAUSE and row.mode == Mode.PAUSED:
-        return Verb.RESUME
-    return Verb.RELEASE if verb == Verb.HOLD and row.state == State.HELD else verb
-
-
-def _key(verb: Verb, row: FloorRow) -> str:
-    """A run's key where one run is meant; the pipeline's where several are active, then they are offered."""
-    return row.key if VERBS[verb].of == KeyOf.PIPELINE or row.run_key is None or row.active > 1 else row.run_key
-
-
-def _not_now(verb: Verb, row: FloorRow) -> str | None:
-    if VERBS[verb].of == KeyOf.PIPELINE:
-        return None
-    if row.run_key is None:
-        return "it has not run yet"
-    if verb in (Verb.STOP, Verb.HOLD, Verb.RELEASE) and not row.active:
-        return "no run of it is active"
-    return None
