@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,9 @@ from typing import Any, Final, Protocol
 
 from engine.config.model import Feed, matches
 from engine.context import Context
-from engine.facts.look import LIMIT_S, RECENT_MS, File, Sight, scan, shown
+from engine.facts import look
+from engine.facts.apart import Apart, Hangs
+from engine.facts.look import LIMIT_S, RECENT_MS, File, Sight, shown
 from engine.owed.calendar import local_date
 from engine.owed.quantile import quantile
 from engine.owed.trend import slope
@@ -34,6 +35,7 @@ SETTLED_MS: Final = 10_000
 """A file that nobody changed for so long is whole, also at the first look."""
 AT_ONCE: Final = 8
 DAY_MS: Final = 86_400_000
+HANGS: Final = "its folder has not answered"
 _TOLD_EVERY_MS: Final = 60_000
 _SOON_MS: Final = 36 * 3_600_000
 """A run that starts later than this after an arrival did not start for it, where dates are unknown."""
@@ -120,7 +122,7 @@ class Feeds:
         self._judge = judge
         self._limit_s = limit_s
         self._known: dict[str, _Known] = {}
-        self._hanging: dict[str, tuple[int, threading.Event]] = {}
+        self._apart = Apart()
         self._fed: dict[int, tuple[Any, tuple[Feed, ...]]] = {}
 
     def configured(self, tx: Tx) -> None:
@@ -130,11 +132,6 @@ class Feeds:
         self._fed.clear()
         kept = {f.name: rows.feed_looked(tx, f.name) for f in feeds}
         self._known = {name: k for name, k in self._known.items() if kept.get(name) is not None}
-
-    @property
-    def hanging(self) -> tuple[str, ...]:
-        """Feeds whose look has not come back."""
-        return tuple(sorted(self._hanging))
 
     async def run(self) -> None:
         """Look for ever; a store that cannot be written is looked past."""
@@ -163,57 +160,27 @@ class Feeds:
 
     async def _look(self, feed: Feed) -> None:
         now = self._ctx.clock.now()
-        if (old := self._hanging.get(feed.name)) is not None:
-            since, done = old
-            if not done.is_set():
-                self._hangs(feed, since)
-                return
-            del self._hanging[feed.name]
-        sight = await self._sight(feed, now)
-        if sight is None:
-            self._hangs(feed, now)
-        elif feed in self._ctx.config.feeds:  # a reload may have come between
-            try:
-                with self._ctx.store.transaction() as tx:
-                    self._take(tx, feed, sight, now)
-            except BaseException:
-                self._known.pop(feed.name, None)  # what was not written is not known
-                raise
-
-    async def _sight(self, feed: Feed, now: int) -> Sight | None:
-        """None: it did not come back in time. A daemon thread: the engine's end does not wait for it."""
-        loop, answer, done = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
-        found: list[Sight] = []
-
-        def work() -> None:
-            try:
-                found.append(scan(feed.file, self._ctx.config.folder, now, self._limit_s))
-            except Exception as error:
-                found.append(Sight(error=f"cannot be looked for: {error}"))
-            done.set()
-            try:
-                loop.call_soon_threadsafe(answer.set)
-            except RuntimeError:
-                pass  # the engine ended meanwhile
-
+        folder = self._ctx.config.folder
         try:
-            threading.Thread(target=work, name=f"feed {feed.name}", daemon=True).start()
-        except RuntimeError:
-            return Sight(error="cannot be looked for: this host has no room for another thread")
-        try:
-            await asyncio.wait_for(answer.wait(), self._limit_s + 0.5)
-        except TimeoutError:
-            if not done.is_set():
-                self._hanging[feed.name] = (now, done)
-                return None
-        return found[0]
-
-    def _hangs(self, feed: Feed, since: int) -> None:
-        """It is not known whether something came: ``looked`` stays as old as it is."""
-        with self._ctx.store.transaction() as tx:
-            self._say(
-                tx, feed, None, f"its folder has not answered since {_clock(since)} UTC: a mount whose server is gone?"
+            sight = await self._apart(
+                feed.name, lambda: look.scan(feed.file, folder, now, self._limit_s), self._limit_s + 0.5
             )
+        except RuntimeError:
+            sight = Sight(error="cannot be looked for: this host has no room for another thread")
+        if feed not in self._ctx.config.feeds:  # a reload came between
+            return
+        if isinstance(sight, Hangs):  # it is not known whether something came: looked stays as old as it is
+            known = self._known.get(feed.name)
+            if known is not None and (known.error or "").startswith(HANGS):
+                return
+            since = time.strftime("%H:%M", time.gmtime(now / 1000 - sight.for_s))
+            sight = Sight(error=f"{HANGS} since {since} UTC: a mount whose server is gone?")
+        try:
+            with self._ctx.store.transaction() as tx:
+                self._take(tx, feed, sight, now)
+        except BaseException:
+            self._known.pop(feed.name, None)  # what was not written is not known
+            raise
 
     def _say(self, tx: Tx, feed: Feed, looked: int | None, error: str | None, news: bool = False) -> None:
         known = self._of(tx, feed)
@@ -361,7 +328,3 @@ def business_date(feed: Feed, at: int) -> str:
         days = int(found[2])
         day += timedelta(days=days if found[1] == "+" else -days)
     return day.isoformat()
-
-
-def _clock(ms: int) -> str:
-    return time.strftime("%H:%M:%S", time.gmtime(ms // 1000))

@@ -188,12 +188,13 @@ class DueCheck:
     attempt: int
     name: str
     state: int
+    words: str
     pipeline_key: str
     run: str
     run_state: State
     run_attempt: int
     bdate: int | None
-    started: int | None
+    started: int
     ended: int
     wanted: tuple[str, ...]
 
@@ -221,7 +222,8 @@ def open_checks(tx: Tx, run_id: int, attempt: int, names: Iterable[str]) -> bool
     put_off(tx, run_id, attempt)
     made = sum(
         tx.db.execute(
-            "INSERT OR IGNORE INTO run_check (run_id, attempt, name, state, at, next_at) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO run_check (run_id, attempt, name, state, at, next_at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+            " SET state = excluded.state, next_at = excluded.next_at WHERE next_at IS NULL AND state <> 1",
             (run_id, attempt, name, WAITING, tx.now, tx.now),
         ).rowcount
         for name in names
@@ -243,15 +245,15 @@ def put_off(tx: Tx, run_id: int, before: int) -> None:
 def due_checks(tx: Tx, now: int, limit: int = 20) -> list[DueCheck]:
     """What is to be asked by now, the longest waiting first."""
     rows = tx.db.execute(
-        "SELECT c.run_id, c.attempt, c.name, c.state, p.key, r.run, r.state, r.attempt, r.bdate, r.started,"
-        " coalesce(r.ended, r.updated), p.extra ->> '$.done_when' FROM run_check c CROSS JOIN run r ON r.id = c.run_id"
+        "SELECT c.run_id, c.attempt, c.name, c.state, c.words, p.key, r.run, r.state, r.attempt, r.bdate,"
+        " coalesce(r.started, r.at), coalesce(r.ended, r.updated), p.extra ->> '$.done_when' FROM run_check c CROSS JOIN run r ON r.id = c.run_id"
         " CROSS JOIN pipeline p ON p.id = r.pipeline_id WHERE c.next_at IS NOT NULL AND c.next_at <= ? ORDER BY c.next_at LIMIT ?",
         (now, limit),
     ).fetchall()
     return [
         DueCheck(
-            run_id=r[0], attempt=r[1], name=r[2], state=r[3], pipeline_key=r[4], run=r[5], run_state=STATES[r[6]], run_attempt=r[7],
-            bdate=r[8], started=r[9], ended=r[10], wanted=tuple(json.loads(r[11] or "[]")),
+            run_id=r[0], attempt=r[1], name=r[2], state=r[3], words=r[4], pipeline_key=r[5], run=r[6], run_state=STATES[r[7]],
+            run_attempt=r[8], bdate=r[9], started=r[10], ended=r[11], wanted=tuple(json.loads(r[12] or "[]")),
         )
         for r in rows
     ]  # fmt: skip
@@ -358,7 +360,7 @@ def open_owing(tx: Tx, name: str, until: int, limit: int = 20) -> list[Owing]:
 def waived_owing(tx: Tx, name: str, limit: int = 20) -> list[Owing]:
     """What of a thing or a promise is waived by somebody now, the newest due first."""
     rows = tx.db.execute(
-        f"{_OWING} (e.thing = ? OR e.promise = ?)"
+        f"{_OWING} (e.thing = ? OR e.promise = ?)"  # noqa: S608
         " AND o.key IN (SELECT occurrence FROM waiver WHERE until IS NULL OR until > ?)"
         " ORDER BY o.due_at DESC, o.id LIMIT ?",
         (name, name, tx.now, limit),

@@ -1,0 +1,321 @@
+"""``done_when``: what must be true before a success counts. Opened when a run ends well, asked until it passes.
+
+A check that passes the first time it is asked is taken to have been true when the run ended: that we looked later says
+nothing about the run. A file counts from its own time, a beat from when it came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import stat
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from adapters.first_error import clean
+from adapters.local.jobs import fill
+from adapters.local.state import BASE_ENV, DEFAULT_PATH
+from adapters.local.words import duration_words, exit_words
+from adapters.model import unquote_id
+from engine.config.model import Check
+from engine.context import Context
+from engine.facts.apart import Apart, Hangs
+from engine.facts.look import shown
+from engine.store import facts as rows
+from engine.store.errors import StoreError
+from engine.store.facts import FAILED, PASSED, WAITING, DueCheck
+from engine.store.packed import bdate_text
+from engine.store.runs import RunChange
+from engine.store.writer import Tx
+
+AT_ONCE: Final = 2
+AGAIN_S: Final = (30, 60, 120, 300)
+"""Between one asking and the next; the last one from then on."""
+GIVE_UP_MS: Final = 24 * 3_600_000
+WORDS_MAX: Final = 200
+OUTPUT_MAX: Final = 1 << 20
+"""Bytes that a check may write; more ends it."""
+STAT_S: Final = 5.0
+CLOCKS_MS: Final = 1_000
+"""A file may be older than the run by as much: file systems and sources tell whole seconds."""
+_TAIL: Final = 8_192
+
+
+class Told(Protocol):
+    """What is said to the judge."""
+
+    def on_checked(self, tx: Tx, run_key: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What asking a check gave. ``at``: since when it is true, None where it only is now. ``state``: as ``run_check`` has it."""
+
+    state: int
+    words: str
+    at: int | None = None
+
+
+class Checks:
+    """``on_runs`` with what each poll changed, before the judge hears of it; ``run`` for ever; ``poke`` when one may pass now."""
+
+    def __init__(self, ctx: Context, judge: Told) -> None:
+        self._ctx = ctx
+        self._judge = judge
+        self._tries: dict[tuple[int, int, str], int] = {}
+        self._busy: dict[tuple[int, int, str], asyncio.Task[None]] = {}
+        self._awake = asyncio.Event()
+        self._apart = Apart()
+
+    @property
+    def busy(self) -> bool:
+        """A check is being asked now."""
+        return bool(self._busy)
+
+    def poke(self) -> None:
+        """Look at once what is to be asked."""
+        self._awake.set()
+
+    def on_runs(self, tx: Tx, changes: Sequence[RunChange]) -> None:
+        """Runs that ended well are to be verified; those that go on again are not any more. History is not checked."""
+        wanted: Mapping[int, tuple[str, ...]] | None = None
+        for change in changes:
+            if change.new_attempt:
+                rows.put_off(tx, change.run_id, change.run.attempt)
+            if change.backfilled or change.run.generated or not change.after.finished or change.before == change.after:
+                continue
+            if (change.run.ended or tx.now) < tx.now - GIVE_UP_MS:
+                continue
+            if wanted is None:
+                wanted = rows.done_when(tx, (c.pipeline_id for c in changes if c.after.finished))
+            names = wanted.get(change.pipeline_id)
+            if names and rows.open_checks(tx, change.run_id, change.run.attempt, names):
+                self._awake.set()
+
+    async def run(self) -> None:
+        """Ask for ever. What an earlier engine left open is asked on."""
+        try:
+            while True:
+                try:
+                    wait_s = self.step()
+                except StoreError as error:
+                    self._ctx.log(f"checks: {error}")
+                    wait_s = 10.0
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._awake.wait(), wait_s)
+                self._awake.clear()
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """What is being asked ends, with its processes."""
+        tasks = list(self._busy.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def step(self) -> float:
+        """Begin what is due, as far as there is room; seconds until the next look."""
+        with self._ctx.store.transaction() as tx:
+            due = [one for one in rows.due_checks(tx, tx.now) if one.spot not in self._busy]
+            next_at = rows.next_check(tx)
+            now = tx.now
+        for one in due[: max(0, AT_ONCE - len(self._busy))]:
+            self._busy[one.spot] = asyncio.create_task(self._one(one), name=f"check {one.name}")
+        if self._busy or due:
+            return 5.0  # an end wakes us
+        return 30.0 if next_at is None else min(30.0, max(0.05, (next_at - now) / 1000))
+
+    async def _one(self, one: DueCheck) -> None:
+        try:
+            check = next((c for c in self._ctx.config.checks if c.name == one.name), None)
+            said = None
+            if not one.run_state.finished:
+                said = Said(FAILED, "the run is not finished after all")
+            elif check is not None and one.name in one.wanted:
+                said = await self.ask(check, one)
+            self._keep(one, said)
+        except StoreError as error:
+            self._ctx.log(f"check {one.name}: {error}")
+            await self._ctx.clock.sleep(10)  # asked again when there is room on the disk
+        except Exception as error:
+            self._ctx.log(f"check {one.name} of {one.run_key}: {''.join(traceback.format_exception(error))}")
+            await self._ctx.clock.sleep(10)
+        finally:
+            self._busy.pop(one.spot, None)
+            self._awake.set()
+
+    def _keep(self, one: DueCheck, said: Said | None) -> None:
+        """Write down what it said; when it was the last one that had to pass, the judge is told. None: it is not wanted any more."""
+        with self._ctx.store.transaction() as tx:
+            if said is None:
+                rows.drop_check(tx, one.spot)
+            else:
+                tries = self._tries.get(one.spot, 0)
+                first = tries == 0 and one.state == WAITING and not one.words
+                at = tx.now if said.state != PASSED else said.at or (one.ended if first else tx.now)
+                next_at, words = None, said.words
+                if said.state != PASSED:
+                    next_at = tx.now + AGAIN_S[min(tries, len(AGAIN_S) - 1)] * 1000
+                    if not one.run_state.finished:
+                        next_at = None
+                    elif next_at > one.ended + GIVE_UP_MS:
+                        next_at, words = None, f"not asked any more after 24h: {words}"[:WORDS_MAX]
+                    self._tries[one.spot] = tries + 1
+                if next_at is None:
+                    self._tries.pop(one.spot, None)
+                if not rows.put_check(tx, one.spot, said.state, at, words, next_at):
+                    return
+            if (said is None or said.state == PASSED) and not rows.checks_left(tx, one.run_id, one.attempt):
+                self._judge.on_checked(tx, one.run_key)
+
+    # --- asking ---------------------------------------------------------------------------------------------------
+
+    async def ask(self, check: Check, one: DueCheck) -> Said:
+        """Ask one check about one run; raises nothing that a check can cause."""
+        try:
+            if check.run:
+                if self._ctx.read_only:
+                    return Said(WAITING, "not asked: this engine is read-only and runs no command")
+                argv = filled(check.run, one)
+                return await run_command(argv, self._ctx.config.folder, check.timeout_ms)
+            if check.file is not None:
+                (path,) = filled((check.file,), one)
+                return await self._file(
+                    os.path.join(self._ctx.config.folder, os.path.expanduser(path)), check.min_size, one
+                )
+        except ValueError as error:
+            return Said(FAILED, clean(str(error), WORDS_MAX))
+        return self._beat(check, one)
+
+    def _beat(self, check: Check, one: DueCheck) -> Said:
+        with self._ctx.store.transaction() as tx:
+            beat = rows.last_beat(tx, check.name, one.ended)
+        if beat is None:
+            return Said(WAITING, f"waits for: watchfloor ping {check.name} ok")
+        at, what, words = beat
+        told = clean(f"ping {what}" + (f": {words}" if words else ""), WORDS_MAX)
+        return Said(PASSED, told, at) if what == "ok" else Said(FAILED, told)
+
+    async def _file(self, path: str, least: int, one: DueCheck) -> Said:
+        """Its mount may hang: looked at apart."""
+        looked = await self._apart(path, lambda: look_at(path, least, one.started, self._ctx.clock.now()), STAT_S)
+        if isinstance(looked, Hangs):
+            return Said(FAILED, clean(f"{shown(path, 120)} does not answer: a mount whose server is gone?", WORDS_MAX))
+        return looked
+
+
+def filled(words: Sequence[str], one: DueCheck) -> list[str]:
+    """``{business_date}`` and ``{run}`` filled in as in jobs; ValueError in words where the run has no date."""
+    if one.bdate is None and any("{business_date}" in word for word in words):
+        raise ValueError("the run has no business date, which the check asks for")
+    found = fill(words, bdate_text(one.bdate) or "", unquote_id(one.run), {})
+    if any("\0" in word for word in found):
+        raise ValueError("the run's id holds a NUL character, which no argument can")
+    return found
+
+
+def look_at(path: str, least: int, began: int, now: int) -> Said:
+    """Whether a file was written since ``began`` and is large enough. Blocks as long as its file system does."""
+    name = shown(path, 120)
+    try:
+        info = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return Said(FAILED, f"{name} is not there")
+    except PermissionError:
+        return Said(FAILED, f"{name} may not be looked at: permission denied")
+    except (OSError, ValueError) as error:
+        return Said(
+            FAILED, clean(f"{name} cannot be looked at: {getattr(error, 'strerror', None) or error}", WORDS_MAX)
+        )
+    mtime = info.st_mtime_ns // 1_000_000
+    if not stat.S_ISREG(info.st_mode):
+        return Said(FAILED, f"{name} is no file")
+    if mtime < began - CLOCKS_MS:
+        return Said(FAILED, f"{name} is older than the run: written {duration_words(began - mtime)} before it began")
+    if info.st_size < least:
+        return Said(FAILED, f"{name} has {info.st_size} bytes, expected {least} or more")
+    return Said(PASSED, f"{name} is there, {info.st_size} bytes", min(mtime, now))
+
+
+# --- a command ------------------------------------------------------------------------------------------------------
+
+
+async def run_command(argv: Sequence[str], folder: Path, timeout_ms: int) -> Said:
+    """Run it without a shell, in a process group of its own that does not outlive it; exit 0 passes.
+
+    It sees what local jobs see of the engine's variables. Said: how it ended, and the last line that it wrote.
+    """
+    env = {name: os.environ[name] for name in BASE_ENV if name in os.environ}
+    env.setdefault("PATH", DEFAULT_PATH)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv, cwd=folder, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        return Said(FAILED, clean(f"cannot start {argv[0]!a}: {why}", WORDS_MAX))
+    tail = bytearray()
+    assert process.stdout is not None
+    reading = asyncio.create_task(_read(process.stdout, tail))
+    ending = asyncio.create_task(process.wait())
+    end = asyncio.get_running_loop().time() + timeout_ms / 1000
+    try:
+        done, _ = await asyncio.wait({reading, ending}, timeout=timeout_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
+        flooded = reading in done and reading.result()
+        if not flooded and ending not in done:  # it closed its output, or the time is over
+            done, _ = await asyncio.wait({ending}, timeout=max(0.0, end - asyncio.get_running_loop().time()))
+        over = ending not in done
+    finally:
+        _kill(process.pid)  # also what it left behind in its group, and what stands still
+        await asyncio.wait({ending}, timeout=5)
+        await asyncio.wait({reading}, timeout=0.2)  # who left the group may still hold the pipe
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        _shut(process)
+    said = _last_line(bytes(tail))
+    if flooded:
+        return Said(FAILED, clean(f"ended: it wrote more than {OUTPUT_MAX >> 20} MB; {said}", WORDS_MAX))
+    if over:
+        limit = f"timed out after {duration_words(timeout_ms)}"
+        return Said(FAILED, clean(f"{limit}: {said}" if said else limit, WORDS_MAX))
+    code = ending.result()
+    if code == 0:
+        return Said(PASSED, clean(said or "exit 0", WORDS_MAX))
+    how = exit_words(code if code > 0 else 128 - code)
+    return Said(FAILED, clean(f"{how}: {said}" if said else how, WORDS_MAX))
+
+
+async def _read(stream: asyncio.StreamReader, tail: bytearray) -> bool:
+    """The last of what it writes into ``tail``; True: it writes without end."""
+    size = 0
+    while part := await stream.read(65_536):
+        size += len(part)
+        tail += part
+        del tail[:-_TAIL]
+        if size > OUTPUT_MAX:
+            return True
+    return False
+
+
+def _kill(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def _shut(process: asyncio.subprocess.Process) -> None:
+    """Close our end of its pipe, also where somebody still holds the other."""
+    transport = getattr(process, "_transport", None)
+    if transport is not None:
+        transport.close()
+
+
+def _last_line(data: bytes) -> str:
+    lines = [clean(line, WORDS_MAX) for line in data.decode("utf-8", "replace").splitlines()]
+    return next((line for line in reversed(lines) if line), "")
