@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from adapters.model import Course, Owed, Severity, State, Trigger
+from adapters.model import Course, Owed, State, Trigger
 from engine.store import owed
-from engine.store.alerts import Alert
 from tests.tui.owed_stores import owe
-from tests.tui.stores import HOUR, MINUTE, SECOND, House, story
+from tests.tui.stores import HOUR, MINUTE, House, story
 
 AF = "prod-airflow:"
 

@@ -116,7 +116,7 @@ def test_every_number_says_where_it_comes_from(house: House, width: int) -> None
     told = " ".join(" ".join(lines).split())
     assert "declared in watchfloor.toml:12: finish by 06:00 Europe/Paris, mon-fri, severity high" in told
     assert "p50 44m, p90 56m learnt from 20 weekday runs, 11 Oct–19 Nov" in told
-    assert "P(late) 0.50 of 20 runs that many would end after 06:00" in told
+    assert "P(late) 0.50 10 of 20 known runs would end after 06:00" in told
     assert "start by 05:04 the due time less the p90" in told
 
 

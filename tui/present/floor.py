@@ -16,7 +16,7 @@ from tui.present.floor_item import Rank as Rank
 from tui.present.floor_item import elapsed as elapsed
 from tui.present.floor_item import is_long as is_long
 from tui.present.floor_item import usual as usual
-from tui.present.floor_owed import NOTHING, UNPROVED, CHECKING, Owing
+from tui.present.floor_owed import NOTHING, UNPROVED, Owing
 from tui.present.floor_story import story as story
 from tui.present.glyphs import LONG, LOOKS, NO_VIEW, Look, look_of
 from tui.present.head import source_now
@@ -96,7 +96,8 @@ def judge_one(r: FloorRow, source: SourceRow | None, now: int, *, silent: bool =
     row, checks = owing.now.get(r.key), owing.checks.get(r.id, ())
     look = look_of(r.state, r.mode)
     if checks and floor_owed.unverified(r, checks):
-        rank, look = (Rank.WARNING, UNPROVED) if floor_owed.unproved(r, checks, now) else (Rank.RUNNING, CHECKING)
+        look = floor_owed.check_look(r.ended, checks, now)
+        rank = Rank.WARNING if look is UNPROVED else Rank.RUNNING
         rank = Rank.UNKNOWN if plain == Rank.UNKNOWN else rank
     wrong = rank in (Rank.FAILED, Rank.MISSED) or (row is not None and row.state in (Owed.BREACHED, Owed.AT_RISK))
     behind = owing.behind(r.key, r.business_date, clock) if wrong else ()

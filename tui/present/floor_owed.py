@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from adapters.model import Course, Owed, State
+from adapters.model import Course, Owed
 from tui.present.glyphs import Look
 from tui.present.owed import PER_RUN
 
@@ -99,11 +99,16 @@ def _same_day(row: OwedRow, date: str | None, now: int) -> bool:
     return row.due - now < DAY
 
 
-def unproved(r: FloorRow, checks: Sequence[CheckRow], now: int) -> bool:
-    """A finished run of which a check failed, and has failed for long."""
-    return any(c.state == 2 for c in checks) and r.ended is not None and now - r.ended >= UNPROVED_MS
+def unproved(ended: int | None, checks: Sequence[CheckRow], now: int) -> bool:
+    """Of a run that ended then: a check failed, and it has been unproved for long."""
+    return any(c.state == 2 for c in checks) and ended is not None and now - ended >= UNPROVED_MS
+
+
+def check_look(ended: int | None, checks: Sequence[CheckRow], now: int) -> Look:
+    """Of a finished run that is not verified: never the look of a success."""
+    return UNPROVED if unproved(ended, checks, now) else CHECKING
 
 
 def unverified(r: FloorRow, checks: Sequence[CheckRow]) -> bool:
     """Finished, but not all of its checks have passed."""
-    return bool(checks) and r.state is not None and (r.state.finished or r.state is State.SUCCESS)
+    return bool(checks) and r.state is not None and r.state.finished

@@ -157,7 +157,7 @@ def _late(p: PredictionRow, row: OwedRow, tz: str, now: int) -> str:
     if p.course is Course.OVERRUN:
         return f"it outlived all of its history; certain once {due} is over"
     of = p.outlived if p.course is Course.RUNNING else p.n
-    return f"of {words.many(of, 'run')} that many would end after {due}"
+    return f"{round((p.late or 0.0) * of)} of {words.many(of, 'known run')} would end after {due}"
 
 
 def _usual(row: OwedRow) -> Iterator[tuple[str, str]]:

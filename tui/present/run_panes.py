@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from adapters.model import State
-from engine.store.rows import AlertEventRow, AlertRow, DeliveryRow, RunDetail
+from engine.store.rows import AlertEventRow, AlertRow, CheckRow, DeliveryRow, OwedRow, RunDetail
 from tui import keymap
 from tui.logfile import ERROR, WARN
-from tui.present import frame, story, words
-from tui.present.cut import clean, cut_middle
+from tui.present import floor_owed, frame, owed, story, words
+from tui.present.cut import clean, cut_middle, first_line
 from tui.present.glyphs import LOOKS
 from tui.present.lines import cells, ends, fit, rule
 
@@ -21,11 +21,13 @@ TAIL = 8
 """Lines of the log that the screen shows at most."""
 
 
-def verdict(detail: RunDetail, stale: bool, tz: str, now: int, width: int) -> Line:
-    """State, name and when; then as many facts as fit, the business date before the rest."""
+def verdict(detail: RunDetail, stale: bool, tz: str, now: int, width: int, checks: Sequence[CheckRow] = ()) -> Line:
+    """State, name and when; then as many facts as fit, the business date before the rest. What is not verified is not ok."""
     r = detail.row
     look = LOOKS[r.state]
-    loud = r.state.bad or r.state is State.WARNING
+    if r.state.finished and any(c.state != 1 for c in checks):
+        look = floor_owed.check_look(r.ended, checks, now)
+    loud = r.state.bad or r.state is State.WARNING or look is floor_owed.UNPROVED
     word = look.word + ("?" if stale else "")
     left: list[Span] = [(" ", "")]
     left.append(frame.chip(f"{look.glyph} {word}", look.token) if loud and not stale else (f"{look.glyph} {word}", "run-stale b" if stale else look.style))  # fmt: skip
@@ -74,6 +76,64 @@ def log(lines: Sequence[tuple[int, str, str, str]], title_note: str, bad: bool, 
         ]
         out.append(fit([*lead, (text, style)], width))
     return out
+
+
+def blocks(rows: Sequence[OwedRow], tz: str, now: int, width: int) -> list[Line]:
+    """What waits behind this run: state, name, due and lateness, who uses it."""
+    if not rows:
+        return []
+    users = {name for row in rows for name in row.consumers}
+    note = words.many(len(rows), "deadline") + (f", {words.many(len(users), 'consumer')}" if users else "")
+    out: list[Line] = [rule("It blocks", note, "", width)]
+    name = 22 if width < 70 else 30
+    for row in rows[:5]:
+        look = owed.look(row)
+        due = f"{words.clock_short(row.due, tz, now):<6}"
+        spans: list[Span] = [
+            (" ", ""),
+            (f"{look.glyph} ", look.token),
+            (f"{cut_middle(clean(row.name), name):<{name}} ", "text"),
+            (due, "text"),
+            (f"{owed.lateness(row, now):<6}", owed.late_style(row)),
+            (", ".join(clean(c) for c in row.consumers), "dim"),
+        ]
+        out.append(fit(spans, width))
+    if len(rows) > 5:
+        out.append(fit([(f"   and {len(rows) - 5} more", "dim")], width))
+    return out
+
+
+_CHECKED = (("○", "waits", "run-queued"), ("✓", "passed", "run-ok"), ("✗", "failed", "run-failed b"))
+
+
+def checks(rows: Sequence[CheckRow], tz: str, now: int, width: int) -> list[Line]:
+    """What must hold before a success counts: each check with its answer."""
+    if not rows:
+        return []
+    passed = sum(c.state == 1 for c in rows)
+    out: list[Line] = [rule("Checks", f"{passed} of {len(rows)} passed", "", width)]
+    for check in rows[:5]:
+        glyph, word, style = _CHECKED[check.state]
+        spans: list[Span] = [
+            (" ", ""),
+            (f"{glyph} ", style.partition(" ")[0]),
+            (f"{cut_middle(clean(check.name), 24):<24} ", "text"),
+            (f"{word:<7}", style),
+            (f"{words.clock(check.at, tz, now):<10} ", "dim"),
+            (first_line(check.words), "text" if check.state == 2 else "dim"),
+        ]
+        out.append(fit(spans, width))
+    return out
+
+
+def side(left: Sequence[Line], right: Sequence[Line], width: int, half: int) -> list[Line]:
+    """Two panes side by side: the left one ``half`` cells wide."""
+    blank: Line = []
+    pairs = [
+        (left[i] if i < len(left) else blank, right[i] if i < len(right) else blank)
+        for i in range(max(len(left), len(right)))
+    ]
+    return [fit([*fit(a, half), ("  ", ""), *fit(b, width - half - 2)], width) for a, b in pairs]
 
 
 def told(

@@ -5,10 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adapters.model import Mode, RunKind, State
-from engine.store.rows import RunDetail, StepRow
-from tui.present import words
+from adapters.model import Course, Mode, Owed, RunKind, State
+from engine.store.rows import CheckRow, OwedRow, RunDetail, StepRow
+from tui.present import owed, words
 from tui.present.cut import clean, first_line
+from tui.present.words import Clause
+
+
+@dataclass(frozen=True, slots=True)
+class Owes:
+    """What a run owes and who waits behind it. ``row``: its own promise; ``behind``: promises of what waits, soonest first."""
+
+    row: OwedRow | None = None
+    behind: Sequence[OwedRow] = ()
+    late: Sequence[OwedRow] = ()
+    checks: Sequence[CheckRow] = ()
+
+
+NOTHING = Owes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +35,16 @@ class Do:
     locked: str | None = None
 
 
-def why(detail: RunDetail) -> str:
+def why(detail: RunDetail, checks: Sequence[CheckRow] = ()) -> str:
     """The reason in one sentence, or where the run is now."""
     row = detail.row
     if row.error:
         return first_line(row.error)
+    open_ = sorted((c for c in checks if c.state != 1), key=lambda c: -c.state)
+    if open_ and row.state.finished:
+        said = first_line(open_[0].words)
+        word = "failed" if open_[0].state == 2 else "waits"
+        return f"finished, not yet verified: check {clean(open_[0].name)} {word}" + (f": {said}" if said else "")
     if row.state is State.STOPPED:
         return f"stopped by {clean(detail.stopped_by)}" if detail.stopped_by else "stopped by a person or by the system"
     if row.state is State.LOST:
@@ -49,11 +68,13 @@ def why(detail: RunDetail) -> str:
     return clean(row.sub or row.native or row.state.name.lower())
 
 
-def meaning(detail: RunDetail, now: int, tz: str) -> list[str]:
-    """What it means for what is owed, as far as it is known: usual duration, next run, consumers."""
+def meaning(detail: RunDetail, now: int, tz: str, owes: Owes = NOTHING) -> list[Clause]:
+    """What it means: what it owes and who waits behind it, then its usual duration, the next run, consumers."""
     row = detail.row
-    out: list[str] = []
-    if row.usual_ms is None:
+    out: list[Clause] = _owes(owes, tz, now)
+    if out:
+        pass  # what is owed says when it is done
+    elif row.usual_ms is None:
         out.append("usual duration not known yet")
     elif row.state.active and row.started is not None:
         elapsed = now - row.started
@@ -73,9 +94,38 @@ def meaning(detail: RunDetail, now: int, tz: str) -> list[str]:
         out.append("the schedule is paused: no next run")
     elif detail.next_run is not None:
         out.append(f"next run {words.clock(detail.next_run, tz, now)}")
-    if detail.consumers:
+    if detail.consumers and not _consumers(owes):
         out.append("used by " + ", ".join(clean(c) for c in detail.consumers))
     return out
+
+
+def _owes(owes: Owes, tz: str, now: int) -> list[Clause]:
+    """``customer_360 due 06:30`` · ``if rerun now 06:34 ± 5`` · ``had to start by 05:48, 4m ago`` · ``3 consumers``."""
+    row, out = owes.row, list[Clause]()
+    if owes.behind:
+        first = owes.behind[0]
+        style = "run-late b" if first.state in (Owed.AT_RISK, Owed.BREACHED) else "text"
+        more = f" +{len(owes.behind) - 1} more" if len(owes.behind) > 1 else ""
+        due = f"{clean(first.name)} due {words.clock(first.due, tz, now)}"
+        out.append([(due, style), (f" {late}" if (late := owed.lateness(first, now)) else "", style), (more, "dim")])
+    if row is not None:
+        p = row.prediction
+        if out and p is not None and p.course is Course.RERUN and row.state.unsettled:
+            out.append(owed.rerun_words(p, tz, now))
+            out += owed.start_clauses(row, tz, now, ago=True)
+        else:
+            said = owed.sentence(row, tz, now)
+            start = owed.start_clauses(row, tz, now)
+            out += [c for c in said if c not in start] + owed.start_clauses(row, tz, now, ago=True)
+    out += [owed.source_words(feed, tz, now) for feed in owes.late]
+    if n := _consumers(owes):
+        out.append(words.many(n, "consumer"))
+    return out
+
+
+def _consumers(owes: Owes) -> int:
+    rows = [*owes.behind, *([owes.row] if owes.row is not None else [])]
+    return len({name for row in rows for name in row.consumers})
 
 
 def offers(detail: RunDetail, cursor: StepRow | None, can: frozenset[str], why_not: dict[str, str]) -> list[Do]:

@@ -9,13 +9,14 @@ from typing import Any
 from adapters.model import AlertState, Mode, State, Verb
 from engine.store.rows import AlertEventRow, AlertRow, DeliveryRow, LogRow, RunDetail, SourceRow, StepRow
 from tui import keymap, logfile
-from tui.present import frame, gantt, run_panes, story, words
+from tui.present import floor, frame, gantt, run_panes, story, words
 from tui.present.about import about
 from tui.present.cut import clean, cut_middle
 from tui.present.glyphs import LOOKS
 from tui.present.head import source_now
 from tui.present.lines import Column, cursor, fit, row, rule
 from tui.screens import ack, answered, arm, cannot
+from tui.screens.run_owed import RunOwed
 from tui.view import Context, Copy, Effect, Line, Open, Say, Span, View
 
 
@@ -24,7 +25,7 @@ class RunView(View):
     title = "Run"
     contexts = ("run", "global")
     topics: frozenset[str] = frozenset(
-        {"run", "step", "log", "pipeline", "health", "source", "alert", "action", "arm", "outbox"}
+        {"run", "step", "log", "pipeline", "health", "source", "alert", "action", "arm", "outbox", "owed"}
     )
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
@@ -41,6 +42,7 @@ class RunView(View):
         self._told: list[tuple[AlertEventRow | None, DeliveryRow | None]] = []
         self._copying = False
         self._menu = False
+        self.owed = RunOwed(context)
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
@@ -57,6 +59,7 @@ class RunView(View):
         if not self._moved:
             pick = worth_a_look(self.detail)
             self._at = (pick.key, pick.attempt) if pick else None
+        self.owed.read(self.detail)
         self._read_log()
         alerts = [a for a in reader.alerts(open_only=False) if a.key in (self.key, self.detail.row.pipeline_key)][:1]
         self._alert = alerts[0] if alerts else None
@@ -130,16 +133,21 @@ class RunView(View):
         if silent:
             top += frame.silent_rows(ctx, self.head, frame.Verdict(total=1), width)[:2]
         stale = silent or (self.source is not None and self.source.stale(now))
-        top.append(run_panes.verdict(detail, stale, ctx.timezone, there, width))
+        top.append(run_panes.verdict(detail, stale, ctx.timezone, there, width, self.owed.owes.checks))
         running = detail.row.state.active
-        top.append(fit([(" Now  " if running else " Why  ", "dim"), (story.why(detail), "text b")], width))
-        so = words.sentence(story.meaning(detail, there, ctx.timezone), width - 7)
+        top.append(
+            fit(
+                [(" Now  " if running else " Why  ", "dim"), (story.why(detail, self.owed.owes.checks), "text b")],
+                width,
+            )
+        )
+        so = words.sentence(story.meaning(detail, there, ctx.timezone, self.owed.owes), width - 7)
         top.append(fit([(" So   ", "dim"), *so], width))
         foot = self._footer(width)
         room = height - len(top) - 1
         body: list[Line] = []
         do = self._do(width) if not self._menu else self._all_actions(width)
-        told = run_panes.told(self._alert, self._told, ctx.timezone, now, width)
+        panes = self._beside(width, now)
         log = run_panes.log(self._story, self._story_title, detail.row.state.bad, width)
         gap = 0 if height < 30 else 1
         # what gives way first when there is little room: who was told, then log lines, then steps
@@ -148,11 +156,25 @@ class RunView(View):
         left = room - len(body) - len(do) - gap
         if left >= 3:
             body += [[(" " * width, "")]] * gap + log[: max(0, left - gap)]
-        left = room - len(body) - len(do) - gap
-        if told and left >= len(told) + gap:
-            body += [[(" " * width, "")]] * gap + told
+        for pane in panes:
+            left = room - len(body) - len(do) - gap
+            if pane and left >= len(pane) + gap:
+                body += [[(" " * width, "")]] * gap + pane
         body += [[(" " * width, "")]] * gap + do
+        body = self.owed.over(body, width, room)
         return frame.page(ctx, top, body[:room], foot, width, height)
+
+    def _beside(self, width: int, now: int) -> list[list[Line]]:
+        """What it blocks, or its checks, beside who was told; one below the other where it is narrow."""
+        tz, half = self.context.timezone, width * 56 // 120
+
+        def told(cells: int) -> list[Line]:
+            return run_panes.told(self._alert, self._told, tz, now, cells)
+
+        left, right = self.owed.pane(half), told(width - half - 2)
+        if frame.is_narrow(width) or not (left and right):
+            return [self.owed.pane(width), told(width)]
+        return [run_panes.side(left, right, width, half)]
 
     def _nothing(self, width: int, height: int) -> list[Line]:
         ctx = self.context
@@ -314,6 +336,7 @@ class RunView(View):
         acting = self.context.engine_alive and not self.context.read_only
         if acting and self._alert is not None and self._alert.state == AlertState.FIRING:
             ids.append("alert.ack")
+        ids += self.owed.offered()
         ids += ["action.menu", *can[3:], "run.history", "run.newer", "run.older", "copy.menu", "nav.back"]
         return ids if self.context.engine_alive else ["app.refresh", *ids]
 
@@ -333,6 +356,8 @@ class RunView(View):
     # --- acting -----------------------------------------------------------------------------------------------------
 
     def act(self, action: str) -> Sequence[Effect]:
+        if self.detail is not None and (done := self.owed.act(action, self.detail)) is not None:
+            return done
         if action.startswith("move."):
             self._move(action)
             return ()
@@ -451,7 +476,10 @@ class RunView(View):
         return {
             "key": d.row.key, "pipeline": d.row.pipeline_key, "state": d.row.state.name.lower(), "native": d.row.native, "sub": d.row.sub,
             "attempt": d.row.attempt, "business_date": d.row.business_date, "queued": d.row.queued, "started": d.row.started,
-            "ended": d.row.ended, "usual_ms": d.row.usual_ms, "why": story.why(d), "so": story.meaning(d, now, self.context.timezone),
+            "ended": d.row.ended, "usual_ms": d.row.usual_ms, "why": story.why(d, self.owed.owes.checks), "so": [words.clause_text(c) for c in story.meaning(d, now, self.context.timezone, self.owed.owes)],
+            "owed": None if self.owed.owes.row is None else floor.owed_record(self.owed.owes.row, now),
+            "blocks": [floor.owed_record(row, now) for row in self.owed.owes.behind],
+            "checks": [{"name": c.name, "state": c.state, "at": c.at, "says": c.words} for c in self.owed.owes.checks],
             "url": d.url, "params": d.params, "exit_code": d.exit_code, "stopped_by": d.stopped_by, "rerun_of": d.rerun_of,
             "steps": self.rows(),
         }  # fmt: skip
