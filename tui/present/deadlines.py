@@ -194,7 +194,7 @@ class Grid:
         half, start = 15, 9 if days else 8
         free = n - (1 + 11 + 1 + due + 1 + 1 + 1 + 6 + 2 + (2 * half + 1) + 1 + start + 1)
         spread = max(free - 48, 0)
-        will_cells = min(24, max(20, free - 21)) + spread // 2
+        will_cells = min(25, max(20, free - 21)) + spread // 2
         return cls(8, due, free - will_cells, will_cells, half, start)
 
     @property
