@@ -4,13 +4,13 @@ cycles, schedules) is looked at here. Everything wrong is noted at its place; no
 
 from __future__ import annotations
 
+import hashlib
 import stat
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
-from adapters.model import JobSpec, Severity, StepSpec
-from engine.config import shapes, units
+from adapters.model import JobSpec, StepSpec
+from engine.config import owed, units
 from engine.config.fields import At, Node, looks_secret, printable
 from engine.config.model import (
     LOCAL,
@@ -18,26 +18,18 @@ from engine.config.model import (
     Config,
     Contact,
     Environment,
-    Expectation,
     PipelineRule,
     Route,
     SecretRef,
     Series,
     Source,
     StoreConfig,
-    Window,
 )
 
 GROUP = "watchfloor.adapters"
-T = TypeVar("T")
 NEED_URL = frozenset(
     {"airflow", "databricks", "dagster", "dataiku", "kafka_connect", "prefect", "prometheus", "seatunnel", "talend"}
 )
-NOT_YET = {
-    "expectation": "read and checked, but this version does not judge it yet: nothing is said when it is late",
-    "series": "read and checked, but this version does not ask for it yet",
-}
-"""What is configured and not acted on must be said: silence would look like "all is well"."""
 ONE_HOST = ("http://localhost", "http://127.", "http://[::1]")
 
 
@@ -78,6 +70,7 @@ class _Build:
         self.secrets = secrets
         self.files = files
         self.doc = nodes[0].at.doc
+        self.owed = owed.OwedChecks(self.all, self.unique, self.main["timezone"] or "UTC")
 
     def all(self, name: str) -> list[Node]:
         return [entry for node in self.nodes for entry in node.get(name) or ()]
@@ -86,7 +79,8 @@ class _Build:
         self.check_sources()
         self.check_jobs()
         self.check_people()
-        self.check_owed()
+        self.owed.check()
+        self.check_series()
         self.check_selectors()
         self.check_files()
         if self.doc.problems:
@@ -97,6 +91,7 @@ class _Build:
     # --- checks ---------------------------------------------------------------------------------------------------
 
     def unique(self, name: str, key: str = "name") -> dict[str, Node]:
+        """Entries by name; what is there twice is noted."""
         seen: dict[str, Node] = {}
         for node in self.all(name):
             value = node[key]
@@ -116,7 +111,7 @@ class _Build:
         sources = self.unique("source")
         for name, node in sources.items():
             kind, url = node["kind"], node["url"]
-            if name in units.SELECTOR_WORDS:
+            if name in units.SELECTOR_WORDS + units.THING_WORDS:
                 (node.at / "name").problem(
                     f'expected another name, got "{name}", which is a word of selectors', "give the source another name"
                 )
@@ -225,16 +220,7 @@ class _Build:
                     hint = f'did you mean "{close}"?' if close else f'add a [[contact]] with name = "{printable(name)}"'
                     at.problem(f'expected the name of a contact, got "{printable(name)}"', hint)
 
-    def check_owed(self) -> None:
-        for node in self.unique("expectation", "id").values():
-            needs = shapes.NEEDS.get(node["type"] or "", ())
-            if needs and not any(key in node.given for key in needs):
-                (node.at / "type").problem(
-                    f"expected {' or '.join(needs)} with {node['type']}, there is none", f"add {needs[0]}"
-                )
-        for node in self.unique("window").values():
-            if ("end" in node.given) == ("duration" in node.given):
-                node.at.problem("expected either end or duration", "keep one of them")
+    def check_series(self) -> None:
         for node in self.unique("series").values():
             normal = node["normal"]
             if normal is not None and len(normal) == 2 and normal[0] > normal[1]:
@@ -244,26 +230,22 @@ class _Build:
         """A source or an environment that nobody knows is said, not refused: it may be configured tomorrow."""
         sources = {n["name"] for n in self.all("source")} | {LOCAL}
         environments = set(self.environments()) | {n["environment"] or n["name"] for n in self.all("source")} | {LOCAL}
-        for name, key in (
-            ("pipeline", "match"),
-            ("route", "match"),
-            ("expectation", "on"),
-            ("window", "on"),
-            ("access", "on"),
-        ):
-            for node in self.all(name):
-                head, colon, rest = (node[key] or "*").partition(":")
-                if not colon or head in ("app", "layer", "tag") or "*" in head or "?" in head or "[" in head:
-                    continue
-                what, word, known = (
-                    ("environment", rest, environments)
-                    if head == "env"
-                    else ("source", rest if head == "src" else head, sources)
-                )
-                if word not in known and not any(c in word for c in "*?["):
-                    close = units.nearest(word, [k for k in known if k])
-                    hint = f'did you mean "{close}"?' if close else "it matches nothing until there is one"
-                    (node.at / key).warn(f'no {what} is called "{printable(word)}"', hint)
+        found = self.owed.selectors()
+        for name, key in (("pipeline", "match"), ("route", "match"), ("window", "on"), ("access", "on")):
+            found += [(node.at / key, node[key] or "*") for node in self.all(name)]
+        for at, text in found:
+            head, colon, rest = text.partition(":")
+            if not colon or head in ("app", "layer", "tag", *units.THING_WORDS) or any(c in head for c in "*?["):
+                continue
+            what, word, known = (
+                ("environment", rest, environments)
+                if head == "env"
+                else ("source", rest if head == "src" else head, sources)
+            )
+            if word not in known and not any(c in word for c in "*?["):
+                close = units.nearest(word, [k for k in known if k])
+                hint = f'did you mean "{close}"?' if close else "it matches nothing until there is one"
+                at.warn(f'no {what} is called "{printable(word)}"', hint)
         for node in self.all("series"):
             if node["source"] and node["source"] not in sources:
                 (node.at / "source").warn(
@@ -317,13 +299,9 @@ class _Build:
                 for name in env or {}:
                     if looks_secret(name):
                         (at / name).warn("this looks like a secret written in the file", f'use pass_env = ["{name}"]')
-        for name, said in NOT_YET.items():
-            for node in self.all(name):
-                node.at.warn(said)
-        for node in self.all("window"):
-            for key in ("notify", "expect"):
-                if node[key] != "keep":
-                    (node.at / key).warn("this version does not keep to it yet: alerts and due times stay as they are")
+        self.owed.warn()
+        for node in self.all("series"):
+            node.at.warn("read and checked, but this version does not ask for it yet")
         for file in self.files:
             try:
                 mode = file.stat().st_mode
@@ -350,10 +328,13 @@ class _Build:
         colors = {name: env["color"] for node in self.nodes for name, env in (node.get("environment") or {}).items()}
         named = dict.fromkeys((*colors, *(s.environment for s in sources)))
         runbooks = main["runbooks"]
+        digest = self.digest
+        for read in self.owed.holiday_files.values():  # a holiday more is another configuration
+            digest = hashlib.sha256(digest.encode() + read).hexdigest()
         return Config(
             path=self.path,
             folder=self.path.parent,
-            hash=self.digest,
+            hash=digest,
             timezone=zone,
             ui={k: v for k, v in (main["ui"] or {}).items() if v is not None},
             keys=main["keys"],
@@ -365,14 +346,17 @@ class _Build:
             jobs=jobs,
             contacts=tuple(Contact(n["name"], n["url"], n["timezone"] or zone) for n in self.all("contact")),
             routes=tuple(Route(n["match"], n["severity"], n["to"], n["fallback"]) for n in self.all("route")),
-            expectations=tuple(_expectation(n, zone) for n in self.all("expectation")),
-            windows=tuple(_renamed(Window, n, zone, duration="duration_ms") for n in self.all("window")),
+            expectations=tuple(owed.expectation(n, zone) for n in self.all("expectation")),
+            windows=tuple(owed.window(n, zone) for n in self.all("window")),
+            calendars=self.owed.calendars,
+            feeds=tuple(owed.feed(n, zone) for n in self.all("feed")),
+            checks=tuple(owed.check(n) for n in self.all("check")),
             access=tuple(Access(n["allow"], n["role"], n["on"]) for n in self.all("access")),
             series=tuple(
                 Series(n["name"], n["source"], n["query"], n["unit"], n["normal"]) for n in self.all("series")
             ),
             warnings=tuple(self.doc.warnings),
-            files=self.files,
+            files=(*self.files, *self.owed.holiday_files),
         )
 
     def source(self, node: Node, zone: str) -> Source:
@@ -419,18 +403,6 @@ def _job(node: Node, zone: str) -> JobSpec:
         tags=node["tags"],
         description=node["description"],
     )
-
-
-def _expectation(node: Node, zone: str) -> Expectation:
-    names = {k: f"{k}_ms" for k in ("due_after_schedule", "limit", "max_age", "start_grace", "alert_if_late_by")}
-    node["severity"] = Severity.HIGH if node["severity"] is None else node["severity"]
-    return _renamed(Expectation, node, zone, **names)
-
-
-def _renamed(cls: Callable[..., T], node: Node, zone: str, **names: str) -> T:
-    values: dict[str, Any] = {names.get(k, k): v for k, v in node.items()}
-    values["timezone"] = values["timezone"] or zone
-    return cls(**values)
 
 
 def _schedule_parser() -> Callable[[str, str], object] | None:

@@ -234,6 +234,19 @@ class Number(Spec):
 
 
 @dataclass(frozen=True)
+class Share(Spec):
+    """A probability, more than 0."""
+
+    def read(self, at: At, value: Any) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= 1:
+            raise wrong("a share above 0 and at most 1, like 0.5", value)
+        return float(value)
+
+    def schema(self) -> Json:
+        return {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
+
+
+@dataclass(frozen=True)
 class Duration(Spec):
     """Milliseconds, at least ``low``."""
 

@@ -17,20 +17,22 @@ from engine.config.fields import (
     MapOf,
     Number,
     Secret,
+    Share,
     Spec,
     Table,
     Text,
     looks_secret,
 )
-from engine.owed.calendar import DAILY, DAYS_WORDS, parse_days
+from engine.owed.calendar import DAILY, DAYS_WORDS, Days, parse_days
 
 SOURCE_NAME = r"[a-z0-9][a-z0-9-]{0,39}"
 ENVIRONMENT_NAME = r"[a-z0-9][a-z0-9_-]{0,39}"
 JOB_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
 STEP_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 COLOR = r"#[0-9a-fA-F]{6}|[a-z][a-z-]*"
-BUSINESS_DATE = r"(start|logical|interval_end)( [-+] \d{1,4}d)?|param:[A-Za-z_][A-Za-z0-9_]*"
-JOB_DATE = r"(start|logical)( [-+] \d{1,4}d)?"
+BUSINESS_DATE = r"(start|logical|interval_end)( [-+] \d{1,3}d)?|param:[A-Za-z_][A-Za-z0-9_]*"
+JOB_DATE = r"(start|logical)( [-+] \d{1,3}d)?"
+FEED_DATE = r"start( [-+] \d{1,3}d)?"
 ACTION_ID = r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*"
 ALLOW = r"\*|user:[^\s:]+|group:[^\s:]+|uid:\d+"
 
@@ -54,12 +56,22 @@ EXPECTATION_TYPES = (
     "heartbeat",
 )
 
+
+def _days(text: str) -> Days:
+    try:
+        return parse_days(text)
+    except ValueError:  # its sentence is whole; ours gets file, line and key
+        raise ValueError(DAYS_WORDS) from None
+
+
 zone = Text(units.ZONE, parse=units.zone)
 words = Text()
+name = Text("a name of letters, digits, . - and _ (at most 100)", JOB_NAME)
 selector = Text(units.SELECTOR, parse=units.selector)
 clock = Text(units.CLOCK, parse=units.clock)
 moment = Text(units.MOMENT, parse=units.moment)
-days = Text(DAYS_WORDS, parse=parse_days)
+days = Text(DAYS_WORDS, parse=_days)
+selectors = ListOf(selector, unique=True, what="a list of selectors")
 severity = Choice(SEVERITIES, parse=units.severity)
 argv = ListOf(
     Text("a word in quotes", free=True),
@@ -135,6 +147,7 @@ PIPELINE = Table(
         "consumers": Field(ListOf(words, unique=True), "who waits for it", default=()),
         "runbook": Field(words, "file in the runbooks folder"),
         "done_when": Field(ListOf(words, unique=True), "checks that must pass before a success counts", default=()),
+        "after": Field(selectors, "what it waits for, where its source does not say so", default=()),
     },
     "what the orchestrator does not know about pipelines",
 )
@@ -156,9 +169,7 @@ STEP = Table(
 
 JOB = Table(
     {
-        "name": Field(
-            Text("a name of letters, digits, . - and _ (at most 100)", JOB_NAME), "name of the job", required=True
-        ),
+        "name": Field(name, "name of the job", required=True),
         "schedule": Field(words, 'five cron fields, or "every 15m"; none: only runs when started'),
         "timezone": Field(zone, "zone of the schedule"),
         "after": Field(ListOf(words, unique=True), "jobs that must have finished first", default=()),
@@ -209,17 +220,24 @@ ROUTE = Table(
 
 EXPECTATION = Table(
     {
-        "id": Field(words, "its id", required=True),
-        "on": Field(selector, "which pipelines", required=True),
+        "id": Field(Text("a name without |", r"[^|]+"), "its id", required=True),
+        "on": Field(selector, "which pipelines; feed:NAME of source_arrival, ping:NAME of heartbeat"),
+        "of": Field(selectors, "members of a completeness, in place of on", default=()),
         "type": Field(Choice(EXPECTATION_TYPES), "what is owed", required=True),
         "due": Field(clock, "by when"),
         "due_after_schedule": Field(Duration(), "by when, from the scheduled start"),
         "by": Field(clock, "when freshness is looked at"),
+        "after": Field(selector, "what a sequence waits for"),
         "limit": Field(Duration(), "longest duration"),
+        "expected": Field(Duration(), "how long it takes, until its own history tells"),
+        "margin": Field(Duration(0), "how long after due a source may still come", default=0),
         "max_age": Field(Duration(), "oldest allowed"),
         "start_grace": Field(Duration(0), "grace of a start", default=600_000),
         "alert_if_late_by": Field(Duration(0), "alert this much after the due time", default=0),
+        "warn": Field(Share(), "probability of being late that makes it at risk", default=0.5),
+        "warning_counts": Field(Bool(), "whether a run that finished with warnings fulfils it", default=True),
         "days": Field(days, "on which days", default=DAILY),
+        "calendar": Field(words, "name of a [[calendar]]: nothing is owed where it is closed"),
         "timezone": Field(zone, "zone of the times"),
         "severity": Field(severity, "of its alert"),
         "runbook": Field(words, "file in the runbooks folder"),
@@ -230,12 +248,82 @@ EXPECTATION = Table(
 NEEDS = {
     "finish_by": ("due", "due_after_schedule"),
     "max_duration": ("limit",),
+    "sequence": ("after",),
     "freshness": ("by", "max_age"),
     "source_arrival": ("due",),
     "completeness": ("due",),
     "heartbeat": ("max_age",),
 }
 """Of each type of expectation: one of these keys must be there."""
+_DATED = ("days", "calendar", "alert_if_late_by")
+TAKES = {
+    "start_by": ("due", "due_after_schedule", "start_grace", *_DATED),
+    "finish_by": ("due", "due_after_schedule", "expected", "warn", "warning_counts", *_DATED),
+    "max_duration": ("limit", "expected", "warn"),
+    "duration_anomaly": (),
+    "sequence": ("after", "due", "days", "calendar"),
+    "completeness": ("of", "due", "warn", "warning_counts", *_DATED),
+    "source_arrival": ("due", "margin", *_DATED),
+    "heartbeat": ("max_age", "calendar", "alert_if_late_by"),
+}
+"""Of each type that is judged: the keys that mean something, beside ``EVERY``."""
+EVERY = ("id", "on", "type", "timezone", "severity", "runbook", "consumers")
+NOT_JUDGED = tuple(t for t in EXPECTATION_TYPES if t not in TAKES)
+TAKES_UNJUDGED = ("due", "due_after_schedule", "by", "limit", "max_age", *_DATED)
+MADE = ("schedule", "overdue", "runaway")
+"""Ids of what is owed without configuration."""
+
+CALENDAR = Table(
+    {
+        "name": Field(name, "its name", required=True),
+        "timezone": Field(zone, "zone of its dates and hours"),
+        "weekdays": Field(
+            Text(units.DAYS_WORDS, parse=units.days), "weekdays that are worked", default=frozenset(range(5))
+        ),
+        "hours": Field(
+            ListOf(Text(units.HOURS, parse=units.hours), least=1, unique=True, what="a list of hours"),
+            "hours that are open; none: the whole day",
+        ),
+        "holidays": Field(
+            ListOf(FilePath(), unique=True, what="a list of files"), "files of dates, text or iCal", default=()
+        ),
+    },
+    "which days and hours are worked",
+)
+
+FEED = Table(
+    {
+        "name": Field(name, "its name in keys: feed:NAME", required=True),
+        "file": Field(
+            words, "path with * and ?, and {business_date} or {yyyymmdd} where its date stands", required=True
+        ),
+        "feeds": Field(selectors, "pipelines that need it", default=()),
+        "buffer": Field(Duration(0), "how long before they start it should be there"),
+        "timezone": Field(zone, "zone of its dates"),
+        "business_date": Field(
+            Text('"start" (the date it comes) or "start - 1d"', FEED_DATE),
+            "its date, where its name tells none",
+            default="start",
+        ),
+        "layer": Field(words, "layer, for example SRC"),
+        "application": Field(words, "application"),
+        "owner": Field(words, "who answers for it"),
+    },
+    "a file that comes from outside",
+)
+
+CHECK = Table(
+    {
+        "name": Field(name, "its name, for done_when and watchfloor ping", required=True),
+        "run": Field(
+            argv, "program and arguments that exit with 0; {business_date} and {run} are filled in", default=()
+        ),
+        "file": Field(words, "a file that must have been written since the run began"),
+        "min_size": Field(Text(units.SIZE, parse=units.size), "least size of the file", default=0),
+        "timeout": Field(Duration(1000), "longest time of the program", default=30_000),
+    },
+    "what must be true before a success counts; without run and file: `watchfloor ping NAME ok`",
+)
 
 WINDOW = Table(
     {
@@ -249,6 +337,9 @@ WINDOW = Table(
         "actions": Field(Choice(("block", "reason", "allow")), "what may be done", default="allow"),
         "notify": Field(Choice(("suppress", "keep")), "whether people are told", default="keep"),
         "expect": Field(Choice(("shift", "waive", "keep")), "what becomes of due times", default="keep"),
+        "days": Field(days, "on which days it starts, in place of a weekday in start"),
+        "calendar": Field(words, "name of a [[calendar]]: tells the business days of days"),
+        "post_grace": Field(Duration(0), "time after its end for what it shifted", default=900_000),
     },
     "a maintenance window",
 )
@@ -298,6 +389,9 @@ LISTS = {
     "contact": CONTACT,
     "route": ROUTE,
     "expectation": EXPECTATION,
+    "calendar": CALENDAR,
+    "feed": FEED,
+    "check": CHECK,
     "window": WINDOW,
     "access": ACCESS,
     "series": SERIES,

@@ -71,6 +71,16 @@ _TAIL = """
 #name = "load"
 #run = ["python3", "load.py", "--date", "{business_date}"]
 
+# --- what is owed, and by when ------------------------------------------------------------------------------------------
+# Missed ticks, failed runs and what is overdue against its own history need no entry. `days` may be "mon-fri", "1,15,-1",
+# "first mon" or "last business day"; other types: `watchfloor schema`.
+#[[expectation]]
+#id = "sales-ready"
+#on = "prod-airflow:sales_daily"
+#type = "finish_by"
+#due = "06:00"
+#days = "mon-fri"
+
 # --- who is told --------------------------------------------------------------------------------------------------------
 # An Apprise URL is a secret: a reference. The first route that matches wins. `watchfloor notify test` tries it.
 #[[contact]]

@@ -27,6 +27,8 @@ _RATE = re.compile(r"(\d+) ?/ ?(s|sec|min|m|h|hour)", re.ASCII)
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 SELECTOR_WORDS = ("app", "layer", "tag", "env", "src")
+THING_WORDS = ("feed", "ping", "set")
+"""Sources that are not configured: keys of what is owed by no pipeline begin with them."""
 
 DURATION = 'a duration like "90s", "15m", "4h" or "7d"'
 SIZE = 'a size like "512MiB" or "8GiB"'
@@ -34,6 +36,7 @@ RATE = 'a rate like "60/min"'
 CLOCK = 'a time of day like "06:00"'
 ZONE = 'a time zone like "Europe/Paris"'
 DAYS_WORDS = 'days like "mon-fri", "mon,wed" or "daily"'
+HOURS = 'hours like "09:00-18:00"'
 MOMENT = 'a time like "04:00" or "sun 02:00"'
 SELECTOR = "a selector: source:pipeline (with * and ?), app:…, layer:…, tag:…, env:…, src:… or *"
 SEVERITY_TEST = 'a severity, alone or with >=, like ">=medium"'
@@ -91,6 +94,18 @@ def clock(text: str) -> int:
     if not found:
         raise ValueError(CLOCK)
     return int(found[1]) * 60 + int(found[2])
+
+
+def hours(text: str) -> tuple[int, int]:
+    """Minutes since midnight of ``09:00-18:00``. ``24:00`` may end it; an end before its begin is the next date's."""
+    first, _, last = text.partition("-")
+    try:
+        begin, end = clock(first.strip()), 1440 if last.strip() == "24:00" else clock(last.strip())
+    except ValueError:
+        raise ValueError(HOURS) from None
+    if begin == end:
+        raise ValueError(f'{HOURS}; the whole day is "00:00-24:00"')
+    return begin, end
 
 
 def moment(text: str) -> Moment:

@@ -134,7 +134,7 @@ CASES = {
     ),
     "bad days": (
         '[[expectation]]\nid = "e"\non = "*"\ntype = "finish_by"\ndue = "05:00"\ndays = "weekdays"',
-        '6: expectation[e].days: expected days like "mon-fri", "mon,wed" or "daily", got "weekdays"',
+        '6: expectation[e].days: expected days like "mon-fri", "mon,wed", "daily", "1,15,-1", "first mon" or "last business day", got "weekdays"',
     ),
     "bad schedule": (
         JOB.replace('"a"', '"a"\nschedule = "*/5 * * *"'),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from adapters.model import Severity
 from engine.config.load import ConfigError, load, load_text
 from engine.config.model import Facts, SecretRef, matches
 from engine.config.units import Moment
+from engine.owed.calendar import parse_days
 
 SAMPLE = Path(__file__).parent / "data" / "sample.toml"
 KINDS = ("airflow", "local", "prometheus")
@@ -77,13 +79,30 @@ def test_the_published_sample_loads_with_everything_in_our_units() -> None:
         ("ana",),
         "desk",
     )
-    (owed,) = config.expectations
+    owed, whole, comes = config.expectations
     assert (owed.due, owed.days, owed.alert_if_late_by_ms, owed.severity) == (
         360,
-        frozenset(range(5)),
+        parse_days("mon-fri"),
         900_000,
         Severity.HIGH,
     )
+    assert (owed.calendar, owed.expected_ms, owed.warn, owed.place) == ("fr-bank", 2_640_000, 0.5, "sample.toml:91")
+    assert (whole.on, whole.of, whole.days.text) == ("set:night-set", ("prod-airflow:cdm_*",), "last business day")
+    assert (comes.on, comes.due, comes.margin_ms) == ("feed:eia", 285, 600_000)
+    works = config.calendars["fr-bank"]
+    assert (works.zone, works.hours) == ("Europe/Paris", ((540, 1080),))
+    assert works.why_closed(date(2026, 12, 25)) == "holiday of fr-bank: Noël"
+    assert works.why_closed(date(2026, 7, 14)) == "holiday of fr-bank: Fête nationale"
+    assert works.is_business_day(date(2026, 11, 20))
+    (feed,) = config.feeds
+    assert (feed.file, feed.feeds, feed.buffer_ms) == (
+        str(folder / "in/eia_{business_date}.csv"),
+        ("prod-airflow:cdm_*",),
+        900_000,
+    )
+    (check,) = config.checks
+    assert (check.name, check.run, check.timeout_ms) == ("rows-ldz", ("python", "rows.py", "{business_date}"), 20_000)
+    assert rule.after == ("feed:eia",)
     (window,) = config.windows
     assert (window.start, window.end, window.expect) == (Moment(120, 6), Moment(240), "shift")
     assert (config.access[0].allow, config.access[0].role) == (("group:dataops",), "operator")
@@ -93,12 +112,9 @@ def test_the_published_sample_loads_with_everything_in_our_units() -> None:
 def test_what_the_sample_cannot_keep_is_said() -> None:
     said = [text.removeprefix(f"{SAMPLE}:") for text in load(SAMPLE, kinds=KINDS).warnings]
     assert said == [
-        '47: job[ldz_to_rdv].after[1]: no job is called "mart_to_ldz"; until there is one, ldz_to_rdv is not started after it',
-        '100: series[cdm_lag].source: no source is called "prom"; nothing is kept until there is one',
-        "73: expectation[sales-ready]: read and checked, but this version does not judge it yet: nothing is said when it is late",
-        "98: series[cdm_lag]: read and checked, but this version does not ask for it yet",
-        "90: window[db-patching].notify: this version does not keep to it yet: alerts and due times stay as they are",
-        "91: window[db-patching].expect: this version does not keep to it yet: alerts and due times stay as they are",
+        '65: job[ldz_to_rdv].after[1]: no job is called "mart_to_ldz"; until there is one, ldz_to_rdv is not started after it',
+        '134: series[cdm_lag].source: no source is called "prom"; nothing is kept until there is one',
+        "132: series[cdm_lag]: read and checked, but this version does not ask for it yet",
     ]
 
 

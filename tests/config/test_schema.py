@@ -45,6 +45,8 @@ def faults(schema: dict[str, Any], value: Any, at: str = "") -> list[str]:
                 good = not isinstance(value, str) or len(value) >= want
             case "minimum":
                 good = value >= want
+            case "exclusiveMinimum":
+                good = value > want
             case "maximum":
                 good = value <= want
             case "minItems":

@@ -63,6 +63,7 @@ def test_its_examples_load_when_the_marks_are_taken_off() -> None:
     assert [s.name for s in config.sources] == ["prod-airflow", "local"]
     assert [j.name for j in config.jobs] == ["load-sales"]
     assert [r.to for r in config.routes] == [("ana",)]
+    assert [(e.on, e.type, e.due) for e in config.expectations] == [("prod-airflow:sales_daily", "finish_by", 360)]
     assert config.warnings == ()
 
 

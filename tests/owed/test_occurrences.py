@@ -179,7 +179,7 @@ def test_each_type_that_opens() -> None:
 
 
 def test_bound_from_the_configuration() -> None:
-    given_ = model.Expectation(id="e", on="air:*", type="finish_by", due=360, days=frozenset(range(5)), timezone=PARIS,
+    given_ = model.Expectation(id="e", on="air:*", type="finish_by", due=360, days=parse_days("mon-fri"), timezone=PARIS,
                                alert_if_late_by_ms=MINUTE)  # fmt: skip
     (found,) = opened(promise(given_, "air:sales"), "2026-11-20", "2026-11-22")
     assert (found.on, found.due_at, found.alert_at) == ("air:sales", at("2026-11-20T06:00"), at("2026-11-20T06:01"))

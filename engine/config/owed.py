@@ -1,0 +1,409 @@
+"""What is owed, by when, as it is configured: expectations, windows, calendars, feeds and checks.
+
+What no single key can tell is looked at here: which keys mean something for a type, names that must be known, promises
+that overlap, files of holidays. Problems are noted at their place; nothing is made while there is one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from adapters.model import Severity
+from engine.config import shapes, units
+from engine.config.errors import Problem
+from engine.config.fields import At, Node, printable
+from engine.config.lines import line_of
+from engine.config.model import Check, Expectation, Feed, Window
+from engine.config.paths import relative
+from engine.owed.calendar import DAILY, ONE_DAY, BusinessCalendar, Days
+from engine.owed.holidays import Holidays, read_holidays
+
+_MOST_BYTES = 4 << 20
+_MOST_PROBLEMS = 20  # of one file of holidays
+_CYCLE = (date(2024, 1, 1), date(2024, 1, 1) + timedelta(days=28 * 365 + 7))  # dates and weekdays meet in every way
+_HELD = re.compile(r"\{[^{}]*\}")
+FEED_FILLED = ("{business_date}", "{yyyymmdd}")
+CHECK_FILLED = ("{business_date}", "{run}")
+NOT_THINGS = 'expected a selector of pipelines, got "{}"'
+WHERE_THINGS = "feed: belongs to source_arrival and to after of [[pipeline]], ping: to heartbeat"
+
+
+class OwedChecks:
+    """Looks at all of it once. ``nodes``: the entries of a list, of all files; ``unique``: the same by name, doubles noted.
+
+    ``calendars``: those that could be read; ``holiday_files``: what was read for them, with its bytes.
+    """
+
+    def __init__(
+        self, nodes: Callable[[str], list[Node]], unique: Callable[[str, str], dict[str, Node]], zone: str
+    ) -> None:
+        self.nodes = nodes
+        self.unique = unique
+        self.zone = zone
+        self.calendars: dict[str, BusinessCalendar] = {}
+        self.holiday_files: dict[Path, bytes] = {}
+
+    def check(self) -> None:
+        self.known_calendars = self.unique("calendar", "name")
+        self.feeds = self.unique("feed", "name")
+        self.checks = self.unique("check", "name")
+        for name, node in self.known_calendars.items():
+            self.calendars[name] = self.calendar(name, node)
+        for node in self.feeds.values():
+            self.check_feed(node)
+        for node in self.checks.values():
+            _check_check(node)
+        for node in self.nodes("pipeline"):
+            self.check_pipeline(node)
+        for node in self.unique("expectation", "id").values():
+            self.check_expectation(node)
+        self.check_overlaps()
+        for node in self.unique("window", "name").values():
+            self.check_window(node)
+
+    # --- calendars ------------------------------------------------------------------------------------------------
+
+    def calendar(self, name: str, node: Node) -> BusinessCalendar:
+        holidays = Holidays()
+        for n, path in enumerate(node["holidays"] or ()):
+            holidays |= self.read(node.at / "holidays" / n, path)
+        weekdays, hours = node["weekdays"], node["hours"]
+        plain = BusinessCalendar(name=name)
+        return BusinessCalendar(
+            name=name,
+            zone=node["timezone"] or self.zone,
+            weekdays=plain.weekdays if weekdays is None else weekdays,
+            hours=hours or plain.hours,
+            holidays=holidays,
+        )
+
+    def read(self, at: At, path: Path) -> Holidays:
+        """The holidays of a file; what is wrong with it is said with its own name and line."""
+        raw = self.holiday_files.get(path)
+        try:
+            if raw is None:
+                if path.exists() and not path.is_file():  # a pipe would be waited for
+                    at.problem(f"expected a file of holidays, {path} is none", "name a file of dates, text or iCal")
+                    return Holidays()
+                with path.open("rb") as file:
+                    raw = file.read(_MOST_BYTES + 1)
+        except FileNotFoundError:
+            at.problem(f"expected a file of holidays, there is no {path}", "put it there, or name another file")
+            return Holidays()
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            at.problem(
+                f"expected a readable file of holidays, got: {reason} ({path})", "let the user of the engine read it"
+            )
+            return Holidays()
+        if len(raw) > _MOST_BYTES:
+            at.problem(f"expected a file of holidays of at most 4 MiB, {path} is larger", "name another file")
+            return Holidays()
+        self.holiday_files[path] = raw
+        hint = f"correct that line or remove it; {_place(at)} names this file"
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = raw.count(b"\n", 0, error.start) + 1
+            at.doc.problems.append(
+                Problem(str(path), line, "", f"expected UTF-8 text, got the byte 0x{raw[error.start]:02x}", hint)
+            )
+            return Holidays()
+        found = read_holidays(text, "")
+        for sentence in found.problems[:_MOST_PROBLEMS]:
+            number, _, said = sentence.removeprefix(" line ").partition(": ")
+            at.doc.problems.append(Problem(str(path), int(number), "", said, hint))
+        more = len(found.problems) - _MOST_PROBLEMS
+        if more > 0:
+            at.doc.problems.append(Problem(str(path), None, "", f"{more} more of its lines are not understood", hint))
+        if not found.problems and not found.holidays.dates and not found.holidays.yearly:
+            at.warn(f"{path} holds no date", "nobody has a holiday by it")
+        return found.holidays
+
+    def check_calendar(self, node: Node) -> None:
+        name = node["calendar"]
+        if name is not None and name not in self.known_calendars:
+            _unknown(node.at / "calendar", "calendar", name, self.known_calendars)
+
+    # --- feeds, checks, pipelines -----------------------------------------------------------------------------------
+
+    def check_feed(self, node: Node) -> None:
+        _check_path(node, FEED_FILLED)
+        for n, text in enumerate(node["feeds"] or ()):
+            _pipelines_only(node.at / "feeds" / n, text)
+
+    def check_pipeline(self, node: Node) -> None:
+        for n, name in enumerate(node["done_when"] or ()):
+            if name not in self.checks:
+                _unknown(node.at / "done_when" / n, "check", name, self.checks)
+        for n, text in enumerate(node["after"] or ()):
+            if text.startswith("feed:"):
+                self.check_feed_name(node.at / "after" / n, text)
+            else:
+                _pipelines_only(node.at / "after" / n, text)
+
+    def check_feed_name(self, at: At, text: str) -> None:
+        name = text.partition(":")[2]
+        if name not in self.feeds:
+            _unknown(at, "feed", name, self.feeds)
+
+    def check_window(self, node: Node) -> None:
+        if ("end" in node.given) == ("duration" in node.given):
+            node.at.problem("expected either end or duration", "keep one of them")
+        start = node["start"]
+        if "days" in node.given and start is not None and start.day is not None:
+            (node.at / "days").problem("expected days or a weekday in start, got both", "keep one of them")
+        if "calendar" in node.given and "days" not in node.given:
+            (node.at / "calendar").problem(
+                "expected days beside calendar, there is none", 'add days, like days = "last business day"'
+            )
+            return
+        self.check_calendar(node)
+
+    # --- expectations -----------------------------------------------------------------------------------------------
+
+    def check_expectation(self, node: Node) -> None:
+        name, kind = node["id"], node["type"]
+        if name in shapes.MADE:
+            (node.at / "id").problem(
+                f'expected another id, got "{name}", which names what is owed without configuration', "rename it"
+            )
+        if kind is None:
+            return
+        self.check_keys(node, kind)
+        self.check_calendar(node)
+        self.check_on(node, kind)
+        if kind == "sequence" and node["after"] is not None:
+            _pipelines_only(node.at / "after", node["after"])
+            if node["after"] == node["on"]:
+                (node.at / "after").problem("expected another pipeline than on, got the same", "name what comes first")
+
+    def check_keys(self, node: Node, kind: str) -> None:
+        takes = shapes.TAKES.get(kind, shapes.TAKES_UNJUDGED)
+        for key in shapes.EXPECTATION.fields:
+            if key in node.given and key not in takes and key not in shapes.EVERY:
+                (node.at / key).problem(
+                    f"expected a key that means something with {kind}, {key} does not",
+                    "remove it; " + (f"{kind} takes {', '.join(takes)}" if takes else f"{kind} takes no such key"),
+                )
+        needs = shapes.NEEDS.get(kind, ())
+        if needs and not any(key in node.given for key in needs):
+            (node.at / "type").problem(f"expected {' or '.join(needs)} with {kind}, there is none", f"add {needs[0]}")
+        if "due" in node.given and "due_after_schedule" in node.given and "due_after_schedule" in takes:
+            (node.at / "due_after_schedule").problem(
+                "expected either due or due_after_schedule, got both", "keep one of them"
+            )
+
+    def check_on(self, node: Node, kind: str) -> None:
+        at, on = node.at / "on", node["on"]
+        if kind == "completeness":
+            _check_members(node)
+            return
+        if "on" not in node.given:
+            node.at.problem("expected on, which is missing", f"add on: {_ON.get(kind, 'which pipelines')}")
+            return
+        if on is None:
+            return
+        head, _, name = on.partition(":")
+        match kind:
+            case "source_arrival":
+                if head != "feed":
+                    at.problem(
+                        f'expected a feed with source_arrival, like "feed:NAME", got "{printable(on)}"',
+                        "add a [[feed]] for the file and name it",
+                    )
+                else:
+                    self.check_feed_name(at, on)
+            case "heartbeat":
+                if head != "ping" or not re.fullmatch(shapes.JOB_NAME, name, re.ASCII):
+                    at.problem(
+                        f'expected a heartbeat\'s name, like "ping:backup", got "{printable(on)}"',
+                        "its program says `watchfloor ping NAME ok`",
+                    )
+            case _:
+                _pipelines_only(at, on)
+
+    def check_overlaps(self) -> None:
+        """Two promises of one type, on one selector, that owe something on one date would be told twice."""
+        seen: dict[tuple[Any, ...], list[Node]] = {}
+        ids: set[str] = set()
+        for node in self.nodes("expectation"):
+            kind, name = node["type"], node["id"]
+            if kind not in shapes.TAKES or name is None or name in ids:
+                continue
+            ids.add(name)
+            thing = tuple(sorted(_members(node))) if kind == "completeness" else (node["on"], node["after"])
+            if not thing or not thing[0]:
+                continue
+            earlier = seen.setdefault((kind, *thing), [])
+            for other in earlier:
+                if self.overlap(node, other):
+                    dated = "days" in shapes.TAKES[kind]
+                    node.at.problem(
+                        f'expected no overlap with another {kind} of the same selector, got one with "{printable(other["id"])}" '
+                        f"({_place(other.at)})",
+                        "keep one of them" + (", or give them different days" if dated else ""),
+                    )
+                    break
+            earlier.append(node)
+
+    def overlap(self, one: Node, two: Node) -> bool:
+        """Whether both owe something on one date."""
+        a, b = (node["days"] or DAILY for node in (one, two))
+        if "days" not in shapes.TAKES[one["type"]]:
+            return True
+        if _weekly(a) and _weekly(b) and not a.weekdays & b.weekdays:
+            return False
+        rules = [(days, self.calendars.get(node["calendar"] or "")) for days, node in ((a, one), (b, two))]
+        for day in (*a.dates, *b.dates, *_dates()):
+            if all(
+                days.includes(day, works) and (works is None or works.is_business_day(day)) for days, works in rules
+            ):
+                return True
+        return False
+
+    # --- what is said, not refused ------------------------------------------------------------------------------------
+
+    def selectors(self) -> list[tuple[At, str]]:
+        """Selectors of pipelines that stand in these entries, for the look at unknown sources."""
+        out: list[tuple[At, str]] = []
+        for name, key in (("pipeline", "after"), ("feed", "feeds"), ("expectation", "of")):
+            out += [(node.at / key / n, t) for node in self.nodes(name) for n, t in enumerate(node[key] or ())]
+        for key in ("on", "after"):
+            out += [(node.at / key, node[key]) for node in self.nodes("expectation") if node[key]]
+        return out
+
+    def warn(self) -> None:
+        for node in self.nodes("expectation"):
+            if node["type"] in shapes.NOT_JUDGED:
+                node.at.warn(
+                    f"read and checked, but this version does not judge {node['type']} yet",
+                    "nothing is said when it is late",
+                )
+
+
+_ON = {"source_arrival": '"feed:NAME" of a [[feed]]', "heartbeat": '"ping:NAME"'}
+
+
+def _check_check(node: Node) -> None:
+    if "run" in node.given and "file" in node.given:
+        (node.at / "file").problem("expected either run or file, got both", "keep one of them, or make two checks")
+        return
+    run = node["run"]
+    if run and not run[0].strip():
+        (node.at / "run" / 0).problem("expected a program, got nothing", 'write ["python", "count.py"]')
+    for key, needs in (("min_size", "file"), ("timeout", "run")):
+        if key in node.given and needs not in node.given:
+            (node.at / key).problem(f"expected {needs} beside {key}, there is none", f"add {needs}, or remove {key}")
+    _check_path(node, CHECK_FILLED)
+
+
+def _check_path(node: Node, filled: Sequence[str]) -> None:
+    text = node["file"]
+    if text is None:
+        return
+    if "://" in text:
+        (node.at / "file").problem("expected a path on this host, got a URL", "name a file that this host can see")
+        return
+    for held in _HELD.findall(text):
+        if held not in filled:
+            close = units.nearest(held, filled)
+            (node.at / "file").problem(
+                f'expected {" or ".join(filled)}, got "{printable(held)}"',
+                f'did you mean "{close}"?' if close else "remove it",
+            )
+
+
+def _check_members(node: Node) -> None:
+    name, on, of = node["id"], node["on"], node["of"] or ()
+    if name is not None and not re.fullmatch(shapes.JOB_NAME, name, re.ASCII):
+        (node.at / "id").problem(
+            f'expected {shapes.name.expected} as the id of a completeness, got "{printable(name)}"',
+            f"its key is set:ID{'' if name.isascii() else '; write it in ASCII'}",
+        )
+    if "of" not in node.given and "on" not in node.given:
+        (node.at / "type").problem("expected of with completeness, there is none", "add of: selectors of its members")
+    elif "of" in node.given and not of and node["of"] == ():
+        (node.at / "of").problem("expected selectors of its members, got none that can be used", "add one")
+    elif "of" in node.given and on is not None and on != f"set:{name}":
+        (node.at / "on").problem("expected of alone, got on beside it", "remove on: its members are those of of")
+    elif "of" not in node.given and on is not None:
+        _pipelines_only(node.at / "on", on)
+    for n, text in enumerate(of):
+        _pipelines_only(node.at / "of" / n, text)
+
+
+def _members(node: Node) -> tuple[str, ...]:
+    return node["of"] or ((node["on"],) if node["on"] else ())
+
+
+def _pipelines_only(at: At, text: str) -> None:
+    if text.partition(":")[0] in units.THING_WORDS:
+        at.problem(NOT_THINGS.format(printable(text)), WHERE_THINGS)
+
+
+def _unknown(at: At, what: str, name: str, known: Iterable[str]) -> None:
+    close = units.nearest(name, known)
+    hint = f'did you mean "{close}"?' if close else f'add a [[{what}]] with name = "{printable(name)}"'
+    at.problem(f'expected the name of a {what}, got "{printable(name)}"', hint)
+
+
+def _weekly(days: Days) -> bool:
+    return not (days.month_days or days.nth or days.business or days.any_business or days.dates)
+
+
+def _dates() -> Iterable[date]:
+    day, end = _CYCLE
+    while day < end:
+        yield day
+        day += ONE_DAY
+
+
+# --- making ---------------------------------------------------------------------------------------------------------
+
+
+def expectation(node: Node, zone: str) -> Expectation:
+    values = _values(
+        node, zone, "due_after_schedule", "limit", "max_age", "start_grace", "alert_if_late_by", "expected", "margin"
+    )
+    if values["severity"] is None:
+        values["severity"] = Severity.HIGH
+    if node["type"] == "completeness":
+        values |= {"of": _members(node), "on": f"set:{node['id']}"}
+    return Expectation(**values, place=_place(node.at))
+
+
+def feed(node: Node, zone: str) -> Feed:
+    values = _values(node, zone, "buffer")
+    values["file"] = _absolute(node)
+    return Feed(**values, place=_place(node.at))
+
+
+def check(node: Node) -> Check:
+    values: dict[str, Any] = {"timeout_ms" if k == "timeout" else k: v for k, v in node.items()}
+    values["file"] = _absolute(node)
+    return Check(**values, place=_place(node.at))
+
+
+def window(node: Node, zone: str) -> Window:
+    return Window(**_values(node, zone, "duration", "post_grace"))
+
+
+def _values(node: Node, zone: str, *durations: str) -> dict[str, Any]:
+    values: dict[str, Any] = {f"{k}_ms" if k in durations else k: v for k, v in node.items()}
+    return values | {"timezone": values["timezone"] or zone}
+
+
+def _absolute(node: Node) -> str | None:
+    return None if node["file"] is None else str(relative(node.at.doc.folder, node["file"]))
+
+
+def _place(at: At) -> str:
+    """``watchfloor.toml:7``, ``watchfloor.d/x.toml:7``."""
+    name = Path(at.doc.name)
+    short = name.relative_to(at.doc.folder) if name.is_relative_to(at.doc.folder) else name
+    return f"{short}:{line_of(at.doc.lines, at.path)}"
