@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from adapters.model import State
-from tui.present import floor, frame, words
+from tui.present import floor, frame, owed, words
 from tui.present.cut import clean, cut, cut_middle
 from tui.present.floor import Item
+from tui.present.floor_owed import NOTHING, Owing
 from tui.present.frame import Head, Verdict
 from tui.present.glyphs import STALE_MARK
 from tui.present.lines import cells, ends, finish, fit, recolour
@@ -61,13 +62,15 @@ class WallView(View):
     name: ClassVar[str] = "wall"
     title: ClassVar[str] = "Wall"
     contexts: ClassVar[tuple[str, ...]] = ("global",)
-    topics: frozenset[str] = frozenset({"engine", "source", "health", "pipeline", "run", "alert", "sample"})
+    topics: frozenset[str] = frozenset({"engine", "source", "health", "pipeline", "run", "alert", "sample", "owed"})
     ticks: ClassVar[bool] = True
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
         super().__init__(context)
         self.items: list[Item] = []
         self.head: Head | None = None
+        self._owing = NOTHING
+        self._owed_read: int | None = -1
         self._read: tuple[object, ...] = ()
         self._judged = 0
 
@@ -78,13 +81,16 @@ class WallView(View):
         topics = dict(reader.topics())
         silent = frame.silent(self.context, head.engine)
         read = (
-            *(topics.get(topic) for topic in ("pipeline", "run", "alert", "source")),
+            *(topics.get(topic) for topic in ("pipeline", "run", "alert", "source", "owed")),
             silent,
             *(source.stale(now) for source in head.sources),
         )
         if read != self._read or now - self._judged >= _JUDGE_MS:
             self._read, self._judged = read, now
-            self.items = floor.judge(reader.floor(), head.sources, now, silent=silent)
+            if topics.get("owed") != self._owed_read:
+                self._owed_read = topics.get("owed")
+                self._owing = Owing.of(reader.owed_now(), reader.edges(), reader.unverified())
+            self.items = floor.judge(reader.floor(), head.sources, now, silent=silent, owing=self._owing)
 
     # --- paint ------------------------------------------------------------------------------------------------------
 
@@ -150,19 +156,25 @@ class WallView(View):
         pixel, tall = self._scale(width, height)
         blind = frame.blind(head.sources, now)
         unknown = verdict.unknown
-        fine = bool(verdict.total) and not (verdict.broken or blind or unknown or verdict.long)
+        danger = verdict.danger
+        fine = bool(verdict.total) and not (verdict.broken or danger or blind or unknown or verdict.long)
         since = f"since {words.clock(verdict.since, tz, now)}" if verdict.since is not None else ""
         worst = min(blind, key=lambda source: source.last_ok or 0, default=None)
         dark = "" if worst is None else f"{cut(clean(worst.name), 14)} {words.age(frame.source_age(worst, now))}"
         tiles = [
-            (verdict.total, "FINE", "run-ok", "") if fine else (verdict.broken, "BROKEN", "run-failed", since),
-            (0, "WILL BE LATE", "run-late", "no deadline is set"),
+            (verdict.total, "AS OWED" if verdict.promised else "FINE", "run-ok", "")
+            if fine
+            else (verdict.broken, "BROKEN", "run-failed", since),
+            (len(danger), "WILL BE LATE", "run-late", self._late(verdict, now)),
             (len(blind), "BLIND", "run-stale", dark or (f"{unknown} unknown" if unknown else "")),
         ]
         if not verdict.total:
             tiles[0] = (0, "NOTHING SEEN YET", "run-stale", "")
         due = "" if verdict.next_at is None else f"next run {words.clock(verdict.next_at, tz, now)}"
         name = "" if verdict.next_name is None else f" {verdict.next_name}"
+        if verdict.due_at is not None:
+            due = f"next due {words.clock(verdict.due_at, tz, now)}"
+            name = f" in {words.running(verdict.due_at - now)}"
         blocks: list[tuple[Sequence[Line], int]] = []
         clock = digits(words.hhmm(now, tz), pixel, tall, "text")
         clock_width = max(cells(line) for line in clock) + 4
@@ -178,6 +190,13 @@ class WallView(View):
         rows += [[], [("  ", ""), (due, "text"), (name, "dim")]]
         blocks.append((rows, width - slot * len(tiles)))
         return [*beside(blocks, 5 * tall + 2), []]
+
+    def _late(self, verdict: Verdict, now: int) -> str:
+        """When those are due that will be late: ``06:00  06:30``."""
+        if not verdict.promised:
+            return "no deadline is set"
+        times = list(dict.fromkeys(words.clock_short(due, self.context.timezone, now) for _, due in verdict.danger))
+        return "  ".join(times[:3]) + (f" +{len(times) - 3}" if len(times) > 3 else "")
 
     def _silent(self, head: Head, width: int, now: int) -> list[Line]:
         """Seven red rows: for how long nobody has been watching, across the room."""
@@ -222,7 +241,7 @@ class WallView(View):
             spans.append((f"{cut(words.clock_short(item.since, tz, now), 6):<7}", "dim"))
         told = floor.story(item, self.items, tz, now)
         told = [
-            clause for clause in told if not (isinstance(clause, str) and clause.startswith("owner "))
+            clause for clause in told if not (isinstance(clause, str) and clause.startswith(("owner ", "used by ")))
         ]  # no names here
         said = words.sentence(told, max(width - cells(spans) - 1, 8))
         line = fit([*spans, *said], width)
@@ -247,14 +266,16 @@ class WallView(View):
         return out
 
     def _layers(self, width: int, now: int) -> list[Line]:
-        """Each layer's pipelines as glyphs, worst first, and what runs next in it."""
+        """Each layer's pipelines as glyphs, worst first, and what is due next in it, or runs next where nothing is promised."""
         tz = self.context.timezone
         half = max(width * 55 // 120, 30)
         by_layer: dict[str, list[Item]] = {}
         for item in self.items:
             if item.row is not None:
                 by_layer.setdefault(clean(item.row.layer or "") or "-", []).append(item)
-        out: list[Line] = [beside([([[(" LAYER   NOW", "dim")]], half), ([[("NEXT RUN", "dim")]], width - half)], 1)[0]]
+        promised = self._owing.declared
+        title = "NEXT DUE" if promised else "NEXT RUN"
+        out: list[Line] = [beside([([[(" LAYER   NOW", "dim")]], half), ([[(title, "dim")]], width - half)], 1)[0]]
         for layer, items in by_layer.items():
             spans: list[Span] = [(f" {cut(layer, 6):<8}", "text b")]
             for item in items[: (half - 10) // 3]:
@@ -268,13 +289,29 @@ class WallView(View):
             ahead = [i for i in items if i.row is not None and i.row.next_run is not None and i.row.next_run > now]
             nearest = min(ahead, key=lambda i: i.row.next_run or 0 if i.row else 0, default=None)
             after: list[Span] = []
-            if nearest is not None and nearest.row is not None:
+            if promised:
+                after = self._next_due(items, now)
+            elif nearest is not None and nearest.row is not None:
                 after = [
                     (cut_middle(nearest.name, 26), "text"),
                     (f" {words.clock(nearest.row.next_run, tz, now)}", "dim"),
                 ]
             out.append(beside([([spans], half), ([after], width - half)], 1)[0])
         return out
+
+    def _next_due(self, items: Sequence[Item], now: int) -> list[Span]:
+        """``customer_360 06:30  +4m``: what is owed soonest, or still."""
+        tz = self.context.timezone
+        due = [i for i in items if i.owed is not None and i.owed.declared and i.owed.state.unsettled]
+        first = min(due, key=lambda i: i.owed.due if i.owed else 0, default=None)
+        if first is None or first.owed is None:
+            return []
+        late = "?" if first.stale else owed.lateness(first.owed, now)
+        return [
+            (cut_middle(first.name, 26), "text"),
+            (f" {words.clock(first.owed.due, tz, now)}", "text"),
+            (f"  {late}", owed.late_style(first.owed, stale=first.stale)),
+        ]
 
     def _bottom(self, head: Head, width: int) -> list[Line]:
         gauges = frame.hosts_row(self.context, head, min(width, frame.NARROW - 1))
@@ -294,7 +331,7 @@ class WallView(View):
         return {
             "broken": verdict.broken,
             "broken_since": verdict.since,
-            "late": 0,
+            "late": len(verdict.danger),
             "blind": blind,
             "unknown": verdict.unknown,
             "total": verdict.total,
