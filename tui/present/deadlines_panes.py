@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from adapters.model import Owed
 from tui import keymap
-from tui.present import deadlines, frame, owed, words
+from tui.present import frame, owed, words
 from tui.present.cut import clean, width
 from tui.present.deadlines import Due
 from tui.present.lines import cells, ends, fit, rule
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from tui.view import Line, Span
 
 
-def verdict_row(rows: Sequence[Due], blind: Sequence[SourceRow], tz: str, now: int, n: int) -> list[Span]:
+def verdict_row(
+    count: Mapping[Owed, int], date: str, blind: Sequence[SourceRow], tz: str, now: int, n: int
+) -> list[Span]:
     """`` 1 breached   2 at risk   8 owed · 2 unknown · 10 met, 1 met late``; who is blind; the business date at the right."""
-    count = deadlines.counts(rows)
     left: list[Span] = [(" ", "")]
     for state, token in ((Owed.BREACHED, "run-failed"), (Owed.AT_RISK, "run-late")):
         if count.get(state):
             left += [frame.chip(f"{count[state]} {owed.LOOKS[state].word}", token), ("  ", "")]
-    if not rows:
+    if not any(count.values()):
         left.append(("Nothing is owed  ", "text b"))
     elif len(left) == 1 and not count.get(Owed.UNKNOWN):
         left.append(("All as promised  ", "run-ok b"))
@@ -41,7 +42,6 @@ def verdict_row(rows: Sequence[Due], blind: Sequence[SourceRow], tz: str, now: i
     if off:
         said.append(", ".join(off))
     said += [[(f"{clean(s.name)} not seen since {words.clock(s.last_ok, tz, now)}", "run-stale b")] for s in blind]
-    date = business_date(rows, now)
     right: list[Span] = [(("date " if frame.is_narrow(n) else "business date ") + date, "dim")] if date else []
     room = n - cells(left) - (cells(right) + 3 if right else 1)
     return ends([*left, *words.sentence(said, max(room, 1), "text", "text")], right, n)

@@ -25,6 +25,10 @@ from tui.view import Context, Effect, Line, Say, Span
 SPAN = words.DAY
 """So far back and ahead."""
 CALIBRATED = 30 * words.DAY
+MOST = 5_000
+"""Promises that are read at most, the worst first."""
+MANY, MANY_MS = 1_000, 5_000
+"""More promises than this are read again every five seconds at most."""
 _READ = ("owed", "pipeline", "source", "health")
 """Topics of what a row holds."""
 _OF_ROW = frozenset({"owed.waive", "owed.basis", "run.last"})
@@ -60,6 +64,13 @@ class DeadlinesView(DueMenus):
         self._wish = arg
         self._top = [0, 0]
         self._read: object = None
+        self._read_at = 0
+        self._judged: object = None
+        self._days = False
+        """Whether some row is due on another day: then the column of due times says which."""
+        self._things: dict[str, Due] = {}
+        self.counted: dict[Owed, int] = {}
+        self.date = ""
         self._found: list[OwedRow] = []
         self._feeds: list[FeedRow] = []
 
@@ -71,38 +82,48 @@ class DeadlinesView(DueMenus):
         self.head = Head.read(self.context)
         topics = dict(reader.topics())
         read = (*(topics.get(t) for t in _READ), now // words.MINUTE)
-        if read != self._read:
-            self._read = read
-            self._found = reader.owed(now - SPAN, now + SPAN)
+        many = len(self._found) > MANY and now - self._read_at < MANY_MS
+        if read != self._read and not many:
+            self._read, self._read_at = read, now
+            self._found = reader.owed(now - SPAN, now + SPAN, limit=MOST)
             self.warnings, self.edges = reader.owed_warnings(), reader.edges()
             self.right = reader.calibration(now - CALIBRATED)
             self._feeds = reader.feeds()
-        self._judge()
+            self._judged = None
+        silent = frame.silent(self.context, self.head.engine)
+        seen = tuple((s.id, s.stale(now), s.last_ok if s.stale(now) else None) for s in self.head.sources)
+        if self._judged != (seen, silent):
+            self._judged = (seen, silent)
+            self._judge(silent)
 
-    def _judge(self) -> None:
+    def _judge(self, silent: bool) -> None:
+        """Who can vouch for each, then the order; only where promises or sources moved."""
         assert self.head is not None
-        now = self.context.now()
+        now, tz = self.context.now(), self.context.timezone
         by_id = {s.id: s for s in self.head.sources}
         blind_feeds = {f"feed:{f.name}": f.looked for f in self._feeds if f.error}
         since = frame.silent_since(self.context, self.head.engine)
-        silent = frame.silent(self.context, self.head.engine)
+        stale = {s.id for s in self.head.sources if s.stale(now)}
         found: list[Due] = []
         for r in self._found:
+            if not deadlines.wanted(r):
+                continue
             s = by_id.get(r.source_id) if r.source_id is not None else None
-            if silent:
-                found.append(Due(r, r.state.unsettled, s.last_ok if s is not None else since))
-            elif s is not None:
-                found.append(Due(r, s.stale(now) and r.state.unsettled, s.last_ok))
-            else:
-                found.append(Due(r, r.thing in blind_feeds and r.state.unsettled, blind_feeds.get(r.thing)))
-        self.all = sorted((d for d in found if deadlines.wanted(d.row)), key=deadlines.place)
+            unsure = silent or (s.id in stale if s is not None else r.thing in blind_feeds)
+            seen = s.last_ok if s is not None else since if silent else blind_feeds.get(r.thing)
+            found.append(Due(r, unsure and r.state.unsettled, seen))
+        self.all = sorted(found, key=deadlines.place)
+        self.counted = deadlines.counts(self.all)
+        self.date = panes.business_date(self.all, now)
+        self._days = any(words.clock(d.row.due, tz, now)[0].isalpha() for d in self.all)
+        self._things = {}
+        for d in self.all:
+            self._things.setdefault(d.row.thing, d)
         arrivals: dict[str, OwedRow] = {}
-        for d in sorted(self.all, key=lambda d: abs(d.row.due - now)):
-            if d.row.type == "source_arrival":
-                arrivals.setdefault(d.row.thing, d.row)
-        self.feeds = sorted(
-            (Source(f, arrivals.get(f"feed:{f.name}"), silent) for f in self._feeds), key=lambda s: s.place
-        )
+        for d in sorted((d for d in self.all if d.row.type == "source_arrival"), key=lambda d: abs(d.row.due - now)):
+            arrivals.setdefault(d.row.thing, d.row)
+        feeds = (Source(f, arrivals.get(f"feed:{f.name}"), silent) for f in self._feeds)
+        self.feeds = sorted(feeds, key=lambda s: s.place)
         self._order()
 
     def _order(self) -> None:
@@ -168,7 +189,9 @@ class DeadlinesView(DueMenus):
             top += frame.silent_rows(ctx, head, self._verdict(), width)
         else:
             top.append(
-                panes.verdict_row(self.all, frame.blind(head.sources, ctx.now()), ctx.timezone, ctx.now(), width)
+                panes.verdict_row(
+                    self.counted, self.date, frame.blind(head.sources, ctx.now()), ctx.timezone, ctx.now(), width
+                )
             )
         if not frame.is_narrow(width):
             top.append([(" " * width, "")])
@@ -178,7 +201,7 @@ class DeadlinesView(DueMenus):
 
     def _verdict(self) -> frame.Verdict:
         """For the rows that know nothing of promises: what is broken here."""
-        n = deadlines.counts(self.all)
+        n = self.counted
         since = min((d.row.since or d.row.due for d in self.all if d.shown is Owed.BREACHED), default=None)
         return frame.Verdict(
             broken=n.get(Owed.BREACHED, 0), since=since, unknown=n.get(Owed.UNKNOWN, 0), total=len(self.all)
@@ -225,11 +248,12 @@ class DeadlinesView(DueMenus):
         self._top[0] = first = window(self._top[0], at, rows, total)
         hint = f"{first + 1}–{min(first + rows, total)} of {total}" if total > rows else ""
         note = f"filter {self.filter.text}" if self.filter else "by due time, worst first · 24 hours back and ahead"
+        note += f" · the first {words.count(MOST)} only" if len(self._found) >= MOST else ""
         out: list[Line] = [lines.rule("Owed", note, hint, width, focused=True)]
         if not total:
             said = "no promise is like that" if self.filter else "nothing is due from yesterday to tomorrow"
             return [*out, [(f"   {said}", "dim")]]
-        grid = Grid.of(width, any(words.clock(d.row.due, tz, now)[0].isalpha() for d in self.all))
+        grid = Grid.of(width, self._days)
         out.append(lines.head(grid.columns))
         for i, d in enumerate(self.rows_shown[first : first + rows], first):
             line = deadlines.due_row(d, grid, tz, now, here=i == at)
@@ -271,10 +295,7 @@ class DeadlinesView(DueMenus):
                 more = len(found) - most + 2
                 found = [*found[: most - 2], [(f"   … {more} more rows in a taller terminal", "dim")]]
             return [title, *found]
-        things: dict[str, Due] = {}
-        for one in self.all:
-            things.setdefault(one.row.thing, one)
-        facts = reckoned.reckoning(d, things, self.edges, self.right, tz, now)
+        facts = reckoned.reckoning(d, self._things, self.edges, self.right, tz, now)
         return [title, *panes.facts(facts, width)][:most]
 
     def _footer(self, width: int) -> Line:
@@ -393,7 +414,7 @@ class DeadlinesView(DueMenus):
             "engine_alive": self.context.engine_alive,
             "since": now - SPAN,
             "until": now + SPAN,
-            "promises": {state.name.lower(): n for state, n in deadlines.counts(self.all).items()},
+            "promises": {state.name.lower(): n for state, n in self.counted.items()},
             "calibration": None if self.right is None else asdict(self.right),
             "owed": self.rows(),
             "feeds": [margins.feed_record(s) for s in self.feeds],
