@@ -181,6 +181,7 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     KeyAction(
         "run.last", ("o",), ("deadlines", "timeline", "layers", "morning"), "run", "open the run that counts", 15
     ),
+    KeyAction("time.zone", ("t",), ("deadlines",), "UTC", "times in UTC, or in your own zone again", 57),
     # timeline
     KeyAction("time.left", ("left",), ("timeline", "layers"), "earlier", "two hours (Matrix: a date) back", 2),
     KeyAction("time.right", ("right",), ("timeline", "layers"), "later", "two hours (Matrix: a date) on", 3),

@@ -413,6 +413,25 @@ def test_when_nobody_watches_what_waits_is_unknown_and_what_happened_stays(tale)
     assert "Ctrl+R start engine" in shown[-1]
 
 
+def test_what_was_broken_when_it_was_seen_last_is_still_broken_and_nobody_knows_how_late(tale):
+    view = due(tale, engine_alive=False, engine_silent_since=NOW - 10 * MINUTE)
+    row = line_of(view, "tmc_cards")
+    assert row[1:12] == "◆? breached"
+    assert "+37m" not in row
+    assert "it was broken; whether it was kept since, nobody can tell" in said(view, "prod-airflow:tmc_cards_to_ldz")
+    assert "board_report 07:00 waits for it, unknown" in said(view, "prod-airflow:daily_sales")
+
+
+def test_times_in_utc(tale):
+    view = due(tale, "prod-airflow:daily_sales")
+    assert list(view.act("time.zone")) == [Say("times are in UTC now")]
+    assert line_of(view, "daily_sales").split()[3:5] == ["05:00", "daily_sales"]
+    assert "p50 05:14  p90 05:26" in line_of(view, "daily_sales")
+    assert "times in UTC" in "\n".join(painted(view, 120, 40))
+    assert list(view.act("time.zone")) == [Say("times are in Paris now")]
+    assert line_of(view, "daily_sales").split()[3:5] == ["06:00", "daily_sales"]
+
+
 def test_all_as_promised_is_quiet(house):
     key = house.pipeline("s", "p")
     owe(house, key, due_in=HOUR, p50_in=MINUTE, p90_in=2 * MINUTE, late=0.0)

@@ -54,7 +54,7 @@ class Due:
     @property
     def blind(self) -> bool:
         """Drawn as what nobody can vouch for."""
-        return self.shown is Owed.UNKNOWN
+        return self.stale or self.shown is Owed.UNKNOWN
 
 
 def wanted(r: OwedRow) -> bool:
@@ -109,7 +109,7 @@ def late_ms(d: Due, now: int) -> int | None:
 def will(d: Due, tz: str, now: int) -> list[Clause]:
     """Will it make it: clauses by weight."""
     r, p = d.row, d.row.prediction
-    if d.blind and d.stale:
+    if d.stale and d.shown is Owed.UNKNOWN:
         return [f"not seen since {words.clock(d.seen, tz, now)}" if d.seen is not None else "never seen"]
     if r.state in (Owed.MET, Owed.MET_LATE):
         return [f"{_DONE.get(r.type, 'done')} {beside(r.met_at, tz, r.due)}"]

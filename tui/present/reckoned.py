@@ -126,7 +126,12 @@ def _so(d: Due, tz: str, now: int) -> list[Clause]:
         case _:
             pass
     if d.stale:
-        return ["unknown is neither kept nor broken", "it is judged again as soon as its source answers"]
+        was = (
+            "it was broken; whether it was kept since, nobody can tell"
+            if r.state is Owed.BREACHED
+            else "unknown is neither kept nor broken"
+        )
+        return [was, "it is judged again as soon as its source answers"]
     out: list[Clause] = []
     if r.state is Owed.BREACHED:
         out.append(
@@ -201,6 +206,8 @@ def _next(d: Due, things: Mapping[str, Due], edges: Sequence[EdgeRow], tz: str) 
 
 def _held_up(r: OwedRow, p: PredictionRow | None, b: Due, tz: str) -> Clause:
     name = f"{clean(b.row.name)} {words.clock(b.row.due, tz, r.due)}"
+    if b.blind:
+        return [(f"{name} waits for it, ", "text"), ("unknown", "run-stale")]
     if b.row.state is Owed.BREACHED:
         return [(name, "text"), (" is broken", "run-failed")]
     by = b.row.prediction.latest_start if b.row.prediction is not None else None

@@ -99,7 +99,7 @@ class DeadlinesView(DueMenus):
     def _judge(self, silent: bool) -> None:
         """Who can vouch for each, then the order; only where promises or sources moved."""
         assert self.head is not None
-        now, tz = self.context.now(), self.context.timezone
+        now, tz = self.context.now(), self.tz
         by_id = {s.id: s for s in self.head.sources}
         blind_feeds = {f"feed:{f.name}": f.looked for f in self._feeds if f.error}
         since = frame.silent_since(self.context, self.head.engine)
@@ -190,7 +190,7 @@ class DeadlinesView(DueMenus):
         else:
             top.append(
                 panes.verdict_row(
-                    self.counted, self.date, frame.blind(head.sources, ctx.now()), ctx.timezone, ctx.now(), width
+                    self.counted, self.date, frame.blind(head.sources, ctx.now()), self.tz, ctx.now(), width
                 )
             )
         if not frame.is_narrow(width):
@@ -240,7 +240,7 @@ class DeadlinesView(DueMenus):
         return out
 
     def _table(self, width: int, room: int) -> list[Line]:
-        now, tz = self.context.now(), self.context.timezone
+        now, tz = self.context.now(), self.tz
         total = len(self.rows_shown)
         rows = max(room - 2, 1)
         self.page = rows
@@ -248,6 +248,7 @@ class DeadlinesView(DueMenus):
         self._top[0] = first = window(self._top[0], at, rows, total)
         hint = f"{first + 1}–{min(first + rows, total)} of {total}" if total > rows else ""
         note = f"filter {self.filter.text}" if self.filter else "by due time, worst first · 24 hours back and ahead"
+        note += " · times in UTC" if self.utc else ""
         note += f" · the first {words.count(MOST)} only" if len(self._found) >= MOST else ""
         out: list[Line] = [lines.rule("Owed", note, hint, width, focused=True)]
         if not total:
@@ -261,7 +262,7 @@ class DeadlinesView(DueMenus):
         return out
 
     def _feed_table(self, width: int, room: int) -> list[Line]:
-        now, tz = self.context.now(), self.context.timezone
+        now, tz = self.context.now(), self.tz
         rows = max(room - 2, 1)
         self.page = rows
         at, total = self._feed_index(), len(self.feeds)
@@ -277,7 +278,7 @@ class DeadlinesView(DueMenus):
 
     def _below(self, width: int, most: int) -> list[Line]:
         """The lower pane: how the cursor's row is reckoned, or where its numbers come from."""
-        now, tz = self.context.now(), self.context.timezone
+        now, tz = self.context.now(), self.tz
         if self.pane == "feeds":
             s = self.feed_here
             if s is None:
@@ -341,6 +342,7 @@ class DeadlinesView(DueMenus):
             "view.pane": self._pane,
             "owed.basis": self._basis,
             "owed.waive": self.waive,
+            "time.zone": self._zone,
             "action.menu": self.actions_menu,
             "action.arm": self.arm_here,
             "alert.ack": self.ack_here,
@@ -375,6 +377,12 @@ class DeadlinesView(DueMenus):
             return (Say("no source from outside is known: a [[feed]] names a file and who needs it"),)
         self.pane = "feeds" if self.pane == "owed" else "owed"
         return ()
+
+    def _zone(self) -> Sequence[Effect]:
+        self.utc = not self.utc
+        self._judged = None
+        self.load()
+        return (Say("times are in UTC now" if self.utc else f"times are in {words.zone_word(self.tz)} now"),)
 
     def _basis(self) -> Sequence[Effect]:
         if self.pane == "feeds":

@@ -25,6 +25,12 @@ class DueMenus(ListScreen):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.head: Head | None = None
+        self.utc = False
+        """Times in UTC instead of the reader's own zone."""
+
+    @property
+    def tz(self) -> str:
+        return "UTC" if self.utc else self.context.timezone
 
     @property
     @abstractmethod
@@ -136,7 +142,7 @@ class DueMenus(ListScreen):
         if d is None:
             return ()
         r = d.row
-        said = words.plain(owed.sentence(r, self.context.timezone, self.context.now()))
+        said = words.plain(owed.sentence(r, self.tz, self.context.now()))
         entries = [
             Entry("s", "sentence", Copy(f"{clean(r.name)}: {said}", "the sentence"), cut(said, 60)),
             Entry("i", "key", Copy(r.thing, "the key"), clean(r.thing)),
