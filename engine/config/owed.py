@@ -327,8 +327,6 @@ def _check_members(node: Node) -> None:
         )
     if "of" not in node.given and "on" not in node.given:
         (node.at / "type").problem("expected of with completeness, there is none", "add of: selectors of its members")
-    elif "of" in node.given and not of and node["of"] == ():
-        (node.at / "of").problem("expected selectors of its members, got none that can be used", "add one")
     elif "of" in node.given and on is not None and on != f"set:{name}":
         (node.at / "on").problem("expected of alone, got on beside it", "remove on: its members are those of of")
     elif "of" not in node.given and on is not None:

@@ -103,7 +103,7 @@ def _of_state(state: Path) -> dict[str, Path]:
 
 def relative(folder: Path, text: str) -> Path:
     """A path as it is written in a file of ``folder``: ``~`` is the home folder, relative ones start at the file."""
-    return Path(os.path.abspath(folder / Path(text).expanduser()))
+    return Path(os.path.abspath(folder / os.path.expanduser(text)))  # Path's own raises for ~nobody
 
 
 def _xdg(env: Mapping[str, str], name: str, default: str) -> Path:

@@ -222,7 +222,11 @@ EXPECTATION = Table(
     {
         "id": Field(Text("a name without |", r"[^|]+"), "its id", required=True),
         "on": Field(selector, "which pipelines; feed:NAME of source_arrival, ping:NAME of heartbeat"),
-        "of": Field(selectors, "members of a completeness, in place of on", default=()),
+        "of": Field(
+            ListOf(selector, least=1, unique=True, what="a list of selectors"),
+            "members of a completeness, in place of on",
+            default=(),
+        ),
         "type": Field(Choice(EXPECTATION_TYPES), "what is owed", required=True),
         "due": Field(clock, "by when"),
         "due_after_schedule": Field(Duration(), "by when, from the scheduled start"),

@@ -80,6 +80,17 @@ def test_clock_moments_and_days() -> None:
             parse(text)
 
 
+def test_hours() -> None:
+    assert [units.hours(t) for t in ("09:00-18:00", "22:00 - 06:00", "00:00-24:00")] == [
+        (540, 1080),
+        (1320, 360),
+        (0, 1440),
+    ]
+    for text in ("09:00", "09:00-", "24:00-06:00", "09:00-09:00", "9-18", "09:00-25:00"):
+        with pytest.raises(ValueError, match=r"^hours like "):
+            units.hours(text)
+
+
 def test_severity_tests_count_the_worse_as_more() -> None:
     bad_or_worse = units.severity_test(">=medium")
     assert [bad_or_worse.takes(s) for s in Severity] == [True, True, True, False, False]
@@ -97,6 +108,7 @@ def test_parsers_raise_nothing_but_value_errors(text: str) -> None:
         units.rate,
         units.clock,
         units.moment,
+        units.hours,
         units.days,
         units.zone,
         units.severity_test,
