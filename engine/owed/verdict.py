@@ -64,7 +64,8 @@ class Facts:
 
     ``seen``: when its source last gave a complete answer (ms UTC), None if never. ``risk``: why it is at risk, in words, as
     prediction (with its hysteresis) says. ``members``: of completeness, the runs of each for this occurrence; ``excused``:
-    members that were waived. ``upstream``, ``upstream_seen``: of a sequence. ``gone``: its pipeline is no longer there.
+    members that were waived. ``upstream``, ``upstream_seen``: of a sequence. ``beats``: signs that all is well; ``fails``: (when,
+    in what words) it said itself that it failed. ``gone``: its pipeline is no longer there.
     """
 
     runs: tuple[RunFact, ...] = ()
@@ -77,6 +78,7 @@ class Facts:
     upstream_seen: int | None = None
     arrivals: tuple[Arrival, ...] = ()
     beats: tuple[int, ...] = ()
+    fails: tuple[tuple[int, str], ...] = ()
     gone: bool = False
 
 
@@ -96,6 +98,8 @@ def judge(one: Occurrence, facts: Facts, now: int) -> Occurrence:
         return one
     if one.type == "sequence":
         return _sequence(one, facts, now)
+    if facts.fails and (said := _failed_itself(one, facts, now)) is not None:
+        return said
     found = _LOOK[one.type](one, facts)
     due = f"due {_time(one, one.due_at)}"
     if found.met_at is not None and found.met_at <= one.due_at:
@@ -184,6 +188,12 @@ def _first_success(runs: Sequence[RunFact], warning_counts: bool) -> tuple[int, 
     return best
 
 
+def first_success(runs: Sequence[RunFact], warning_counts: bool) -> int | None:
+    """When the first of these runs was finished and verified; None: none was."""
+    done = _first_success(newest(runs), warning_counts)
+    return None if done is None else done[0]
+
+
 def _proof(one: Occurrence, run: RunFact, at: int | None, what: str = "run") -> Evidence:
     again = f" (attempt {run.attempt})" if run.attempt > 1 else ""
     return Evidence(what, run.key, at, _words(one, run, at) + again)
@@ -216,8 +226,8 @@ def _start(one: Occurrence, facts: Facts) -> _Found:
     runs = newest(facts.runs)
     began: tuple[int, RunFact] | None = None
     for run in runs:
-        if run.state is State.SKIPPED:
-            continue  # the source left it out: it did not start
+        if run.state in (State.SKIPPED, State.MISSED):
+            continue  # the source left it out, or knows that nothing ran: it did not start
         at = run.started if run.started is not None else (run.begun if run.state.terminal else None)
         if at is not None and (began is None or at < began[0]):
             began = (at, run)
@@ -278,6 +288,24 @@ def _beat(one: Occurrence, facts: Facts) -> _Found:
     at = min(beats)
     words = f"sign of life {_time(one, at)}"
     return _Found(at, words, (Evidence("beat", one.on, at, words),))
+
+
+def _failed_itself(one: Occurrence, facts: Facts, now: int) -> Occurrence | None:
+    """A heartbeat that says "failed" is broken at once, until it says that all is well; None: there is no such word."""
+    at, said = min((f for f in facts.fails if f[0] >= one.from_at), default=(None, ""))
+    well = [b for b in facts.beats if b >= one.from_at]
+    if at is None or (well and min(well) < at and min(well) <= one.due_at):
+        return None
+    words = f"said it failed {_time(one, at)}" + (f": {said}" if said else "")
+    proof = (Evidence("beat", one.on, at, words),)
+    after = [b for b in well if b >= at]
+    if after:
+        back = min(after)
+        words = f"{words}; sign of life {_time(one, back)}"
+        return _verdict(one, Owed.MET_LATE, words, back, _Found(back, words, proof), back - at)
+    if (waived := _waived(one, facts, now)) is not None:
+        return waived
+    return _verdict(one, Owed.BREACHED, words, at, _Found(None, words, proof))
 
 
 _LOOK: Final = {

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from adapters.model import Owed, Severity
+from engine.owed.bound import Bound
 from engine.owed.history import Basis
-from engine.owed.occurrences import Evidence, Occurrence
+from engine.owed.occurrences import Evidence, Occurrence, Promise
 from engine.owed.predict import Prediction, Risk
 from engine.store.packed import bdate_number, bdate_text
 from engine.store.pipelines import join
@@ -221,3 +222,158 @@ def put_event(tx: Tx, thing: str, what: str, words: str) -> None:
     """Something that is told once."""
     tx.db.execute("INSERT INTO owed_event (at, thing, what, words) VALUES (?, ?, ?, ?)", (tx.now, thing, what, words))
     tx.bump("owed")
+
+
+# --- what the judge holds -------------------------------------------------------------------------------------------
+
+TOLD: Final = 16
+"""In ``occurrence.flags``: people were told (or would have been) that it is broken; a restart does not tell again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A row of ``expectation`` as the judge compares it. ``record``: everything that a reload may change."""
+
+    id: int
+    promise: str
+    thing: str
+    fingerprint: str
+    opened_until: int
+    gone: bool
+    declared: bool
+    record: tuple[Any, ...]
+
+
+def known_expectations(tx: Tx) -> dict[tuple[str, str], Known]:
+    """All rows by (promise, thing)."""
+    rows = tx.db.execute(
+        "SELECT id, promise, thing, fingerprint, opened_until, gone, declared, pipeline_id, type, severity, declared, words, zone, late_by_ms,"
+        " warn, limit_ms, expected_ms, consumers, runbook, place, fingerprint FROM expectation"
+    ).fetchall()
+    return {(r[1], r[2]): Known(r[0], r[1], r[2], r[3], r[4], bool(r[5]), bool(r[6]), tuple(r[7:])) for r in rows}
+
+
+def record_row(r: ExpectationRecord) -> tuple[Any, ...]:
+    """What ``Known.record`` is of a record."""
+    return (
+        r.pipeline_id, r.type, int(r.severity), int(r.declared), r.words, r.zone, r.late_by_ms, r.warn, r.limit_ms, r.expected_ms,
+        join(r.consumers), r.runbook, r.place, r.fingerprint,
+    )  # fmt: skip
+
+
+def set_opened(tx: Tx, expectation_id: int, until: int) -> None:
+    """How far a promise is opened (ms UTC)."""
+    tx.db.execute("UPDATE expectation SET opened_until = ? WHERE id = ?", (until, expectation_id))
+
+
+def put_gone(tx: Tx, expectation_id: int) -> None:
+    """It is no longer configured."""
+    tx.db.execute("UPDATE expectation SET gone = 1 WHERE id = ?", (expectation_id,))
+    tx.bump("owed")
+
+
+def gone_bound(known: Known) -> Bound:
+    """A promise that is no longer configured, as far as its row still says what it was."""
+    row = known.record
+    return Bound(
+        id=known.id, promise=Promise(id=known.promise, type=row[1], on=known.thing, zone=row[5]), severity=Severity(row[2]), words=row[4],
+        declared=known.declared, pipeline_id=row[0], source=known.thing.partition(":")[0], place=row[12],
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An occurrence as it is taken back into memory."""
+
+    id: int
+    expectation_id: int
+    one: Occurrence
+    told: bool
+    risk: Risk
+
+
+_HELD: Final = (
+    f"SELECT {_ONE}, o.expectation_id, coalesce(r.at_risk, 0), coalesce(r.high, 0) FROM occurrence o"  # noqa: S608
+    " CROSS JOIN expectation e ON e.id = o.expectation_id LEFT JOIN prediction r ON r.occurrence_id = o.id WHERE e.gone = 0 AND "
+)
+
+
+def held(tx: Tx, now: int, oldest: int, recent: int) -> list[Held]:
+    """Of all promises that a calendar or schedule opens: what is not settled and due since ``oldest``, what is waived for a
+    while, and what fell due or was fulfilled since ``recent``; by due time."""
+    rows = tx.db.execute(_HELD + "o.state IN (0, 1, 4, 5, 7) AND o.due_at >= ?", (oldest,)).fetchall()
+    rows += tx.db.execute(_HELD + "o.state IN (2, 3, 6, 8) AND o.due_at >= ?", (recent,)).fetchall()
+    rows += tx.db.execute(
+        _HELD + "o.state = 8 AND o.due_at >= ? AND o.due_at < ?"  # noqa: S608
+        " AND o.key IN (SELECT occurrence FROM waiver WHERE until > ?)",
+        (oldest, recent, now),
+    ).fetchall()
+    return sorted((_held(row) for row in rows), key=lambda h: (h.one.due_at, h.id))
+
+
+def held_since(tx: Tx, expectation_id: int, since: int, before: int) -> list[Held]:
+    """Settled occurrences of one promise that fell due, or were fulfilled, since then and fell due before ``before``."""
+    rows = tx.db.execute(
+        _HELD
+        + "o.expectation_id = ? AND o.state IN (2, 3, 6, 8) AND (o.due_at >= ? OR o.met_at >= ?) AND o.due_at < ?",
+        (expectation_id, since, since, before),
+    ).fetchall()
+    return sorted((_held(row) for row in rows), key=lambda h: (h.one.due_at, h.id))
+
+
+def held_open(tx: Tx, expectation_id: int) -> list[Held]:
+    """What is not settled of one promise, however old."""
+    rows = tx.db.execute(_HELD + "o.expectation_id = ? AND o.state IN (0, 1, 4, 5, 7)", (expectation_id,)).fetchall()
+    return sorted((_held(row) for row in rows), key=lambda h: (h.one.due_at, h.id))
+
+
+def held_one(tx: Tx, key: str) -> Held | None:
+    """One occurrence by its key, whatever its state."""
+    row = tx.db.execute(_HELD + "o.key = ?", (key,)).fetchone()
+    return None if row is None else _held(row)
+
+
+def _held(row: Sequence[Any]) -> Held:
+    return Held(row[0], row[-3], _occurrence(row[:-3]), bool(row[12] & TOLD), Risk(bool(row[-2]), row[-1]))
+
+
+def keys_due(tx: Tx, expectation_id: int, after: int) -> set[str]:
+    """Keys of what is stored of a promise and falls due after an instant."""
+    rows = tx.db.execute("SELECT key FROM occurrence WHERE expectation_id = ? AND due_at > ?", (expectation_id, after))
+    return {row[0] for row in rows.fetchall()}
+
+
+def put_told(tx: Tx, occurrence_id: int, told: bool) -> None:
+    tx.db.execute("UPDATE occurrence SET flags = flags & ~16 | ? WHERE id = ?", (TOLD * told, occurrence_id))
+
+
+def now_rows(tx: Tx) -> dict[str, int]:
+    """Which occurrence of each thing matters now."""
+    return dict(tx.db.execute("SELECT thing, occurrence_id FROM owed_now").fetchall())
+
+
+def unsettled_per_run(tx: Tx) -> list[tuple[str, int, int, int]]:
+    """(thing, occurrence id, state, due) of what is judged while a run goes on and is broken or at risk."""
+    return tx.db.execute(
+        "SELECT e.thing, o.id, o.state, o.due_at FROM occurrence o CROSS JOIN expectation e ON e.id = o.expectation_id"
+        " WHERE o.state IN (0, 1, 4, 5, 7) AND o.state IN (1, 4) AND e.type IN ('max_duration', 'duration_anomaly', 'runaway') AND e.gone = 0"
+    ).fetchall()
+
+
+# --- calibration ----------------------------------------------------------------------------------------------------
+
+
+def put_predicted(tx: Tx, occurrence_id: int, late: float, p50: int | None) -> None:
+    """What is said now, to be held against what becomes of it."""
+    tx.db.execute(
+        "INSERT OR REPLACE INTO predicted (occurrence_id, at, late, p50) VALUES (?, ?, ?, ?)",
+        (occurrence_id, tx.now, late, p50),
+    )
+
+
+def settle_predicted(tx: Tx, occurrence_id: int, was_late: bool | None, ended: int | None) -> None:
+    """What became of it; None: neither (waived, left out)."""
+    tx.db.execute(
+        "UPDATE predicted SET was_late = ?, ended = ? WHERE occurrence_id = ?",
+        (None if was_late is None else int(was_late), ended, occurrence_id),
+    )

@@ -1,0 +1,630 @@
+"""The judge: what is owed, by whom, and what became of it; live, in the transaction that brought the fact.
+
+A tick or a change touches only what it concerns: changed runs name their pipeline, and everything else waits in a heap for the
+instant at which its verdict can change by itself. All of it is in the store: a restart, or a transaction that was rolled
+back, takes it from there.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Final, Protocol
+
+from adapters.model import Mode, Owed
+from engine.config.model import Config, Expectation, matches
+from engine.context import Context
+from engine.owed.bind import FEED, PING, Binder, Draft, Warned, changed
+from engine.owed.bound import PER_RUN, Bound, OwedChange
+from engine.owed.judging import Looking, Outlook
+from engine.owed.ledger import DAY, FORGET, HOUR, Entry, Ledger, Watch, bound_record
+from engine.owed.occurrences import Occurrence
+from engine.store import owed as rows
+from engine.store import owed_facts as asked
+from engine.store.owed_facts import Thing
+from engine.store.runs import RunChange, run_id_of
+from engine.store.writer import Tx
+
+PORTION: Final = 500
+"""Bounds looked at in one tick at most; the rest come with the next one."""
+SPANS: Final = 2 * DAY
+DEPTH: Final = 12
+AGAIN: Final = 600_000
+_WRONG: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, RuntimeError)
+"""What a bound that we cannot judge may raise; trouble of the store is none of it and goes up."""
+_RANK: Final = {Owed.BREACHED: 0, Owed.AT_RISK: 1, Owed.UNKNOWN: 2, Owed.PENDING: 3, Owed.SHIFTED: 3}
+
+Spot = tuple[str, str]
+"""(promise, thing)."""
+
+
+class Told(Protocol):
+    """Who is told what changed (``engine.alerts.Alerts``)."""
+
+    def on_owed(self, tx: Tx, changes: Sequence[OwedChange]) -> None: ...
+
+
+class Live(Protocol):
+    """Who judges runs while they go on (``engine.owed.live``)."""
+
+    def configured(self, tx: Tx, bounds: Sequence[Bound]) -> None: ...
+    def on_runs(self, tx: Tx, changes: Sequence[RunChange]) -> list[OwedChange]: ...
+    def tick(self, tx: Tx) -> list[OwedChange]: ...
+
+
+class Judge:
+    """Give it what happens, in the transaction that stores it, and a ``tick`` about once a second."""
+
+    def __init__(
+        self, ctx: Context, alerts: Told | None, outlook: Outlook | None = None, live: Live | None = None
+    ) -> None:
+        self.ctx = ctx
+        self.alerts = alerts
+        self.outlook = outlook
+        self.live = live
+        self._seen: dict[str, int] = {}
+        self._generation = -1
+        self._tx: Tx | None = None
+        self._wrote: Tx | None = None
+        self._clear()
+
+    def _clear(self) -> None:
+        self._config: Config = self.ctx.config
+        self._ledger = Ledger()
+        self._looking = Looking(self.ctx, self.outlook, self._ledger, self._root)
+        self._looking.seen = self._seen
+        self._looking.waived_on = self._waived_on
+        self._rows: dict[int, tuple[Any, ...]] = {}
+        self._listed: set[str] = set()
+        self._known: dict[Spot, rows.Known] = {}
+        self._watches: dict[Spot, Watch] = {}
+        self._by_id: dict[int, Watch] = {}
+        self._of_pipeline: dict[int, list[Watch]] = {}
+        self._of_other: dict[int, set[int]] = {}
+        self._of_thing: dict[str, list[Watch]] = {}
+        self._per_run: dict[Spot, Bound] = {}
+        self._live_now: dict[str, dict[int, tuple[int, int]]] = {}
+        self._now: dict[str, int] = {}
+        self._warned: dict[str, list[Warned]] = {}
+        self._ups: dict[str, list[str]] = {}
+        self._dirty: set[int] = set()
+        self._heap: list[tuple[int, int]] = []
+        self._spans_at = 0
+
+    # --- transactions ---------------------------------------------------------------------------------------------
+
+    def _enter(self, tx: Tx) -> None:
+        """What is in memory is as the store has it: after a rollback it is taken from there."""
+        if tx is self._tx:
+            return
+        self._tx = tx
+        if asked.generation(tx) != self._generation:
+            self._load(tx)
+
+    def _writing(self, tx: Tx) -> None:
+        if tx is not self._wrote:
+            self._wrote = tx
+            self._generation += 1
+            asked.set_generation(tx, self._generation)
+
+    # --- configuration --------------------------------------------------------------------------------------------
+
+    def configured(self, tx: Tx) -> None:
+        """``ctx.config`` is (another) configuration: bind it, open what it owes. What is open keeps its due time."""
+        before = self._config
+        self._enter(tx)
+        self._writing(tx)
+        if self._config is not self.ctx.config:
+            self._config = self.ctx.config
+            parts = changed(before, self.ctx.config)
+            self._looking.binder = Binder(self.ctx.config)
+            if parts is None:
+                self._bind_all(tx)
+            else:
+                self._bind_some(tx, *parts)
+            self._spans_at = 0
+        self._judge(tx)
+
+    def _load(self, tx: Tx) -> None:
+        self._clear()
+        self._generation = asked.generation(tx)
+        self._writing(tx)
+        self._looking.before = asked.last_looks(tx)
+        for row in asked.thing_rows(tx):
+            self._put_thing(row)
+        self._listed = {t.source for t in self._looking.things.values()} | set(self._looking.before)
+        self._known = rows.known_expectations(tx)
+        self._now = rows.now_rows(tx)
+        for thing, id, state, due in rows.unsettled_per_run(tx):
+            self._live_now.setdefault(thing, {})[id] = (state, due)
+        self._bind_all(tx, loading=True)
+
+    def _take_back(self, tx: Tx) -> None:
+        """Occurrences that are still of interest, out of the store."""
+        now = tx.now
+        waivers = asked.waivers(tx, now)
+        for held in rows.held(tx, now, now - FORGET, now - DAY):
+            w = self._by_id.get(held.expectation_id)
+            if w is not None:
+                self._hold(w, held, waivers)
+        for w in self._watches.values():
+            since = min((e.one.from_at for e in w.entries.values() if e.unsettled), default=now)
+            if w.rolling:
+                continue
+            if since < now - DAY:
+                for held in rows.held_since(tx, w.bound.id, since, now - DAY):
+                    self._hold(w, held, waivers)
+                self._ledger.sort(w)
+            if w.default:
+                self._ledger.relive(w, now)
+
+    def _hold(self, w: Watch, held: rows.Held, waivers: dict[str, Any]) -> Entry:
+        e = w.entries[held.one.key] = Entry(held.one, held.id, held.told, fresh=False, risk=held.risk)
+        e.waiver = waivers.get(held.one.key)
+        e.predicted_at = 1
+        return e
+
+    def _bind_all(self, tx: Tx, loading: bool = False) -> None:
+        """Everything anew."""
+        self._warned.clear()
+        binder, looking = self._looking.binder, self._looking
+        drafts: list[Draft] = []
+        for thing in looking.things.values():
+            drafts += self._drafts_of(thing)
+        drafts += self._other_drafts()
+        wanted = {(d.bound.promise.id, d.bound.promise.on) for d in drafts}
+        fresh = self._put_all(tx, drafts)
+        if loading:
+            self._take_back(tx)
+        self._reopen(tx, fresh)
+        gone = [s for s, k in self._known.items() if s not in wanted and not k.gone and s[0] != "runaway"]
+        for spot in gone:
+            self._retire(tx, spot, "no longer configured")
+        self._warned["unmatched"] = binder.unmatched(looking.things.values(), frozenset(self._listed))
+        self._around(tx)
+
+    def _bind_some(self, tx: Tx, old: Sequence[Expectation], new: Sequence[Expectation]) -> None:
+        """Only what these expectations are about."""
+        ids = {e.id for e in old} | {e.id for e in new}
+        looking = self._looking
+        meant: dict[int, Thing] = {}
+        for e in (*old, *new):
+            exact = looking.by_key.get(e.on)
+            if exact is not None:
+                meant[exact] = looking.things[exact]
+            else:
+                meant.update({t.id: t for t in looking.things.values() if matches(e.on, t.facts)})
+        drafts: list[Draft] = []
+        for thing in meant.values():
+            drafts += self._drafts_of(thing)
+        others = any(e.type == "completeness" or e.on.startswith((FEED, PING, "set:")) for e in (*old, *new))
+        if others:
+            drafts += self._other_drafts()
+        keys = {t.key for t in meant.values()}
+        mine = [s for s in (*self._watches, *self._per_run) if s[1] in keys or (s[0] in ids)]
+        wanted = {(d.bound.promise.id, d.bound.promise.on) for d in drafts}
+        self._reopen(tx, self._put_all(tx, drafts))
+        for spot in mine:
+            if spot not in wanted:
+                self._retire(tx, spot, "no longer configured")
+        self._warned["unmatched"] = looking.binder.unmatched(looking.things.values(), frozenset(self._listed))
+        self._around(tx, edges=False, runs=any(e.type in PER_RUN for e in (*old, *new)))
+
+    def _drafts_of(self, thing: Thing) -> list[Draft]:
+        warned: list[Warned] = []
+        drafts: list[Draft] = []
+        try:
+            drafts = self._looking.binder.of_pipeline(thing, warned)
+        except _WRONG as error:
+            self.ctx.log(f"owed: {thing.key}: {type(error).__name__}: {error}")
+        self._warned.pop(thing.key, None)
+        if warned:
+            self._warned[thing.key] = warned
+        return drafts
+
+    def _other_drafts(self) -> list[Draft]:
+        warned: list[Warned] = []
+        drafts = self._looking.binder.of_others(self._looking.things.values(), warned)
+        self._warned["others"] = warned
+        return drafts
+
+    def _put_all(self, tx: Tx, drafts: Iterable[Draft]) -> list[tuple[Watch, bool, bool]]:
+        """Rows and watches of these; those whose due times may be others now: (watch, by its source's schedule, ours)."""
+        found: list[tuple[Watch, bool, bool]] = []
+        for d in drafts:
+            promise = d.bound.promise
+            spot = (promise.id, promise.on)
+            known = self._known.get(spot)
+            record = bound_record(d.bound, f"{d.fingerprint}/{d.ticks}")
+            row = rows.record_row(record)
+            if known is None or known.gone or known.record != row:
+                id = rows.put_expectation(tx, record)
+                opened = 0 if known is None or known.gone else known.opened_until
+                self._known[spot] = rows.Known(id, *spot, record.fingerprint, opened, False, d.bound.declared, row)
+            else:
+                id = known.id
+            if promise.type in PER_RUN:
+                self._per_run[spot] = replace(d.bound, id=id)
+                continue
+            w = self._watches.get(spot)
+            if w is None:
+                w = self._watches[spot] = self._by_id[id] = Watch(d, id)
+                w.opened_until = self._known[spot].opened_until
+                self._of_thing.setdefault(promise.on, []).append(w)
+                if w.bound.pipeline_id is not None:
+                    self._of_pipeline.setdefault(w.bound.pipeline_id, []).append(w)
+            else:
+                w.bound, w.fingerprint, w.ticks = replace(d.bound, id=id), d.fingerprint, d.ticks
+            if known is not None and not known.gone and known.fingerprint != record.fingerprint:
+                was, _, ticks = known.fingerprint.partition("/")
+                found.append((w, ticks != d.ticks, was != d.fingerprint))
+            self._resolve(w)
+            self._dirty.add(id)
+        return found
+
+    def _resolve(self, w: Watch) -> None:
+        """What of a bound depends on which pipelines there are."""
+        looking, promise = self._looking, w.bound.promise
+        thing = looking.things.get(w.bound.pipeline_id or -1)
+        w.gone = thing is not None and thing.mode is Mode.GONE
+        others: list[int] = []
+        if promise.type == "sequence" and promise.upstream is not None:
+            exact = looking.by_key.get(promise.upstream)
+            ups = [exact] if exact is not None else [
+                t.id for t in looking.things.values() if t.key != w.thing and matches(promise.upstream, t.facts)
+            ]  # fmt: skip
+            w.upstreams = tuple(ups)
+            others = ups
+            if not ups:
+                words = f'"{promise.upstream}" matches no pipeline: {w.thing} waits for nothing'
+                self._warned.setdefault(w.thing, []).append((promise.id, words, w.bound.place))
+        elif promise.type == "completeness":
+            others = [looking.by_key[m] for m in promise.members if m in looking.by_key]
+            w.sources = tuple(sorted({looking.things[i].source for i in others}))
+        for pipeline in others:
+            self._of_other.setdefault(pipeline, set()).add(w.bound.id)
+            w.stale.add(pipeline)
+
+    def _reopen(self, tx: Tx, found: Iterable[tuple[Watch, bool, bool]]) -> None:
+        """After due times changed; says by promise how many open occurrences keep their old one."""
+        kept: dict[str, int] = {}
+        for w, source_said, ours in found:
+            n = self._ledger.reopen(tx, w, tx.now, source_said and not ours)
+            if n:
+                kept[w.bound.promise.id] = kept.get(w.bound.promise.id, 0) + n
+        for promise, n in sorted(kept.items()):
+            plural = "s keep their" if n != 1 else " keeps its"
+            thing = next((w.thing for (p, _), w in self._watches.items() if p == promise), promise)
+            rows.put_event(tx, thing, "kept", f"{promise}: {n} open occurrence{plural} old due time")
+
+    def _retire(self, tx: Tx, spot: Spot, why: str) -> None:
+        self._per_run.pop(spot, None)
+        w = self._watches.pop(spot, None)
+        known = self._known.get(spot)
+        if w is not None:
+            self._ledger.retire(tx, w, why)
+            self._by_id.pop(w.bound.id, None)
+            self._dirty.discard(w.bound.id)
+            self._of_thing[w.thing].remove(w)
+            if w.bound.pipeline_id is not None:
+                self._of_pipeline[w.bound.pipeline_id].remove(w)
+        if known is None or known.gone:
+            return
+        if w is None:  # it was of an engine before this one, or is judged by run
+            w = Watch(Draft(rows.gone_bound(known), ""), known.id)
+            for held in rows.held_open(tx, known.id):
+                self._hold(w, held, {})
+            self._ledger.retire(tx, w, why)
+        rows.put_gone(tx, known.id)
+        self._known[spot] = replace(known, gone=True)
+
+    def _around(self, tx: Tx, *, edges: bool = True, runs: bool = True) -> None:
+        """Warnings, edges, and who else goes by what is bound."""
+        rows.put_warnings(tx, (w for part in self._warned.values() for w in part))
+        if edges:
+            found = self._looking.binder.edges(self._looking.things)
+            rows.put_edges(tx, found)
+            self._ups = {}
+            for up, down, _ in found:
+                self._ups.setdefault(down, []).append(up)
+            if self.outlook is not None:
+                self.outlook.configured(tx, found)
+        if runs and self.live is not None:
+            self.live.configured(tx, list(self._per_run.values()))
+
+    # --- what happens ---------------------------------------------------------------------------------------------
+
+    def on_pipelines(self, tx: Tx, source: str, told: Sequence[tuple[str, str]]) -> None:
+        """A listing of a source was stored; to be called in that transaction. ``told``: as ``apply_pipelines`` says it."""
+        self._enter(tx)
+        looking = self._looking
+        moved: list[Thing] = []
+        first = source not in self._listed
+        self._listed.add(source)
+        for row in asked.thing_rows(tx, source):
+            had = self._rows.get(row[0])
+            if (
+                had is not None
+                and had[:-1] == row[:-1]
+                and (had[-1] == row[-1] or (had[-1] is not None and row[-1] is not None and row[1] not in self._warned))
+            ):
+                continue  # a next run that moves on means something only where it was not what we read
+            moved.append(self._put_thing(row))
+        if not moved and not first:
+            return
+        self._writing(tx)
+        drafts: list[Draft] = []
+        for thing in moved:
+            drafts += self._drafts_of(thing)
+        drafts += self._other_drafts()
+        wanted = {(d.bound.promise.id, d.bound.promise.on) for d in drafts}
+        keys = {t.key: t for t in moved}
+        mine = [s for s in (*self._watches, *self._per_run) if s[1] in keys or s[1].startswith("set:")]
+        self._reopen(tx, self._put_all(tx, drafts))
+        for spot in mine:
+            if spot not in wanted:
+                thing = keys.get(spot[1])
+                mode = None if thing is None else thing.mode
+                why = {
+                    Mode.PAUSED: "its pipeline is paused",
+                    Mode.DISABLED: "its pipeline is disabled",
+                    Mode.GONE: "no longer at its source",
+                }
+                self._retire(tx, spot, why.get(mode or Mode.ACTIVE, "no longer owed"))
+        for w in self._watches.values():
+            if w.bound.promise.type == "sequence":
+                self._resolve(w)
+        self._warned["unmatched"] = looking.binder.unmatched(looking.things.values(), frozenset(self._listed))
+        self._around(tx)
+        self._judge(tx)
+
+    def _put_thing(self, row: tuple[Any, ...]) -> Thing:
+        looking = self._looking
+        thing = asked.thing(row)
+        self._rows[thing.id] = row
+        old = looking.things.get(thing.id)
+        looking.things[thing.id] = thing
+        looking.by_key[thing.key] = thing.id
+        if thing.done_when:
+            looking.runs.checks[thing.id] = thing.done_when
+        else:
+            looking.runs.checks.pop(thing.id, None)
+        if old is not None and old.done_when != thing.done_when:
+            looking.runs.forget(thing.id)
+        return thing
+
+    def on_runs(self, tx: Tx, changes: Sequence[RunChange]) -> None:
+        """Runs whose stored row changed; to be called in that transaction, after the alerts."""
+        self._enter(tx)
+        if not changes:
+            return
+        self._writing(tx)
+        if self.outlook is not None:
+            self.outlook.on_runs(tx, changes)
+        if self.live is not None:
+            self._took(self.live.on_runs(tx, changes))
+        looking = self._looking
+        ids: list[int] = []
+        fresh: set[int] = set()
+        for c in changes:
+            if c.pipeline_id not in self._of_pipeline and c.pipeline_id not in self._of_other:
+                continue
+            if looking.runs.holds(c.pipeline_id):
+                ids.append(c.run_id)
+            else:
+                fresh.add(c.pipeline_id)
+            for w in self._of_pipeline.get(c.pipeline_id, ()):
+                if w.rolling:
+                    w.stale.add(c.pipeline_id)
+                    self._dirty.add(w.bound.id)
+        self._stir(fresh | (looking.runs.take(tx, ids) if ids else set()))
+        self._judge(tx)
+
+    def _stir(self, pipelines: Iterable[int]) -> None:
+        """Runs of these are others now."""
+        for pipeline in pipelines:
+            self._dirty.update(w.bound.id for w in self._of_pipeline.get(pipeline, ()))
+            for id in self._of_other.get(pipeline, ()):
+                w = self._by_id.get(id)
+                if w is not None:
+                    w.stale.add(pipeline)
+                    self._dirty.add(id)
+
+    def on_checked(self, tx: Tx, run_key: str) -> None:
+        """A ``done_when`` check of a run was answered."""
+        self._enter(tx)
+        run_id = run_id_of(tx, run_key)
+        if run_id is None:
+            return
+        self._writing(tx)
+        self._stir(self._looking.runs.take(tx, [run_id]))
+        self._judge(tx)
+
+    def seen(self, source: str, at: int) -> None:
+        """The last complete poll of a source began then (ms UTC): what was due before is known now. Judged with the next tick."""
+        if at <= self._seen.get(source, 0):
+            return
+        self._seen[source] = at
+        waiting = self._looking.blind.get(source)
+        if waiting:
+            for id in [i for i, due in waiting.items() if due <= at]:
+                del waiting[id]
+                self._dirty.add(id)
+
+    def on_beat(self, tx: Tx, name: str) -> None:
+        """A heartbeat was heard and stored."""
+        self._of_things(tx, PING + name)
+
+    def on_arrival(self, tx: Tx, feed: str) -> None:
+        """A file of a feed came and was stored."""
+        self._of_things(tx, FEED + feed)
+
+    def _of_things(self, tx: Tx, thing: str) -> None:
+        self._enter(tx)
+        mine = self._of_thing.get(thing)
+        if mine:
+            self._writing(tx)
+            self._dirty.update(w.bound.id for w in mine)
+            self._judge(tx)
+
+    def on_waived(self, tx: Tx, occurrence_key: str) -> None:
+        """Somebody waived an occurrence (table ``waiver``), or took that back. Of runs by themselves others judge."""
+        self._enter(tx)
+        held = rows.held_one(tx, occurrence_key)
+        w = None if held is None else self._by_id.get(held.expectation_id)
+        if held is None or w is None:
+            return
+        self._writing(tx)
+        e = w.entries.get(occurrence_key)
+        if e is None:
+            e = self._hold(w, held, {})
+            self._ledger.sort(w)
+        e.waiver, e.frozen = asked.waiver(tx, occurrence_key), False
+        self._dirty.add(w.bound.id)
+        for id in self._of_other.get(w.bound.pipeline_id or -1, ()):
+            self._dirty.add(id)  # a member of a set may be excused by it
+        self._judge(tx)
+
+    def tick(self, tx: Tx) -> None:
+        """What became due, and what a poll has shown since; about once a second."""
+        self._enter(tx)
+        now, heap = tx.now, self._heap
+        while heap and heap[0][0] <= now and len(self._dirty) < PORTION:
+            at, id = heapq.heappop(heap)
+            w = self._by_id.get(id)
+            if w is not None and w.look_at == at:
+                self._dirty.add(id)
+        if self.live is not None:
+            self._took(self.live.tick(tx))
+        if now >= self._spans_at:
+            self._spans_at = now + HOUR
+            rows.put_spans(tx, self._looking.binder.spans(now - SPANS, now + SPANS))
+        if self._dirty or self._ledger.changes:
+            self._writing(tx)
+            self._judge(tx)
+
+    # --- judging --------------------------------------------------------------------------------------------------
+
+    def _judge(self, tx: Tx) -> None:
+        """Look at all that is dirty, tell what changed."""
+        now, looking = tx.now, self._looking
+        for id in sorted(self._dirty):
+            w = self._by_id.get(id)
+            if w is None:
+                continue
+            try:
+                at = looking.look(tx, w, now)
+            except _WRONG as error:
+                self.ctx.log(f"owed: {w.bound.promise.id} of {w.thing}: {type(error).__name__}: {error}")
+                at = now + AGAIN
+            if at != w.look_at:
+                w.look_at = at
+                heapq.heappush(self._heap, (at, id))
+            if w.bound.promise.type == "completeness":
+                for e in w.entries.values():
+                    for member in e.one.members:
+                        pipeline = looking.by_key.get(member)
+                        if pipeline is not None:
+                            self._of_other.setdefault(pipeline, set()).add(id)
+            elif w.bound.pipeline_id is not None and w.bound.pipeline_id not in self._of_other:
+                needs = [n for o in self._of_pipeline[w.bound.pipeline_id] if (n := o.need_from()) is not None]
+                looking.runs.keep_since(w.bound.pipeline_id, min(needs, default=None))
+        self._dirty.clear()
+        self._tell(tx)
+
+    def _tell(self, tx: Tx) -> None:
+        ledger = self._ledger
+        for thing in sorted(ledger.touched):
+            self._matters(tx, thing)
+        ledger.touched.clear()
+        changes, ledger.changes = ledger.changes, []
+        if changes and self.alerts is not None:
+            self.alerts.on_owed(tx, changes)
+
+    def _took(self, changes: Sequence[OwedChange]) -> None:
+        """What is judged of runs by themselves matters to its thing too."""
+        for c in changes:
+            thing = c.bound.promise.on
+            mine = self._live_now.setdefault(thing, {})
+            if c.after.state in (Owed.BREACHED, Owed.AT_RISK):
+                mine[c.occurrence_id] = (int(c.after.state), c.after.due_at)
+            else:
+                mine.pop(c.occurrence_id, None)
+            self._ledger.touched.add(thing)
+        self._ledger.changes += changes
+
+    def _matters(self, tx: Tx, thing: str) -> None:
+        """Keep which occurrence of a thing matters now: the worst that is open, the next due, or the last one of a day."""
+        best: tuple[int, int, int, int, int] | None = None
+        watches = self._of_thing.get(thing, ())
+        for w in watches:
+            for e in w.entries.values():
+                if e.id is None or (e.frozen and e.one.state is not Owed.BREACHED):
+                    continue
+                rank = _RANK.get(e.one.state)
+                if rank is None:
+                    if e.one.due_at < tx.now - DAY:
+                        continue
+                    mine = (4, 0, -e.one.due_at, 0, e.id)
+                else:
+                    severity = int(w.bound.severity) if rank < 3 else 0
+                    mine = (rank, int(w.default), severity, e.one.due_at, e.id)
+                if best is None or mine < best:
+                    best = mine
+        for id, (state, due) in self._live_now.get(thing, {}).items():
+            mine = (_RANK[Owed(state)], 0, 0, due, id)
+            if best is None or mine < best:
+                best = mine
+        chosen = None if best is None else best[-1]
+        if self._now.get(thing) == chosen:
+            return
+        rows.put_now(tx, thing, self._looking.by_key.get(thing), chosen)
+        if chosen is None:
+            del self._now[thing]
+        else:
+            self._now[thing] = chosen
+
+    def _waived_on(self, key: str, date: str) -> bool:
+        return any(
+            e.one.state is Owed.WAIVED and e.one.business_date == date
+            for w in self._of_thing.get(key, ())
+            for e in w.entries.values()
+        )
+
+    # --- what is behind it ----------------------------------------------------------------------------------------
+
+    def _root(self, tx: Tx, w: Watch, one: Occurrence) -> str | None:
+        """The furthest thing upstream that is broken itself, of those that this one still waits for; None: none is."""
+        found: tuple[int, str] | None = None
+        seen = {w.thing}
+        # a set waits for its members, a member for what is upstream of it
+        layer = [*self._ups.get(w.thing, ()), *one.members]
+        for depth in range(1, DEPTH + 1):
+            further: list[str] = []
+            for key in sorted(set(layer) - seen):
+                seen.add(key)
+                done, broken = self._standing(tx, key, one.from_at)
+                if done:
+                    continue
+                if broken and key not in one.members:
+                    found = (depth, key) if found is None or depth > found[0] else found
+                further += self._ups.get(key, ())
+            layer = further
+            if not layer:
+                break
+        return None if found is None else found[1]
+
+    def _standing(self, tx: Tx, key: str, since: int) -> tuple[bool, bool]:
+        """(whether it holds up nobody, whether it is broken): by what it owes, and by its last run."""
+        late = any(
+            e.one.state in (Owed.BREACHED, Owed.AT_RISK) and e.one.due_at >= since
+            for o in self._of_thing.get(key, ())
+            for e in o.entries.values()
+        )
+        if key.startswith(FEED):
+            return False, late
+        state, last_ok = asked.stands(tx, key)
+        if last_ok is not None and last_ok >= since and state is not None and not state.bad:
+            return True, False
+        return False, late or (state is not None and state.bad)

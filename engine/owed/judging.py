@@ -1,0 +1,416 @@
+"""One look at one bound: its facts, which run belongs to which occurrence, the verdict, and when to look again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any, Final, Protocol
+
+from adapters.model import Owed, State
+from engine.context import Context
+from engine.owed.bind import PING, SCHEDULE, Binder, span
+from engine.owed.bound import Bound
+from engine.owed.ledger import DAY, HOUR, Entry, Ledger, Watch
+from engine.owed.matching import RunFact, match
+from engine.owed.occurrences import Occurrence, open_between, rolling
+from engine.owed.predict import Risk
+from engine.owed.verdict import Facts, first_success, judge
+from engine.store import owed as rows
+from engine.store import owed_facts as asked
+from engine.store.owed_facts import Thing
+from engine.store.writer import Tx
+
+PATIENCE: Final = 5_000
+"""Beside three polls of its source: so long a due time may wait for the poll that was asked for, before it is UNKNOWN."""
+RECHECK: Final = 5_000
+NEAREST: Final = 2
+"""So many open occurrences of a bound are predicted."""
+STARTS: Final = 31
+STARTS_SINCE: Final = 60 * DAY
+GAPS: Final = 8
+PREDICTED: Final = ("finish_by", "completeness")
+
+
+class Outlook(Protocol):
+    """What the judge asks of prediction (``engine.owed.outlook``)."""
+
+    def configured(self, tx: Tx, edges: Sequence[tuple[str, str, str]]) -> None: ...
+    def on_runs(self, tx: Tx, changes: Sequence[Any]) -> None: ...
+    def say(self, tx: Tx, bound: Bound, one: Occurrence, runs: Sequence[RunFact], now: int, risk: Risk) -> Any: ...
+
+
+class Runs:
+    """Facts of runs in memory: of each pipeline those since its oldest occurrence that can still change."""
+
+    def __init__(self) -> None:
+        self._since: dict[int, int] = {}
+        self._held: dict[int, dict[str, tuple[RunFact, ...]]] = {}
+        self.checks: dict[int, tuple[str, ...]] = {}
+
+    def of(self, tx: Tx, pipeline: int, since: int) -> list[RunFact]:
+        """All that is known of it since then (and maybe of a while before)."""
+        have = self._since.get(pipeline)
+        if have is None or since < have:
+            self._since[pipeline] = since
+            self._held[pipeline] = asked.facts_since(tx, pipeline, since, self.checks)
+        return [fact for facts in self._held[pipeline].values() for fact in facts]
+
+    def take(self, tx: Tx, run_ids: Iterable[int]) -> set[int]:
+        """Read these runs anew where their pipeline is held; the pipelines of which something was taken."""
+        moved: set[int] = set()
+        for pipeline, key, facts in asked.facts_of(tx, run_ids, self.checks):
+            held = self._held.get(pipeline)
+            if held is None:
+                continue
+            if key in held or facts[-1].begun >= self._since[pipeline] or facts[0].begun >= self._since[pipeline]:
+                held[key] = facts
+                moved.add(pipeline)
+        return moved
+
+    def holds(self, pipeline: int) -> bool:
+        return pipeline in self._held
+
+    def forget(self, pipeline: int) -> None:
+        self._held.pop(pipeline, None)
+        self._since.pop(pipeline, None)
+
+    def keep_since(self, pipeline: int, since: int | None) -> None:
+        """Let go of what is older; None: of all of it."""
+        held = self._held.get(pipeline)
+        if held is None:
+            return
+        if since is None:
+            self.forget(pipeline)
+        elif since > self._since[pipeline] and len(held) > 16:
+            self._held[pipeline] = {k: f for k, f in held.items() if f[-1].begun >= since or f[0].begun >= since}
+            self._since[pipeline] = since
+
+
+class Looking:
+    """Judges bounds one at a time. ``seen``: by source, when its last complete poll began."""
+
+    def __init__(
+        self, ctx: Context, outlook: Outlook | None, ledger: Ledger, root: Callable[[Tx, Watch, Occurrence], str | None]
+    ) -> None:
+        self.ctx = ctx
+        self.outlook = outlook
+        self.ledger = ledger
+        self.root = root
+        self.runs = Runs()
+        self.binder = Binder(ctx.config)
+        self.things: dict[int, Thing] = {}
+        self.by_key: dict[str, int] = {}
+        self.seen: dict[str, int] = {}
+        self.before: dict[str, int] = {}
+        """What is known of ``seen`` from before this start: good for words only."""
+        self.blind: dict[str, dict[int, int]] = {}
+        """By source: bounds that wait until it was seen after a due time."""
+        self.waived_on: Callable[[str, str], bool] = lambda key, date: False
+
+    def look(self, tx: Tx, w: Watch, now: int) -> int:
+        """Open, match, judge, write; when to look again."""
+        if w.rolling:
+            return self._roll(tx, w, now)
+        self.ledger.open(tx, w, now)
+        later = now + HOUR + w.bound.id * 7919 % HOUR
+        if not w.entries:
+            return later
+        matched = self._match(tx, w)
+        near = 0
+        for e in list(w.entries.values()):
+            if e.frozen:
+                continue
+            e.runs = matched(e)
+            if e.one.state.waiting:
+                near += 1
+            later = min(later, self._one(tx, w, e, now, near <= NEAREST))
+        if w.default:
+            calm = self.ledger.let_go(tx, w, now)
+            later = later if calm is None else min(later, calm)
+        w.drop_settled(now)
+        return max(later, now + 1)
+
+    def _one(self, tx: Tx, w: Watch, e: Entry, now: int, near: bool) -> int:
+        """Judge one occurrence; when that can change though nothing happens (far away: never)."""
+        never = now + DAY
+        one = e.one
+        seen = self._seen(tx, w, one, now)
+        if now >= one.due_at and (seen is None or seen < one.due_at) and one.state.unsettled:
+            self._ask(w, e)
+        facts = self._facts(tx, w, e, seen)
+        if w.bound.promise.type in PREDICTED and self.outlook is not None and one.state.unsettled and not w.gone:
+            self._predict(tx, w, e, now, near)
+            facts = facts if e.words is None else replace(facts, risk=e.words)
+        at = self._patient(w, one, facts, now)
+        after = self._lean(w, e, judge(one, facts, at))
+        changed = after.state is not one.state
+        bad = after.state in (Owed.BREACHED, Owed.AT_RISK) and (changed or (not e.told and after.alerting(now)))
+        if after is not one or e.fresh or (not e.told and after.state is Owed.BREACHED and after.alerting(now)):
+            root = (self.root(tx, w, after) or e.root) if bad else None
+            self.ledger.put(tx, w, e, after, now, root)
+        return self._again(w, e, at, now, never)
+
+    def _again(self, w: Watch, e: Entry, at: int, now: int, never: int) -> int:
+        one = e.one
+        later = never
+        if one.due_at > now and one.state.unsettled:
+            later = one.due_at
+        elif at < now or one.state is Owed.UNKNOWN:
+            if not w.gone:
+                for source in w.sources:
+                    self.blind.setdefault(source, {})[w.bound.id] = one.due_at
+            if at < now:
+                later = min(later, one.due_at + self._patience(w))
+        if w.bound.promise.type == "source_arrival" and one.state.unsettled and one.due_at <= now:
+            later = min(later, now + RECHECK)
+        if one.state is Owed.BREACHED and not e.told:
+            later = min(later, max(now + 1, (one.since or one.due_at) + one.alert_at - one.due_at))
+        if e.waiver is not None and e.waiver.until is not None and e.waiver.until > now:
+            later = min(later, e.waiver.until)
+        if e.look_at is not None and one.state.unsettled:
+            later = min(later, max(e.look_at, now + 1_000))
+        return later
+
+    # --- facts ----------------------------------------------------------------------------------------------------
+
+    def _match(self, tx: Tx, w: Watch) -> Callable[[Entry], tuple[RunFact, ...]]:
+        """Which runs belong to which occurrence of a pipeline's promise."""
+        pipeline, since = w.bound.pipeline_id, w.need_from()
+        if pipeline is None or since is None:
+            return lambda e: ()
+        found = match([e.one for e in w.entries.values()], self.runs.of(tx, pipeline, since))
+        return lambda e: found.get(e.one.key, ())
+
+    def _facts(self, tx: Tx, w: Watch, e: Entry, seen: int | None) -> Facts:
+        one, promise = e.one, w.bound.promise
+        if promise.type == "completeness":
+            members = {m: self._of_other(tx, w, e, self.by_key.get(m)) for m in one.members}
+            excused = frozenset(m for m in one.members if self.waived_on(m, one.business_date))
+            e.runs = tuple(run for m in one.members for run in members[m])
+            return Facts(seen=seen, waiver=e.waiver, members=members, excused=excused)
+        if promise.type == "sequence":
+            upstream, looked = self._upstream(tx, w, e)
+            return Facts(runs=e.runs, seen=seen, waiver=e.waiver, upstream=upstream, upstream_seen=looked, gone=w.gone)
+        if promise.type == "source_arrival":
+            feed = w.thing.partition(":")[2]
+            return Facts(seen=seen, waiver=e.waiver, arrivals=asked.arrivals(tx, feed, one.from_at - 2 * DAY))
+        return Facts(runs=e.runs, seen=seen, waiver=e.waiver, gone=w.gone)
+
+    def _of_other(self, tx: Tx, w: Watch, e: Entry, pipeline: int | None) -> tuple[RunFact, ...]:
+        """Runs of a member, or of what a sequence waits for, that are for the same date as an occurrence."""
+        if pipeline is None:
+            return ()
+        if pipeline in w.stale or pipeline not in w.by_member:
+            w.stale.discard(pipeline)
+            w.by_member[pipeline] = self._shadowed(tx, w, pipeline)
+        found = w.by_member[pipeline]
+        if e.when not in found:  # opened since
+            found = w.by_member[pipeline] = self._shadowed(tx, w, pipeline)
+        return found.get(e.when, ())
+
+    def _shadowed(self, tx: Tx, w: Watch, pipeline: int) -> dict[str, tuple[RunFact, ...]]:
+        owed = self.binder.shadow(w.bound.promise, self.things[pipeline])
+        ones: list[tuple[str, Occurrence]] = []
+        for e in w.entries.values():
+            some = open_between(owed, e.one.declared_at - 1, e.one.declared_at)
+            ones.append((e.when, some[0] if some else replace(e.one, on=owed.on, opened_as=Owed.PENDING)))
+        since = min(o.from_at for _, o in ones) - 2 * DAY
+        found = match([o for _, o in ones], self.runs.of(tx, pipeline, since))
+        return {when: found.get(o.key, ()) for when, o in ones}
+
+    def _upstream(self, tx: Tx, w: Watch, e: Entry) -> tuple[tuple[RunFact, ...], int | None]:
+        """Of several upstreams the one that succeeded last, or not at all; and since when all of them are known."""
+        chosen: tuple[RunFact, ...] = ()
+        worst = -1
+        looks: list[int | None] = []
+        for pipeline in w.upstreams:
+            runs = self._of_other(tx, w, e, pipeline)
+            done = first_success(runs, True)
+            rank = (1 << 62) if done is None else done
+            if rank > worst:
+                worst, chosen = rank, runs
+            looks.append(self.seen.get(self.things[pipeline].source))
+        known = [at for at in looks if at is not None]
+        looked = min(known) if known and len(known) == len(looks) else None
+        if e.one.state is Owed.BREACHED and e.one.since is not None:
+            looked = max(looked or 0, e.one.since)
+        return chosen, looked
+
+    def _seen(self, tx: Tx, w: Watch, one: Occurrence, now: int) -> int | None:
+        """When its source was last seen. What is known to be broken was seen after it was due, also before a restart."""
+        if one.type == "source_arrival":
+            seen = asked.looked(tx, w.thing.partition(":")[2])
+        else:
+            seen = None
+            for n, source in enumerate(w.sources):
+                at = self.seen.get(source)
+                if at is None and source in self.before:
+                    at = min(self.before[source], one.due_at - 1)
+                if at is None:
+                    seen = None
+                    break
+                seen = at if n == 0 or seen is None else min(seen, at)
+        if one.state is Owed.BREACHED:
+            seen = max(seen or 0, one.due_at)
+        return seen
+
+    def _patience(self, w: Watch) -> int:
+        polls = [s.poll_ms for s in self.ctx.config.sources if s.name in w.sources]
+        return 3 * max(polls, default=10_000) + PATIENCE
+
+    def _patient(self, w: Watch, one: Occurrence, facts: Facts, now: int) -> int:
+        """``now``; right after a due time the moment before it, until the poll that was asked for has come."""
+        if now < one.due_at or not one.state.waiting or facts.seen is None or facts.seen >= one.due_at:
+            return now
+        patience = self._patience(w)
+        well = facts.seen >= one.due_at - patience
+        return one.due_at - 1 if well and now < one.due_at + patience else now
+
+    def _ask(self, w: Watch, e: Entry) -> None:
+        if e.polled or w.gone:
+            return
+        e.polled = True
+        for source in w.sources:
+            self.ctx.poll_soon(source)
+
+    def _lean(self, w: Watch, e: Entry, after: Occurrence) -> Occurrence:
+        """Of a schedule that nobody declared only a run that was never made is told: skipped by its source is left out, queued is there."""
+        if not w.default or w.bound.promise.id != SCHEDULE or not e.runs:
+            return after
+        if after.state not in (Owed.BREACHED, Owed.UNKNOWN):
+            return after
+        if all(run.state is State.SKIPPED for run in e.runs):
+            words = "skipped by its source"
+        elif any(run.state.active or run.state is State.EXPECTED for run in e.runs):
+            words = "its run is there, and waits"
+        else:
+            return after
+        if e.one.state is Owed.EXCLUDED and e.one.reason == words:
+            return e.one
+        return replace(after, state=Owed.EXCLUDED, reason=words, missed=False)
+
+    def _predict(self, tx: Tx, w: Watch, e: Entry, now: int, near: bool) -> None:
+        if not near and e.one.state.waiting:
+            return
+        assert self.outlook is not None
+        said = self.outlook.say(tx, w.bound, e.one, e.runs, now, e.risk)
+        if said is None:
+            e.look_at = None
+            return
+        e.words, e.look_at, e.root = said.words, said.look_at, said.root
+        self.ledger.predict(tx, e, said.prediction, said.risk, now)
+
+    # --- what is owed again and again after the last sign of life -----------------------------------------------------
+
+    def _roll(self, tx: Tx, w: Watch, now: int) -> int:
+        if w.bound.promise.type == "heartbeat":
+            return self._beat(tx, w, now)
+        return self._overdue(tx, w, now)
+
+    def _beat(self, tx: Tx, w: Watch, now: int) -> int:
+        name = w.thing.removeprefix(PING)
+        last = asked.last_beat(tx, name)
+        for _ in range(3):
+            e = next((e for e in w.entries.values() if e.unsettled), None)
+            if e is None:
+                if not w.since:
+                    w.since = w.opened_until or now
+                    rows.set_opened(tx, w.bound.id, w.since)
+                one = rolling(w.bound.promise, max(last or 0, w.since))
+                if one is None:
+                    return now + DAY
+                e = self._opened(tx, w, one)
+            beats = asked.beats(tx, name, e.one.from_at)
+            good = tuple(at for at, what, _ in beats if what == "ok")
+            fails = tuple((at, words) for at, what, words in beats if what == "fail")
+            after = judge(e.one, Facts(beats=good, fails=fails, seen=now, waiver=e.waiver), now)
+            if after.state is Owed.MET and e.one.state is not Owed.BREACHED:
+                self.ledger.drop(tx, w, e)
+                w.since = max(w.since, after.met_at or 0)
+                continue
+            self._took(tx, w, e, after, now)
+            if after.state in (Owed.MET, Owed.MET_LATE):
+                w.entries.pop(after.key, None)
+                w.since = max(w.since, after.met_at or 0)
+                continue
+            return self._again(w, e, now, now, now + DAY)
+        return now + RECHECK
+
+    def _overdue(self, tx: Tx, w: Watch, now: int) -> int:
+        """A pipeline of which no schedule is known, silent for longer than it ever was."""
+        pipeline = w.bound.pipeline_id
+        assert pipeline is not None
+        if w.gap is None or pipeline in w.stale:
+            w.stale.discard(pipeline)
+            w.gap = self._gap(tx, pipeline, now)
+        if w.gap is None:
+            return now + DAY
+        last, longest, n = w.gap
+        thing = self.things[pipeline]
+        last = max(last, thing.mode_since or 0)
+        allowed = longest + max(longest // 10, 600_000)
+        for e in list(w.entries.values()):
+            if e.one.from_at - 1 == last:
+                continue
+            if e.one.state is Owed.BREACHED and last > e.one.due_at:
+                self._took(
+                    tx,
+                    w,
+                    e,
+                    judge(e.one, Facts(runs=self._first(tx, pipeline, e.one), seen=now, waiver=e.waiver), now),
+                    now,
+                )
+                w.entries.pop(e.one.key, None)
+            else:
+                self.ledger.drop(tx, w, e)
+        if not w.entries:
+            one = rolling(replace(w.bound.promise, max_age_ms=allowed), last)
+            if one is None or one.opened_as not in (Owed.PENDING, Owed.SHIFTED):
+                return now + HOUR
+            usual = f"longest pause of its last {n + 1} runs: {span(longest)}"
+            w.entries[one.key] = Entry(replace(one, why_opened=one.why_opened or usual))
+        e = next(iter(w.entries.values()))
+        if now < e.one.due_at:
+            return e.one.due_at
+        if asked.is_active(tx, pipeline):
+            return now + HOUR  # it is not silent; its end, or its next start, makes us look
+        seen = self._seen(tx, w, e.one, now)
+        if seen is None or seen < e.one.due_at:
+            self._ask(w, e)
+            self.blind.setdefault(thing.source, {})[w.bound.id] = e.one.due_at
+            if e.one.state is not Owed.BREACHED:
+                return now + HOUR
+        after = judge(e.one, Facts(seen=seen, waiver=e.waiver, gone=w.gone), now)
+        if after.state is Owed.BREACHED:
+            words = f"silent since its last start; {e.one.why_opened}"
+            after = (
+                e.one
+                if e.one.state is Owed.BREACHED
+                else replace(after, reason=f"{after.reason}, {words}", missed=False)
+            )
+        self._took(tx, w, e, after, now)
+        return self._again(w, e, now, now, now + DAY)
+
+    def _gap(self, tx: Tx, pipeline: int, now: int) -> tuple[int, int, int] | None:
+        starts = asked.starts(tx, pipeline, now - STARTS_SINCE, STARTS)
+        gaps = [b - a for a, b in pairwise(starts)]
+        return (starts[-1], max(gaps), len(gaps)) if len(gaps) >= GAPS else None
+
+    def _first(self, tx: Tx, pipeline: int, one: Occurrence) -> tuple[RunFact, ...]:
+        found = asked.facts_since(tx, pipeline, one.from_at, self.runs.checks)
+        return tuple(fact for facts in found.values() for fact in facts)
+
+    def _opened(self, tx: Tx, w: Watch, one: Occurrence) -> Entry:
+        known = rows.held_one(tx, one.key)
+        e = w.entries[one.key] = Entry(one)
+        if known is not None:
+            e.one, e.id, e.told, e.fresh = known.one, known.id, known.told, False
+        else:
+            self.ledger.store(tx, w, [e])
+        return e
+
+    def _took(self, tx: Tx, w: Watch, e: Entry, after: Occurrence, now: int) -> None:
+        if after is not e.one or (after.state is Owed.BREACHED and not e.told and after.alerting(now)):
+            root = self.root(tx, w, after) if after.state is Owed.BREACHED else None
+            self.ledger.put(tx, w, e, after, now, root)

@@ -1,0 +1,406 @@
+"""What the judge holds in memory of each bound, and the rows that stand for it: opening, writing, letting go.
+
+A declared promise has a row for each occurrence. One that we make without configuration stays lean: while it is well it has
+at most the row of its next occurrence (none where it ticks more often than hourly), and keeps a row only of what broke.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from adapters.model import Owed
+from engine.owed.bind import OVERDUE, SCHEDULE, Draft
+from engine.owed.bound import Bound, OwedChange
+from engine.owed.matching import RunFact
+from engine.owed.occurrences import Occurrence, open_between, reload
+from engine.owed.predict import Prediction, Risk
+from engine.owed.verdict import Waiver
+from engine.store import owed as rows
+from engine.store.missed import drop_missed, put_missed
+from engine.store.writer import Tx
+
+HOUR: Final = 3_600_000
+DAY: Final = 24 * HOUR
+AHEAD: Final = 26 * HOUR
+"""Occurrences are opened at least 24 h before they are due: bounds are looked at hourly or so, hence the two more."""
+AT_ONCE: Final = 50
+"""Occurrences of one schedule that are open ahead at most."""
+SLICE: Final = 4 * HOUR
+FORGET: Final = 14 * DAY
+"""What is broken or unknown this long is no longer looked at."""
+LEAN: Final = HOUR
+"""A schedule without declaration that ticks more often has no rows while it is well."""
+BROKEN_KEPT: Final = 20
+"""Broken ticks in a row of an undeclared promise that get a row; those after them say nothing new."""
+HELD_LEAN: Final = 60
+GIVE_UP: Final = 12 * HOUR
+"""An undeclared schedule that ticks more often lets a hole go once it runs again."""
+CALM: Final = 900_000
+"""… for this long: a source that catches up fills its holes first."""
+PREDICT_EVERY: Final = 300_000
+TOLD: Final = 30_000
+MOVED: Final = 0.02
+SETTLED: Final = (Owed.MET, Owed.MET_LATE, Owed.EXCLUDED, Owed.WAIVED)
+
+
+@dataclass(slots=True)
+class Entry:
+    """An occurrence in memory. ``id`` None: it has no row. ``fresh``: never judged. ``frozen``: not judged any more.
+
+    ``words``, ``look_at``, ``root``: of the last prediction. ``polled``: its source was asked to answer about its due time.
+    """
+
+    one: Occurrence
+    id: int | None = None
+    told: bool = False
+    fresh: bool = True
+    frozen: bool = False
+    polled: bool = False
+    risk: Risk = field(default_factory=Risk)
+    words: str | None = None
+    look_at: int | None = None
+    root: str | None = None
+    said: Prediction | None = None
+    predicted_at: int = 0
+    waiver: Waiver | None = None
+    runs: tuple[RunFact, ...] = ()
+
+    @property
+    def when(self) -> str:
+        return self.one.key.rpartition("|")[2]
+
+    @property
+    def unsettled(self) -> bool:
+        return self.one.state.unsettled or (
+            self.one.state is Owed.WAIVED and self.waiver is not None and self.waiver.until is not None
+        )
+
+
+class Watch:
+    """A bound with its occurrences, by key, oldest first."""
+
+    __slots__ = (
+        "bound", "by_member", "entries", "fingerprint", "gap", "gone", "lean", "look_at", "opened_until", "since", "sources", "stale",
+        "thing", "ticks", "upstreams",
+    )  # fmt: skip
+
+    def __init__(self, draft: Draft, id: int) -> None:
+        self.bound = replace(draft.bound, id=id)
+        self.fingerprint = draft.fingerprint
+        self.ticks = draft.ticks
+        self.thing = draft.bound.promise.on
+        self.entries: dict[str, Entry] = {}
+        self.opened_until = 0
+        self.look_at = 0
+        self.gone = False
+        self.lean = False
+        self.sources: tuple[str, ...] = (draft.bound.source,) if draft.bound.source else ()
+        self.upstreams: tuple[int, ...] = ()
+        """Pipeline ids that a sequence waits for."""
+        self.by_member: dict[int, dict[str, tuple[RunFact, ...]]] = {}
+        """Of a completeness or sequence: by pipeline, its runs by the ``when`` of an occurrence."""
+        self.stale: set[int] = set()
+        self.gap: tuple[int, int, int] | None = None
+        """Of ``overdue``: (last start, longest gap, number of gaps)."""
+        self.since = 0
+        """Of a rolling promise: from when on it is owed where nothing was heard yet."""
+
+    @property
+    def default(self) -> bool:
+        return not self.bound.declared
+
+    @property
+    def rolling(self) -> bool:
+        return (self.bound.promise.id == OVERDUE and self.default) or self.bound.promise.type == "heartbeat"
+
+    def need_from(self) -> int | None:
+        """From when on its runs have to be known; None: it owes nothing now."""
+        if not self.entries:
+            return None
+        early = any(e.one.dated and e.one.by_clock for e in self.entries.values())
+        return min(e.one.from_at for e in self.entries.values()) - (2 * DAY if early else 0)
+
+    def drop_settled(self, now: int) -> None:
+        """Let go of what no run can change any more: but what a run since the oldest open one may belong to stays, and the newest."""
+        entries = self.entries
+        for key in [k for k, e in entries.items() if e.unsettled and e.one.due_at < now - FORGET]:
+            del entries[key]
+        open_from = [e.one.from_at for e in entries.values() if e.unsettled and not e.frozen]
+        horizon = min(open_from, default=now)
+        settled = [e for e in entries.values() if not e.unsettled or e.frozen]
+        newest = settled[-1].one.key if settled and settled[-1].one.due_at >= now - DAY else None
+        for e in settled:
+            if e.one.due_at < horizon and (e.one.met_at or 0) < horizon and e.one.key != newest:
+                del entries[e.one.key]
+        if self.default and len(entries) > HELD_LEAN:
+            for key in list(entries)[: len(entries) - HELD_LEAN]:
+                del entries[key]
+
+
+class Ledger:
+    """Rows of what is owed, written as little as they change. What changed is gathered for the alerts in ``changes``."""
+
+    def __init__(self) -> None:
+        self.changes: list[OwedChange] = []
+        self.touched: set[str] = set()
+        """Things of which another occurrence may matter now."""
+
+    # --- opening --------------------------------------------------------------------------------------------------
+
+    def open(self, tx: Tx, w: Watch, now: int) -> None:
+        """Open what falls due in the next day."""
+        promise = w.bound.promise
+        if w.gone or w.rolling:
+            return
+        if not w.opened_until:
+            w.opened_until = now
+        until, found = self._ahead(w, now)
+        if until <= w.opened_until:
+            return
+        known = w.entries
+        if w.opened_until < now:  # after a while without an engine: what is stored stands
+            stored = rows.keys_due(tx, w.bound.id, w.opened_until)
+            found = [o for o in found if o.key not in stored]
+        if w.default:
+            found = [o for o in found if o.opened_as in (Owed.PENDING, Owed.SHIFTED)]
+        fresh = [o for o in found if o.key not in known]
+        for one in fresh:
+            known[one.key] = Entry(one)
+        if fresh and not w.lean:
+            self.store(tx, w, [known[o.key] for o in fresh])
+        w.opened_until = until
+        if fresh or not promise.schedule:
+            rows.set_opened(tx, w.bound.id, until)
+
+    def _ahead(self, w: Watch, now: int) -> tuple[int, list[Occurrence]]:
+        """(how far, what falls due until then)."""
+        promise, a = w.bound.promise, w.opened_until
+        end = now + AHEAD
+        if w.default and promise.schedule is not None:
+            tick = promise.schedule.after(now)
+            after = None if tick is None else promise.schedule.after(tick)
+            w.lean = tick is not None and after is not None and after - tick < LEAN
+            if tick is not None:
+                end = min(end, tick + promise.grace_ms)
+            a = max(a, now - 2 * DAY)
+        a = max(a, now - FORGET)
+        if promise.schedule is None or promise.due is not None or w.default:
+            return end, open_between(promise, a, end) if end > a else []
+        ahead = sum(1 for e in w.entries.values() if e.one.due_at > now)
+        found: list[Occurrence] = []
+        while a < end and ahead < AT_ONCE:
+            b = min(a + SLICE, end)
+            some = open_between(promise, a, b)
+            ahead += sum(1 for o in some if o.due_at > now)
+            found += some
+            a = b
+        return a, found
+
+    def store(self, tx: Tx, w: Watch, entries: Iterable[Entry]) -> None:
+        """Give these a row."""
+        chosen = list(entries)
+        for e, id in zip(chosen, rows.insert_occurrences(tx, w.bound.id, [e.one for e in chosen]), strict=True):
+            e.id = id
+        if chosen:
+            self.touched.add(w.thing)
+
+    def reopen(self, tx: Tx, w: Watch, now: int, source_said: bool) -> int:
+        """After its promise changed; how many open occurrences keep their old due time.
+
+        ``source_said``: the schedule of the source changed, so the ticks that have not come are no longer owed. Otherwise
+        (the configuration changed) what is open keeps its due time, and what is new in the open time is added.
+        """
+        if w.rolling:
+            return 0
+        if w.default or (source_said and w.bound.promise.due is None):
+            for e in [
+                e for e in w.entries.values() if e.one.state.waiting or (w.default and e.one.state is Owed.UNKNOWN)
+            ]:
+                if w.default or (e.one.tick or 0) > now:
+                    self.drop(tx, w, e)
+            if w.default:
+                for e in w.entries.values():
+                    e.frozen = True  # of the old schedule: what is broken is no longer made up for
+            w.opened_until = now
+            return 0
+        fresh = open_between(w.bound.promise, now, w.opened_until) if w.opened_until > now else []
+        said = reload([e.one for e in w.entries.values()], fresh)
+        new = [o for o in said.occurrences if o.key not in w.entries]
+        for one in new:
+            w.entries[one.key] = Entry(one)
+        self.store(tx, w, [w.entries[o.key] for o in new])
+        self.sort(w)
+        return said.kept
+
+    def relive(self, w: Watch, now: int) -> None:
+        """After a restart: what was well beside a hole has no row, but its runs are not the hole's. It is judged again."""
+        broken = [e.one.due_at for e in w.entries.values() if e.one.state is Owed.BREACHED]
+        if not broken or w.bound.promise.schedule is None:
+            return
+        for one in open_between(w.bound.promise, min(broken), min(w.opened_until, now)):
+            if one.key not in w.entries and one.opened_as in (Owed.PENDING, Owed.SHIFTED):
+                w.entries[one.key] = Entry(one)
+        self.sort(w)
+
+    def sort(self, w: Watch) -> None:
+        w.entries = dict(sorted(w.entries.items(), key=lambda i: (i[1].one.due_at, i[0])))
+
+    # --- writing --------------------------------------------------------------------------------------------------
+
+    def drop(self, tx: Tx, w: Watch, e: Entry) -> None:
+        """Forget one altogether."""
+        if e.id is not None:
+            rows.drop_occurrence(tx, e.id)
+            self.touched.add(w.thing)
+        w.entries.pop(e.one.key, None)
+        e.id = None
+
+    def put(self, tx: Tx, w: Watch, e: Entry, after: Occurrence, now: int, root: str | None = None) -> None:
+        """Take a verdict: write it if it says something new, and gather what people are to be told."""
+        before, e.one = e.one, after
+        was, fresh, e.fresh = before.state, e.fresh, False
+        alerting = after.state is Owed.BREACHED and after.alerting(now)
+        if after is not before:
+            if not (self._put_lean(tx, w, e) if w.default else self._update(tx, e)):
+                return  # one hole too many of a schedule that nobody declared
+            self._placeholder(tx, w, before, after)
+            if w.default and e.id is None and was is not Owed.BREACHED:
+                return
+            self.touched.add(w.thing)
+            if after.state is not was:
+                self._settle(tx, e)
+        news = after.state is not was or (fresh and after.state is Owed.BREACHED and not e.told)
+        if news or (alerting and not e.told):
+            run = e.runs[-1].key if e.runs else None
+            self.changes.append(
+                OwedChange(
+                    bound=w.bound, occurrence_id=e.id or 0, before=None if fresh and was is not Owed.BREACHED else was, after=after,
+                    alerting=alerting, prediction=e.said, root=root, run_key=run,
+                )
+            )  # fmt: skip
+        if alerting != e.told:
+            e.told = alerting
+            if e.id is not None:
+                rows.put_told(tx, e.id, alerting)
+
+    def _update(self, tx: Tx, e: Entry) -> bool:
+        if e.id is not None:
+            rows.update_occurrence(tx, e.id, e.one)
+        return True
+
+    def _put_lean(self, tx: Tx, w: Watch, e: Entry) -> bool:
+        """False: it is forgotten, with nothing said."""
+        state = e.one.state
+        if state in (Owed.MET, Owed.EXCLUDED, Owed.WAIVED) and not e.one.missed:
+            if e.id is not None:
+                rows.drop_occurrence(tx, e.id)
+                e.id = None
+                self.touched.add(w.thing)
+            return True
+        if e.id is not None:
+            return self._update(tx, e)
+        if state is Owed.BREACHED:
+            if sum(1 for o in w.entries.values() if o.id is not None and o.one.state is Owed.BREACHED) >= BROKEN_KEPT:
+                w.entries.pop(e.one.key, None)
+                return False
+            self.store(tx, w, [e])
+        return True
+
+    def _placeholder(self, tx: Tx, w: Watch, before: Occurrence, after: Occurrence) -> None:
+        """A start that was missed shows as a hole in the history of runs, until its run comes after all."""
+        if after.type != "start_by" or w.bound.promise.id == OVERDUE or w.bound.pipeline_id is None:
+            return
+        at = after.declared_at if after.tick is None else after.tick
+        if after.state is Owed.BREACHED and after.missed:
+            if not (before.state is Owed.BREACHED and before.missed):
+                put_missed(tx, w.bound.pipeline_id, at, after.business_date)
+        elif before.missed and not after.missed:
+            drop_missed(tx, w.bound.pipeline_id, at)
+
+    def _settle(self, tx: Tx, e: Entry) -> None:
+        if e.id is None or e.predicted_at == 0 or e.one.state.waiting:
+            return
+        state = e.one.state
+        late = None if state not in (Owed.MET, Owed.MET_LATE, Owed.BREACHED) else state is not Owed.MET
+        rows.settle_predicted(tx, e.id, late, e.one.met_at)
+
+    def predict(self, tx: Tx, e: Entry, p: Prediction | None, risk: Risk, now: int) -> None:
+        """Keep what was predicted, if it says something new."""
+        if e.id is None or p is None:
+            e.risk = risk
+            return
+        old = e.said
+        if (
+            old is None or risk != e.risk or old.course is not p.course or (old.late is None) != (p.late is None)
+            or (p.late is not None and old.late is not None and abs(p.late - old.late) >= MOVED)
+            or _moved(old.p50, p.p50) or _moved(old.p90, p.p90) or _moved(old.latest_start, p.latest_start)
+        ):  # fmt: skip
+            rows.put_prediction(tx, e.id, p, risk)
+            e.said = p
+            if p.late is not None and now - e.predicted_at >= PREDICT_EVERY and now < e.one.due_at:
+                rows.put_predicted(tx, e.id, p.late, p.p50)
+                e.predicted_at = now
+        e.risk = risk
+
+    def retire(self, tx: Tx, w: Watch, why: str) -> None:
+        """It is no longer owed by anybody: what is open goes, what is broken is so no more."""
+        now = tx.now
+        for e in list(w.entries.values()):
+            if e.one.state is Owed.BREACHED:
+                self.put(tx, w, e, replace(e.one, state=Owed.EXCLUDED, reason=f"{why}; {e.one.reason}"), now)
+            elif e.one.state.unsettled:
+                before, id = e.one, e.id
+                self.drop(tx, w, e)
+                if before.state is not Owed.PENDING and id is not None:
+                    after = replace(before, state=Owed.EXCLUDED, reason=why)
+                    self.changes.append(
+                        OwedChange(bound=w.bound, occurrence_id=id, before=before.state, after=after, alerting=False)
+                    )
+        w.entries.clear()
+        self.touched.add(w.thing)
+
+    def let_go(self, tx: Tx, w: Watch, now: int) -> int | None:
+        """Of an undeclared schedule that ticks often: a hole is past once later ticks started, for a while; when to look again."""
+        promise = w.bound.promise
+        if promise.id != SCHEDULE or w.bound.declared or promise.schedule is None:
+            return None
+        broken = [e for e in w.entries.values() if e.one.state is Owed.BREACHED and not e.frozen]
+        if not broken:
+            return None
+        well = [
+            e.one
+            for e in w.entries.values()
+            if e.one.state in (Owed.MET, Owed.MET_LATE) and e.one.tick and e.one.met_at
+        ]
+        later: int | None = None
+        for e in broken:
+            tick = e.one.tick or 0
+            after = promise.schedule.after(tick)
+            if after is None or after - tick >= GIVE_UP:
+                continue
+            first = min((o.met_at or 0 for o in well if (o.tick or 0) > tick), default=None)
+            if first is None:
+                continue
+            if now < first + CALM:
+                later = min(later or first + CALM, first + CALM)
+                continue
+            words = f"{e.one.reason}; a later tick started, nothing is made up for"
+            self.put(tx, w, e, replace(e.one, state=Owed.EXCLUDED, reason=words), now)
+            e.frozen = True
+        return later
+
+
+def _moved(a: int | None, b: int | None) -> bool:
+    return (a is None) != (b is None) or (a is not None and b is not None and abs(a - b) >= TOLD)
+
+
+def bound_record(bound: Bound, fingerprint: str) -> rows.ExpectationRecord:
+    """The row of a bound."""
+    p = bound.promise
+    return rows.ExpectationRecord(
+        promise=p.id, thing=p.on, pipeline_id=bound.pipeline_id, type=p.type, severity=bound.severity, declared=bound.declared,
+        words=bound.words, zone=p.zone, late_by_ms=p.late_by_ms, warn=bound.warn, limit_ms=bound.limit_ms, expected_ms=bound.expected_ms,
+        consumers=bound.consumers, runbook=bound.runbook, place=bound.place, fingerprint=fingerprint,
+    )  # fmt: skip
