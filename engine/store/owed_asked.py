@@ -90,12 +90,26 @@ class OwedQuestions(Link):
         )
         return {bdate_text(day) or "?": (kept, n) for day, kept, n in rows}
 
-    def owed_now(self) -> dict[str, OwedRow]:
-        """Of each thing that owes something the occurrence that matters now, by its key: broken, at risk, next due, or last met."""
+    def owed_now(self, things: Sequence[str] | None = None) -> dict[str, OwedRow]:
+        """Of each thing that owes something the occurrence that matters now, by its key: broken, at risk, next due, or last met.
+
+        ``things``: only of these.
+        """
+        start = "owed_now w" if things is None else "json_each(?) j CROSS JOIN owed_now w ON w.thing = j.value"
         rows = self.all(
-            f"SELECT {_COLUMNS} FROM owed_now w CROSS JOIN occurrence o ON o.id = w.occurrence_id {_JOINS} WHERE e.gone = 0"  # noqa: S608
+            f"SELECT {_COLUMNS} FROM {start} CROSS JOIN occurrence o ON o.id = w.occurrence_id {_JOINS} WHERE e.gone = 0",  # noqa: S608
+            () if things is None else (json.dumps(list(things)),),
         )
         return {row[4]: owed_row(row) for row in rows}
+
+    def owed_marks(self) -> dict[str, tuple[int, int, int, str]]:
+        """By thing: occurrence, when it and its prediction moved last, its promise's fingerprint: what of ``owed_now`` is new."""
+        rows = self.all(
+            "SELECT w.thing, o.id, o.changed, coalesce(r.at, 0), e.fingerprint FROM owed_now w CROSS JOIN occurrence o"
+            " ON o.id = w.occurrence_id CROSS JOIN expectation e ON e.id = o.expectation_id"
+            " LEFT JOIN prediction r ON r.occurrence_id = o.id WHERE e.gone = 0"
+        )
+        return {row[0]: row[1:] for row in rows}
 
     def owed_one(self, occurrence: int | str) -> OwedRow | None:
         """One occurrence by its id or its key."""

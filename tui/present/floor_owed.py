@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from adapters.model import Course, Owed
@@ -11,11 +11,14 @@ from tui.present.glyphs import Look
 from tui.present.owed import PER_RUN
 
 if TYPE_CHECKING:
+    from engine.store.reader import Reader
     from engine.store.rows import CheckRow, EdgeRow, FloorRow, OwedRow
 
 DAY: Final = 86_400_000
 UNPROVED_MS: Final = 30 * 60_000
 """A check that failed and is asked again is no problem for so long after the run ended."""
+SAME_MS: Final = 100
+"""What moved so lately is read again: two commits may bear the same millisecond."""
 _DEEPEST: Final = 200
 """Things behind one pipeline that are looked at: a sentence names the first of them only."""
 
@@ -34,6 +37,7 @@ class Owing:
     down: Mapping[str, Sequence[str]] = field(default_factory=dict[str, "Sequence[str]"])
     up: Mapping[str, Sequence[str]] = field(default_factory=dict[str, "Sequence[str]"])
     checks: Mapping[int, Sequence[CheckRow]] = field(default_factory=dict[int, "Sequence[CheckRow]"])
+    marks: Mapping[str, tuple[int, int, int, str]] | None = None
 
     @classmethod
     def of(
@@ -49,6 +53,25 @@ class Owing:
             down.setdefault(edge.up, []).append(edge.down)
             up.setdefault(edge.down, []).append(edge.up)
         return cls(now, down, up, checks or {})
+
+    @classmethod
+    def read(cls, reader: Reader, before: Owing | None = None) -> Owing:
+        """What is owed now: one small question for what moved, then only that is read; all of it without a ``before``."""
+        marks = reader.owed_marks()
+        if before is None or before.marks is None:
+            now = reader.owed_now()
+        else:
+            had, newest = before.marks, max((max(m[1], m[2]) for m in marks.values()), default=0) - SAME_MS
+            moved = [key for key, m in marks.items() if had.get(key) != m or m[1] >= newest or m[2] >= newest]
+            fresh = reader.owed_now(moved) if moved else {}
+            now = {key: row for key, row in before.now.items() if key in marks} | fresh
+        return replace(cls.of(now, reader.edges(), reader.unverified()), marks=marks)
+
+    def moved(self, before: Owing) -> set[str]:
+        """Keys of the things that owe something else than before, or no longer anything."""
+        had = before.now
+        new = {key for key, row in self.now.items() if row is not (old := had.get(key)) and row != old}
+        return new | {key for key in had if key not in self.now}
 
     @property
     def declared(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from engine.store.rows import EdgeRow, FloorRow
+from engine.store.rows import FloorRow
 from tui import keymap
 from tui.present import floor, frame, lines, owed, words
 from tui.present.cut import clean
@@ -110,16 +110,13 @@ class FloorView(FloorMenus):
         if topic == self._owed_read:
             return ()
         self._owed_read = topic
-        reader, before = self.context.reader, self.owing
-        self.owing = now = Owing.of(reader.owed_now(), self._edges(), reader.unverified())
-        keys = {key for key in (*now.now, *before.now) if now.now.get(key) != before.now.get(key)}
+        before = self.owing
+        self.owing = now = Owing.read(self.context.reader, before)
+        keys = now.moved(before)
         ids = {i for i in (*now.checks, *before.checks) if now.checks.get(i) != before.checks.get(i)}
         # a problem's sentence names what waits behind it and which source is late: few, so all of them
         ids |= {i for i, item in self._item_of.items() if item.problem or item.key in keys}
         return ids & self._row_of.keys()
-
-    def _edges(self) -> Sequence[EdgeRow]:
-        return self.context.reader.edges()
 
     def _read_rows(self, read: tuple[Any, ...]) -> Collection[int] | None:
         """Read what moved: ids of the pipelines whose run moved, or None when all were read."""
@@ -129,6 +126,8 @@ class FloorView(FloorMenus):
             self._marks = reader.floor_marks()
             self._row_of = {r.id: r for r in reader.floor()}
             self._item_of = {}
+            if before is None or before[0] != read[0]:
+                self._owed_read, self.owing = -1, NOTHING  # names and consumers of pipelines stand in promises too
             return None
         if before == read:
             return ()

@@ -89,7 +89,7 @@ class WallView(View):
             self._read, self._judged = read, now
             if topics.get("owed") != self._owed_read:
                 self._owed_read = topics.get("owed")
-                self._owing = Owing.of(reader.owed_now(), reader.edges(), reader.unverified())
+                self._owing = Owing.read(reader, self._owing)
             self.items = floor.judge(reader.floor(), head.sources, now, silent=silent, owing=self._owing)
 
     # --- paint ------------------------------------------------------------------------------------------------------
