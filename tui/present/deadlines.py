@@ -177,6 +177,8 @@ class Grid:
     start: int
     typical: int = 0
     consumers: int = 0
+    apart: int = 2
+    """Blanks before the axis."""
 
     @classmethod
     def of(cls, n: int, days: bool) -> Grid:
@@ -192,10 +194,11 @@ class Grid:
             name, will = 30 + max(free - 80, 0) // 3, 30
             return cls(8, due, name, will, half, start, typical, max(free - name - will, 8))
         half, start = 15, 9 if days else 8
-        free = n - (1 + 11 + 1 + due + 1 + 1 + 1 + 6 + 2 + (2 * half + 1) + 1 + start + 1)
+        apart = 1 if days else 2
+        free = n - (1 + 11 + 1 + due + 1 + 1 + 1 + 6 + apart + (2 * half + 1) + 1 + start + 1)
         spread = max(free - 48, 0)
         will_cells = min(25, max(20, free - 21)) + spread // 2
-        return cls(8, due, free - will_cells, will_cells, half, start)
+        return cls(8, due, free - will_cells, will_cells, half, start, apart=apart)
 
     @property
     def axis(self) -> int:
@@ -206,7 +209,7 @@ class Grid:
         wide = self.typical > 0
         return [
             Column("STATE", self.word + 3, gap=0), Column("DUE", self.due), Column("WHAT", self.name),
-            Column("WILL IT MAKE IT", self.will), Column("±LATE", 6, "r"), Column(self._axis_title(), self.axis, gap=2),
+            Column("WILL IT MAKE IT", self.will), Column("±LATE", 6, "r"), Column(self._axis_title(), self.axis, gap=self.apart),
             Column("START BY", self.start, gap=2 if wide else 1), Column("TYPICAL", self.typical, "r"),
             Column("DECLARED", self.typical, "r"), Column("CONSUMERS", self.consumers, gap=2),
         ]  # fmt: skip
@@ -244,8 +247,13 @@ def due_row(d: Due, grid: Grid, tz: str, now: int, *, here: bool) -> list[Span]:
     ]  # fmt: skip
     line = row(grid.columns, values)
     if d.blind:
-        return recolour(line, "run-stale")
-    return recolour(line, "dim") if over and not here else line
+        return _quiet(line, "run-stale")
+    return _quiet(line, "dim") if over else line
+
+
+def _quiet(line: Sequence[Span], token: str) -> list[Span]:
+    """All of it in one colour, but for the dots of the axis, which are no news."""
+    return merge(span for s in line for span in ([s] if s[1] == "rule" else recolour([s], token)))
 
 
 def _declared(r: OwedRow) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from adapters.model import Owed
@@ -101,6 +100,13 @@ def trend(margins: Sequence[int]) -> tuple[str, int]:
     if abs(moved) < max(STEADY * abs(old), words.MINUTE):
         return "steady", 0
     return f"{'shrinks' if moved < 0 else 'grows'} {margin(round(old))} → {margin(round(new))}", -1 if moved < 0 else 1
+
+
+def median(values: Sequence[int]) -> float:
+    """Of values in any order, not empty."""
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
 def margin(ms: int | None) -> str:
