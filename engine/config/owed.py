@@ -188,7 +188,7 @@ class OwedChecks:
             if key in node.given and key not in takes and key not in shapes.EVERY:
                 (node.at / key).problem(
                     f"expected a key that means something with {kind}, {key} does not",
-                    "remove it; " + (f"{kind} takes {', '.join(takes)}" if takes else f"{kind} takes no such key"),
+                    f"remove it; {kind} takes {', '.join(takes)}",
                 )
         needs = shapes.NEEDS.get(kind, ())
         if needs and not any(key in node.given for key in needs):

@@ -264,9 +264,9 @@ TAKES = {
     "start_by": ("due", "due_after_schedule", "start_grace", *_DATED),
     "finish_by": ("due", "due_after_schedule", "expected", "warn", "warning_counts", *_DATED),
     "max_duration": ("limit", "expected", "warn"),
-    "duration_anomaly": (),
+    "duration_anomaly": ("expected",),
     "sequence": ("after", "due", "days", "calendar"),
-    "completeness": ("of", "due", "warn", "warning_counts", *_DATED),
+    "completeness": ("of", "due", "expected", "warn", "warning_counts", *_DATED),
     "source_arrival": ("due", "margin", *_DATED),
     "heartbeat": ("max_age", "calendar", "alert_if_late_by"),
 }

@@ -57,7 +57,7 @@ CASES = {
     ),
     "due of an anomaly": (
         FINISH.replace("finish_by", "duration_anomaly") + 'due = "05:00"',
-        "5: expectation[e].due: expected a key that means something with duration_anomaly, due does not; remove it; duration_anomaly takes no such key",
+        "5: expectation[e].due: expected a key that means something with duration_anomaly, due does not; remove it; duration_anomaly takes expected",
     ),
     "alert_if_late_by per run": (
         FINISH.replace("finish_by", "max_duration") + 'limit = "1h"\nalert_if_late_by = "5m"',

@@ -165,7 +165,7 @@ def test_the_types_that_are_no_deadline_of_a_pipeline() -> None:
         + '[[expectation]]\nid = "b"\non = "ping:backup"\ntype = "heartbeat"\nmax_age = "26h"\n'
         + '[[expectation]]\nid = "c"\non = "air:b"\ntype = "sequence"\nafter = "air:a"\n'
         + '[[expectation]]\nid = "d"\non = "air:b"\ntype = "max_duration"\nlimit = "2h"\nexpected = "1h"\n'
-        + '[[expectation]]\nid = "f"\non = "air:b"\ntype = "duration_anomaly"\n'
+        + '[[expectation]]\nid = "f"\non = "air:b"\ntype = "duration_anomaly"\nexpected = "1h"\n'
     )
     arrival, beat, after, longest, odd = config.expectations
     assert (arrival.on, arrival.due, arrival.margin_ms) == ("feed:eia", 285, 600_000)
