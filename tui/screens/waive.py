@@ -21,9 +21,9 @@ from tui.view import Back, Context, Effect, Line, Request, Say, Span, View
 ARMING_MS = 500
 REASON = 10
 """Characters that a reason has at least: it stands in the audit for ever."""
-_SPAN = re.compile(r"(?:(\d{1,2})d)? *(?:(\d{1,3})h)? *(?:(\d{1,4})m)?")
+_SPAN = re.compile(r"(?:(\d{1,3})d)? *(?:(\d{1,3})h)? *(?:(\d{1,4})m)?")
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
-LONGEST = 31 * words.DAY
+LONGEST = 366 * words.DAY
 
 
 def until_of(text: str, tz: str, now: int) -> int | None:
@@ -48,7 +48,7 @@ def until_of(text: str, tz: str, now: int) -> int | None:
     if ms <= 0:
         raise ValueError("a waiver that ends at once waives nothing: write 2h or 06:30")
     if ms > LONGEST:
-        raise ValueError("31 days at most: leave it empty for this occurrence for good")
+        raise ValueError("366 days at most: leave it empty for this occurrence for good")
     return now + ms
 
 
