@@ -61,6 +61,7 @@ class Held:
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     feeds: dict[str, list[int]] = field(default_factory=dict)
     high: dict[str, int] = field(default_factory=dict)
+    shifted: set[str] = field(default_factory=set)
     sources: tuple[int, Mapping[int, Standing]] = (-1, {})
 
 
@@ -173,9 +174,20 @@ def verdict_of(tx: Tx, run_key: str) -> Verdict | None:
     return held(tx).verdicts.get(run_key)
 
 
+def shifted(tx: Tx, run_key: str) -> bool:
+    """Whether that run was the one with which a level shifted: what is odd about it is usual from now on."""
+    return run_key in held(tx).shifted
+
+
 def class_on(zone: str, at: int) -> DayClass:
     """Class of the local date of an instant."""
     return class_of_number(_local_day(zone, at))
+
+
+def local_date(zone: str, at: int) -> str:
+    """ISO date of an instant."""
+    number = _local_day(zone, at)
+    return f"{number // 10_000:04}-{number // 100 % 100:02}-{number % 100:02}"
 
 
 @lru_cache(maxsize=4096)
@@ -205,6 +217,7 @@ def take_in(tx: Tx, changes: Sequence[RunChange]) -> None:
     """Follow changed runs: forget what was learnt of pipelines whose runs ended, move what is ordinary, tell of shifts once."""
     here = held(tx)
     here.verdicts.clear()
+    here.shifted.clear()
     ended: list[RunChange] = []
     old: set[int] = set()
     for change in changes:
@@ -252,6 +265,8 @@ def _step(tx: Tx, here: Held, change: RunChange, run: Seen) -> None:
     after, verdict, shifted = levels.step(this.at, this.ms, this.day)
     past.put_baseline(tx, change.pipeline_id, run.shape, _encode(after))
     here.verdicts[change.key] = verdict
+    if shifted:
+        here.shifted.add(change.key)
     if shifted and facts is not None:
         since = after.shift(this.day) or this.at
         level = after.whole if after.whole.since == since else after.days[min(int(this.day), 2)]

@@ -1,4 +1,4 @@
-"""SQL of what was: durations of earlier runs, what is ordinary for a pipeline, how runs get on, and what was predicted.
+"""SQL of what was: durations of earlier runs, what is ordinary for a pipeline, and how runs get on.
 
 For the prediction of what is owed. Nothing here reads a pipeline's history further back than 60 days, nor more of it than its
 index on (pipeline_id, at) gives in order.
@@ -10,8 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from adapters.model import Health, Mode, Shape, State, Trigger
-from engine.owed.calibration import Told
+from adapters.model import Health, Mode, Severity, Shape, State, Trigger
 from engine.owed.quantile import DAYS, DEPTH
 from engine.store.packed import BACKFILLED, GENERATED, KIND_MASK
 from engine.store.writer import Tx
@@ -31,6 +30,7 @@ class PipelineFacts(NamedTuple):
     trigger: Trigger
     schedule: str | None
     zone: str
+    criticality: Severity = Severity.MEDIUM
 
 
 class Ended(NamedTuple):
@@ -74,14 +74,16 @@ _STATES: Final = tuple(State)
 def pipeline_facts(tx: Tx, key: str) -> PipelineFacts | None:
     """By its key; None where no such pipeline is known."""
     row = tx.db.execute(
-        "SELECT p.id, p.key, p.source_id, p.mode, p.trigger, p.schedule, coalesce(p.timezone, s.timezone, 'UTC')"
+        "SELECT p.id, p.key, p.source_id, p.mode, p.trigger, p.schedule, coalesce(p.timezone, s.timezone, 'UTC'), p.criticality"
         " FROM pipeline p JOIN source s ON s.id = p.source_id WHERE p.key = ?",
         (key,),
     ).fetchone()
     if row is None:
         return None
-    pipeline_id, name, source_id, mode, trigger, schedule, zone = row
-    return PipelineFacts(pipeline_id, name, source_id, Mode(mode), Trigger(trigger), schedule, zone or "UTC")
+    pipeline_id, name, source_id, mode, trigger, schedule, zone, criticality = row
+    return PipelineFacts(
+        pipeline_id, name, source_id, Mode(mode), Trigger(trigger), schedule, zone or "UTC", Severity(criticality)
+    )
 
 
 def key_of(tx: Tx, pipeline_id: int) -> str | None:
@@ -150,6 +152,21 @@ def active(tx: Tx) -> list[tuple[int, str, Seen]]:
     return [(row[-2], row[-1], _seen(row[:-2])) for row in rows]
 
 
+def p90(tx: Tx, pipeline_id: int) -> int | None:
+    """The 90 % quantile of a pipeline's usual durations as screens show it, ms; None below 8 runs."""
+    row = tx.db.execute("SELECT p90_ms FROM pipe_now WHERE pipeline_id = ?", (pipeline_id,)).fetchone()
+    return None if row is None else row[0]
+
+
+def unsettled_keys(tx: Tx) -> list[tuple[str, int]]:
+    """(key, pipeline id) of what is owed by single runs and not settled."""
+    return tx.db.execute(
+        "SELECT o.key, e.pipeline_id FROM occurrence o CROSS JOIN expectation e ON e.id = o.expectation_id"
+        " WHERE o.state IN (0, 1, 4, 5, 7) AND e.type IN ('max_duration', 'duration_anomaly', 'runaway') AND e.gone = 0"
+        " AND e.pipeline_id IS NOT NULL"
+    ).fetchall()
+
+
 def progress(tx: Tx, run_id: int) -> tuple[Any, ...]:
     """What moves when a run gets on: its own time of change, its steps, the bytes of its logs. To be compared, nothing else."""
     run = tx.db.execute("SELECT updated, state FROM run WHERE id = ?", (run_id,)).fetchone()
@@ -210,30 +227,3 @@ def arrived(tx: Tx, feed: str, since: int) -> list[tuple[int, int | None]]:
     return tx.db.execute(
         "SELECT at, bdate FROM arrival WHERE feed = ? AND at >= ? ORDER BY at", (feed, since)
     ).fetchall()
-
-
-# --- how good the predictions were ----------------------------------------------------------------------------------
-
-
-def put_predicted(tx: Tx, occurrence_id: int, late: float, p50: int | None) -> None:
-    """Keep what was said now; once an instant."""
-    tx.db.execute(
-        "INSERT OR REPLACE INTO predicted (occurrence_id, at, late, p50) VALUES (?, ?, ?, ?)",
-        (occurrence_id, tx.now, late, p50),
-    )
-
-
-def settle_predicted(tx: Tx, occurrence_id: int, finished: int, due: int) -> None:
-    """Say what became of everything that was said of an occurrence."""
-    tx.db.execute(
-        "UPDATE predicted SET ended = ?, was_late = ? WHERE occurrence_id = ? AND ended IS NULL",
-        (finished, int(finished > due), occurrence_id),
-    )
-
-
-def told(tx: Tx, since: int) -> list[Told]:
-    """What was said since then of what has finished, for ``engine.owed.calibration.calibrate``."""
-    rows = tx.db.execute(
-        "SELECT ended, was_late, late, p50 FROM predicted WHERE at >= ? AND ended IS NOT NULL", (since,)
-    ).fetchall()
-    return [Told(end, end - was_late, late, p50) for end, was_late, late, p50 in rows]
