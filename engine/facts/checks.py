@@ -253,36 +253,31 @@ async def run_command(argv: Sequence[str], folder: Path, timeout_ms: int) -> Sai
     """
     env = {name: os.environ[name] for name in BASE_ENV if name in os.environ}
     env.setdefault("PATH", DEFAULT_PATH)
+    loop = asyncio.get_running_loop()
+    output = _Output(loop)
     try:
         process = await asyncio.create_subprocess_exec(
-            *argv, cwd=folder, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT, start_new_session=True,
+            *argv, cwd=folder, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=output.theirs, stderr=output.theirs,
+            start_new_session=True,
         )  # fmt: skip
     except (OSError, ValueError) as error:
+        output.close()
         why = getattr(error, "strerror", None) or str(error)
         return Said(FAILED, clean(f"cannot start {argv[0]!a}: {why}", WORDS_MAX))
-    tail = bytearray()
-    assert process.stdout is not None
-    reading = asyncio.create_task(_read(process.stdout, tail))
+    output.begin()
     ending = asyncio.create_task(process.wait())
-    end = asyncio.get_running_loop().time() + timeout_ms / 1000
     try:
-        done, _ = await asyncio.wait({reading, ending}, timeout=timeout_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
-        flooded = reading in done and reading.result()
-        if not flooded and ending not in done:  # it closed its output, or the time is over
-            done, _ = await asyncio.wait({ending}, timeout=max(0.0, end - asyncio.get_running_loop().time()))
-        over = ending not in done
+        done, _ = await asyncio.wait(
+            {ending, output.flooded}, timeout=timeout_ms / 1000, return_when=asyncio.FIRST_COMPLETED
+        )
     finally:
         _kill(process.pid)  # also what it left behind in its group, and what stands still
         await asyncio.wait({ending}, timeout=5)
-        await asyncio.wait({reading}, timeout=0.2)  # who left the group may still hold the pipe
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
-        _shut(process)
-    said = _last_line(bytes(tail))
-    if flooded:
+        output.close()
+    said = _last_line(bytes(output.tail))
+    if output.flooded in done:
         return Said(FAILED, clean(f"ended: it wrote more than {OUTPUT_MAX >> 20} MB; {said}", WORDS_MAX))
-    if over:
+    if ending not in done:
         limit = f"timed out after {duration_words(timeout_ms)}"
         return Said(FAILED, clean(f"{limit}: {said}" if said else limit, WORDS_MAX))
     code = ending.result()
@@ -292,28 +287,54 @@ async def run_command(argv: Sequence[str], folder: Path, timeout_ms: int) -> Sai
     return Said(FAILED, clean(f"{how}: {said}" if said else how, WORDS_MAX))
 
 
-async def _read(stream: asyncio.StreamReader, tail: bytearray) -> bool:
-    """The last of what it writes into ``tail``; True: it writes without end."""
-    size = 0
-    while part := await stream.read(65_536):
-        size += len(part)
-        tail += part
-        del tail[:-_TAIL]
-        if size > OUTPUT_MAX:
-            return True
-    return False
+class _Output:
+    """A pipe of our own: asyncio's would wait for whoever inherited it, long after the command has ended."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._ours, self.theirs = os.pipe()
+        os.set_blocking(self._ours, False)
+        self._size = 0
+        self.tail = bytearray()
+        self.flooded: asyncio.Future[None] = loop.create_future()
+
+    def begin(self) -> None:
+        """It has the other end now."""
+        os.close(self.theirs)
+        self.theirs = -1
+        self._loop.add_reader(self._ours, self._read)
+
+    def _read(self) -> bool:
+        """False: nothing more, now or at all."""
+        try:
+            part = os.read(self._ours, 65_536)
+        except BlockingIOError:
+            return False
+        if not part:
+            self._loop.remove_reader(self._ours)
+            return False
+        self._size += len(part)
+        self.tail += part
+        del self.tail[:-_TAIL]
+        if self._size > OUTPUT_MAX and not self.flooded.done():
+            self._loop.remove_reader(self._ours)
+            self.flooded.set_result(None)
+        return self._size <= OUTPUT_MAX
+
+    def close(self) -> None:
+        """What it wrote last is read; who still holds the other end is not waited for."""
+        if self.theirs >= 0:
+            os.close(self.theirs)
+        else:
+            while self._size <= OUTPUT_MAX and self._read():
+                pass
+            self._loop.remove_reader(self._ours)
+        os.close(self._ours)
 
 
 def _kill(group: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
-
-
-def _shut(process: asyncio.subprocess.Process) -> None:
-    """Close our end of its pipe, also where somebody still holds the other."""
-    transport = getattr(process, "_transport", None)
-    if transport is not None:
-        transport.close()
 
 
 def _last_line(data: bytes) -> str:
