@@ -7,7 +7,7 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from adapters.model import Mode, Owed, Severity, State, Verb
+from adapters.model import Mode, Owed, Severity, State, Trigger, Verb
 from tui.present import floor_owed, frame, owed, words
 from tui.present.cut import clean
 from tui.present.floor_item import LEARNED as LEARNED
@@ -195,7 +195,8 @@ def verdict(items: Sequence[Item], now: int) -> frame.Verdict:
         unknown += (i.stale and not i.rank.broken) or (i.rank == Rank.UNKNOWN)
         if i.source is not None:
             seen[i.source.id] = i.source
-        if not i.stale and r.mode == Mode.ACTIVE and r.next_run is not None and r.next_run > now:
+        ticks = r.mode == Mode.ACTIVE and r.trigger != Trigger.EVENT
+        if not i.stale and ticks and r.next_run is not None and r.next_run > now:
             run = (r.next_run, i.name) if run is None or r.next_run < run[0] else run
     ages = [a for a in (frame.source_age(s, now) for s in seen.values()) if a is not None]
     return frame.Verdict(

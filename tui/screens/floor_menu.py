@@ -235,7 +235,8 @@ class FloorMenus(ListScreen):
             return ()
         if item.owed is None:
             return (Say(f"{item.name} owes nothing that is declared: no number to ask about"),)
-        self.basis = OwedPane(item.owed, item.name)
+        row = self.context.reader.owed_one(item.owed.key)  # with its usual duration as it is now
+        self.basis = OwedPane(row or item.owed, item.name)
         return ()
 
     def _waive(self) -> Sequence[Effect]:
