@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from adapters.model import Course, Mode, Owed
+from engine.store import sources
 from engine.store.rows import BasisRow, MarginRow, PredictionRow
 from tests.tui import promises, snap
 from tests.tui.owed_stores import owe
@@ -243,6 +244,36 @@ def test_now_so_and_next_of_a_run_that_will_be_late(tale):
     assert "board_report 07:00 holds if daily_sales ends by 06:48" in text
     assert "right so far: 31 of 34 warnings" in text
     assert "drift +47 %: typically 44m, declared 30m · learnt of 20 runs" in text
+
+
+def test_what_has_not_begun_ends_later_every_minute_and_p_late_is_a_lower_bound(house):
+    key = house.pipeline("s", "p")
+    owe(house, key, due_in=HOUR, p50_in=20 * MINUTE, p90_in=30 * MINUTE, late=0.25)
+    view = due(house)
+    assert "p50 06:12 p90 06:22" in " ".join(line_of(view, " p ").split())
+    house.clock.at += 15 * MINUTE
+    with house.tx() as tx:
+        sources.put_health(tx, house.ids["s"], last_ok=house.now)
+    view.load()
+    assert "p50 06:27 p90 06:37" in " ".join(line_of(view, " p ").split())
+    assert "reckoned 05:52, not begun since: P(late) 0.25 or more" in said(view, key)
+
+
+def test_what_runs_is_not_carried_on(house):
+    key = house.pipeline("s", "p")
+    owe(
+        house,
+        key,
+        due_in=HOUR,
+        p50_in=20 * MINUTE,
+        p90_in=30 * MINUTE,
+        late=0.25,
+        course=Course.RUNNING,
+        start_in=-9 * MINUTE,
+    )
+    row = house.reader().owed_one(1)
+    assert row is not None
+    assert deadlines.carried(row, NOW + HOUR) == (row, 0)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from adapters.model import Course, Owed
@@ -41,6 +41,8 @@ class Due:
     row: OwedRow
     stale: bool = False
     seen: int | None = None
+    later: int = 0
+    """By how much (ms) its prediction was carried on, because it has not begun since: see ``carried``."""
 
     @property
     def shown(self) -> Owed:
@@ -55,6 +57,20 @@ class Due:
     def blind(self) -> bool:
         """Drawn as what nobody can vouch for."""
         return self.stale or self.shown is Owed.UNKNOWN
+
+
+def carried(r: OwedRow, now: int) -> tuple[OwedRow, int]:
+    """The row as of now, and by how much its prediction moved: what has not begun begins now at the earliest.
+
+    Predictions are reckoned anew when something happens or when it matters, not every minute; the durations stay, so the
+    ends move with the start. P(late) is then at least what was said.
+    """
+    p = r.prediction
+    if p is None or p.course not in (Course.WAITING, Course.RERUN) or not r.state.unsettled or p.start >= now:
+        return r, 0
+    by = now - p.start
+    moved = replace(p, start=now, p50=None if p.p50 is None else p.p50 + by, p90=None if p.p90 is None else p.p90 + by)
+    return replace(r, prediction=moved), by
 
 
 def wanted(r: OwedRow) -> bool:

@@ -97,12 +97,11 @@ def _waits(r: OwedRow, things: Mapping[str, Due], edges: Sequence[EdgeRow], tz: 
 
 
 def _history(r: OwedRow, p: PredictionRow) -> Clause:
-    """``20 past runs: p50 44m, p90 56m``, as far as it can be read from what is kept."""
+    """``20 past runs: p50 44m, p90 56m``, as far as it can be read from what is kept: of survivors alone the p50 is another."""
     parts: list[str] = []
-    if p.course in (Course.WAITING, Course.RERUN) and p.p50 is not None:
+    whole = p.course in (Course.WAITING, Course.RERUN) or (p.course is Course.RUNNING and p.outlived == p.n)
+    if whole and p.p50 is not None:
         parts.append(f"p50 {words.rough(p.p50 - p.start)}")
-    elif r.usual_ms is not None:
-        parts.append(f"p50 {words.rough(r.usual_ms)}")
     if p.latest_start is not None:
         parts.append(f"p90 {words.rough(r.due - p.latest_start)}")
     return f"{words.many(p.n, 'past run')}{': ' if parts else ''}{', '.join(parts)}"
@@ -140,11 +139,12 @@ def _so(d: Due, tz: str, now: int) -> list[Clause]:
     if p is None:
         starts = "" if r.state is Owed.BREACHED else "nothing to predict: it is there or it is not"
         return [*out, starts] if starts else out or [d.look.word]
-    said = _odds(r, p, tz, now)
+    said = _odds(d, p, tz, now)
     return [*out, *said]
 
 
-def _odds(r: OwedRow, p: PredictionRow, tz: str, now: int) -> list[Clause]:
+def _odds(d: Due, p: PredictionRow, tz: str, now: int) -> list[Clause]:
+    r = d.row
     out: list[Clause] = []
     left = words.rough(max(r.due - p.start, 0))
     if p.course is Course.LEARNING:
@@ -154,6 +154,13 @@ def _odds(r: OwedRow, p: PredictionRow, tz: str, now: int) -> list[Clause]:
         out.append("nothing is known but that it takes longer")
     elif p.course is Course.RERUN:
         out.append([(owed.rerun_words(p, tz, now), "text"), *_p_late(p)])
+    elif p.late is not None and d.later >= words.MINUTE:
+        out.append(
+            [
+                (f"reckoned {words.clock(p.at, tz, now)}, not begun since", "text"),
+                *_p_late(p, " or more" if p.late < 1 else ""),
+            ]
+        )
     elif p.late is not None and r.due > p.start:
         out.append([(_counted(p, left, now), "text"), *_p_late(p)])
     elif p.late is not None:
@@ -177,12 +184,12 @@ def _counted(p: PredictionRow, left: str, now: int) -> str:
     return f"{late} of {words.many(p.n, 'past run')} took longer than {left}"
 
 
-def _p_late(p: PredictionRow) -> list[Span]:
+def _p_late(p: PredictionRow, more: str = "") -> list[Span]:
     if p.late is None:
         return []
     style = "run-late b" if p.late >= 0.5 else "text b"
     exact = f"{p.late:.1f}" if p.late in (0.0, 1.0) else f"{p.late:.2f}"
-    return [(": ", "text"), (f"P(late) {exact}", style)]
+    return [(": ", "text"), (f"P(late) {exact}{more}", style)]
 
 
 def _next(d: Due, things: Mapping[str, Due], edges: Sequence[EdgeRow], tz: str) -> list[Clause]:

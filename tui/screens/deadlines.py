@@ -111,7 +111,8 @@ class DeadlinesView(DueMenus):
             s = by_id.get(r.source_id) if r.source_id is not None else None
             unsure = silent or (s.id in stale if s is not None else r.thing in blind_feeds)
             seen = s.last_ok if s is not None else since if silent else blind_feeds.get(r.thing)
-            found.append(Due(r, unsure and r.state.unsettled, seen))
+            row, later = (r, 0) if unsure else deadlines.carried(r, now)
+            found.append(Due(row, unsure and r.state.unsettled, seen, later))
         self.all = sorted(found, key=deadlines.place)
         self.counted = deadlines.counts(self.all)
         self.date = panes.business_date(self.all, now)
