@@ -146,9 +146,10 @@ class Reader(OwedQuestions):
         return [(key.partition("/")[0], state) for key, state in rows]
 
     def _alerts_by_pipeline(self) -> dict[str, tuple[str, bool, int, str]]:
-        """Open alert by pipeline key: (id, acked, since, rule); the unacknowledged and worse one wins."""
+        """Open alert by pipeline key: (id, acked, since, rule); the unacknowledged one wins, then a failure, then the worse."""
         rows = self.all(
-            "SELECT key, id, state, since, rule FROM alert WHERE state < 4 AND state > 0 ORDER BY state DESC, severity DESC"
+            "SELECT key, id, state, since, rule FROM alert WHERE state < 4 AND state > 0"
+            " ORDER BY state DESC, rule <> 'owed', severity DESC"
         )
         return {
             key.partition("/")[0]: (i, state == AlertState.ACKED, since, rule) for key, i, state, since, rule in rows

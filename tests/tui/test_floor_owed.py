@@ -337,22 +337,35 @@ def test_enter_on_what_has_not_run_opens_its_deadline(tmp_path: Path) -> None:
     h.close()
 
 
-def test_an_alert_about_a_promise_is_the_rows_alert_but_no_failure(house: House) -> None:
-    key = AF + "ldz_to_rdv_transactions"
-    with house.tx() as tx:
+def alert_about_promise(h: House, key: str) -> None:
+    with h.tx() as tx:
         alerts.insert(
             tx,
             alerts.Alert(
-                id="9QX1", dedup="d", rule="owed", key=key, occurrence="o", severity=Severity.HIGH, state=AlertState.FIRING, title="late",
-                body="late", opened=house.now - MINUTE, since=house.now - MINUTE, changed=house.now, resolved=None, resolved_by=None,
+                id="9QX1", dedup="d", rule="owed", key=key, occurrence="o", severity=Severity.CRITICAL, state=AlertState.FIRING, title="late",
+                body="late", opened=h.now - MINUTE, since=h.now - MINUTE, changed=h.now, resolved=None, resolved_by=None,
                 acked_by=None, acked_at=None, ack_until=None, ack_note=None, reopened=0, held_back=None, told=1, run_key="", good=0, bad=0,
             ),
         )  # fmt: skip
         tx.bump("alert")
+
+
+def test_an_alert_about_a_promise_is_the_rows_alert_but_no_failure(house: House) -> None:
+    key = AF + "ldz_to_rdv_transactions"
+    alert_about_promise(house, key)
     view = at(floor(house), key)
     assert view.items[key].rank is Rank.RUNNING  # not "failed, not made good yet"
     assert "not made good" not in painted(view, 200, 50)[1]
     assert view.act("alert.ack") == (Request("ack", {"alert": "9QX1"}, tag="ack"),)
+    house.alert("7FAIL", key, title="failed")  # a failure behind the active run, and less severe: it is not hidden
+    view.load()
+    assert view.items[key].rank is Rank.MENDING
+    assert view.act("alert.ack") == (Request("ack", {"alert": "7FAIL"}, tag="ack"),)
+
+
+def test_the_alert_of_a_heartbeat_is_acked_on_its_row(house: House) -> None:
+    alert_about_promise(house, "ping:backup")
+    assert at(floor(house), "ping:backup").act("alert.ack") == (Request("ack", {"alert": "9QX1"}, tag="ack"),)
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
