@@ -97,6 +97,20 @@ class OwedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class DatedRow:
+    """One occurrence as the Matrix needs it: of which business date it is and what became of it. ``id``: for ``owed_one``."""
+
+    id: int
+    thing: str
+    type: str
+    business_date: str
+    state: Owed
+    due: int
+    missed: bool
+    run_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class OwedWarning:
     """A promise that nobody can keep or judge: its selector matches nothing, its pipeline has no schedule, clocks disagree."""
 

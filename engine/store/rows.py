@@ -14,6 +14,7 @@ from engine.store.owed_rows import (
     BasisRow,
     Calibration,
     CheckRow,
+    DatedRow,
     EdgeRow,
     FeedRow,
     MarginRow,
@@ -27,7 +28,7 @@ from engine.store.owed_rows import (
 )
 
 __all__ = [
-    "ActionRow", "AlertEventRow", "AlertRow", "ArmedRow", "AttemptRow", "Bar", "BasisRow", "Calibration", "CheckRow", "Counts",
+    "ActionRow", "AlertEventRow", "AlertRow", "ArmedRow", "AttemptRow", "Bar", "BasisRow", "Calibration", "CheckRow", "Counts", "DatedRow",
     "DeliveryRow", "EdgeRow", "EngineRow", "FeedRow", "FloorRow", "GaugeRow", "LogRow", "MarginRow", "NoteRow", "OwedEvent", "OwedRow",
     "OwedWarning", "PredictionRow", "ProcessRow", "RunDetail", "RunRow", "SignoffRow", "SourceRow", "SpanRow", "StepRow", "Strip", "Waived",
 ]  # fmt: skip

@@ -20,7 +20,8 @@ from tests.tui.owed_stores import owe
 from tests.tui.stores import DAY, HOUR, MINUTE, NOW, SIZES, TZ, House, painted
 from tui import keymap
 from tui.present import lines, timeline
-from tui.present.layers import Lane, lane_of
+from tui.present.chain import Lane
+from tui.present.layers import lane_of
 from tui.present.timeline import DAY_ZOOM, ZOOMS, Axis, Frame
 from tui.screens.timeline import TimelineView
 from tui.view import Open, Say

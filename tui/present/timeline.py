@@ -18,7 +18,7 @@ from tui.present.lines import merge
 
 if TYPE_CHECKING:
     from engine.store.rows import Bar, OwedRow, SpanRow
-    from tui.present.layers import Lane
+    from tui.present.chain import Lane
     from tui.present.words import Clause
     from tui.view import Line, Span
 

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 from engine.store.rows import Bar, FeedRow, FloorRow, OwedRow, SpanRow
 from tui import keymap
 from tui.present import frame, lines, timeline, words
+from tui.present.chain import Lane
 from tui.present.cut import clean
-from tui.present.layers import Lane, by_layer, facts, lane_of, next_due, thing_lane
+from tui.present.layers import by_layer, facts, lane_of, next_due, thing_lane
 from tui.present.timeline import DAY_ZOOM, ZOOMS, Axis, Frame, Zoom
 from tui.screens import window
 from tui.screens.lists import Handler

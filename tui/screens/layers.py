@@ -1,0 +1,473 @@
+"""Layers: the chain from sources to readers, a column a layer, who waits for whom; and the Matrix of business dates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from engine.store.rows import FeedRow, FloorRow, OwedRow
+from tui import keymap
+from tui.present import chain, frame, layers, lines, words
+from tui.present.chain import Chain, Hop, Lane
+from tui.present.layers import LOOP, About
+from tui.screens import window
+from tui.screens.lists import Handler
+from tui.screens.matrix import MatrixPane
+from tui.screens.roster import PipelineScreen
+from tui.view import Context, Effect, Line, Open, Say, Span
+
+JUDGE_MS = 10_000
+COLUMN = 27
+"""Cells of a layer's column at least."""
+
+
+class LayersView(PipelineScreen):
+    """``arg``: ``matrix``, or key of a pipeline to put the cursor on."""
+
+    name: ClassVar[str] = "layers"
+    title: ClassVar[str] = "Layers"
+    contexts: ClassVar[tuple[str, ...]] = ("layers", "list", "global")
+
+    def __init__(self, context: Context, arg: str | None = None) -> None:
+        super().__init__(context)
+        self.matrix = MatrixPane(context)
+        self.in_matrix = arg == "matrix"
+        self.all: list[Lane] = []
+        self.lanes: list[Lane] = []
+        self.by_key: dict[str, Lane] = {}
+        self.chain: Chain = chain.chain_of((), {})
+        self.hops: list[Hop] = []
+        self.cursor: str | None = None if self.in_matrix else arg
+        self._feeds: Sequence[FeedRow] = ()
+        self._places: dict[str, int] = {}
+        self._judged: tuple[int, object] = (0, None)
+        self._tops: dict[str, int] = {}
+        self._left = 0
+        self._top = 0
+        self._columns = False
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """The head always; rows, promises and edges where they moved."""
+        self.head = frame.Head.read(self.context)
+        now = self.context.now()
+        moved = self.roster.read(self.context.reader)
+        if "owed" in moved:
+            self._feeds = self.context.reader.feeds()
+        if moved & {"run", "owed", "pipeline"}:
+            self.matrix.forget()
+        sources = tuple((s.id, s.health, s.stale(now), s.last_ok if s.stale(now) else None) for s in self.head.sources)
+        if moved or self._judged[1] != (sources, self.silent) or now - self._judged[0] >= JUDGE_MS:
+            self._judged = (now, (sources, self.silent))
+            self._judge()
+            if moved & {"owed", "pipeline"}:
+                self.chain = chain.chain_of(self.context.reader.edges(), {k: v.layer for k, v in self.by_key.items()})
+        if self.in_matrix:
+            self.matrix.read(count=True)
+
+    def _judge(self) -> None:
+        assert self.head is not None
+        now, silent = self.context.now(), self.silent
+        since = frame.silent_since(self.context, self.head.engine)
+        sources = {s.id: s for s in self.head.sources}
+        owes = self.roster.owed
+        rows = self.roster.rows.values()
+        found = [layers.lane_of(r, owes.get(r.key), sources.get(r.source_id), now, since, silent=silent) for r in rows]
+        feeds = {f"feed:{f.name}": f for f in self._feeds}
+        for thing, row in owes.items():
+            if row.pipeline_id is None:
+                feed = feeds.pop(thing, None)
+                layer = feed.layer if feed is not None else None
+                found.append(layers.thing_lane(row, layer, silent=silent, silent_since=since))
+        found += [layers.feed_lane(f, silent=silent, silent_since=since) for f in feeds.values()]
+        self.all = layers.by_layer(found)
+        self.by_key = {lane.key: lane for lane in self.all}
+        self.hops = chain.hops(self.all)
+        self._choose()
+
+    def _choose(self) -> None:
+        self.lanes = [lane for lane in self.all if not self.filter or self.filter.holds(layers.facts(lane))]
+        self._places = {lane.key: i for i, lane in enumerate(self.lanes)}
+        if self.cursor not in self._places:
+            first = next((lane for lane in self.lanes if lane.loud), self.lanes[0] if self.lanes else None)
+            self.cursor = first.key if first is not None else None
+        self.matrix.rows(self.lanes)
+
+    def filtered(self) -> None:
+        self._choose()
+        if self.in_matrix:
+            self.matrix.read()
+
+    # --- the cursor -------------------------------------------------------------------------------------------------
+
+    def _index(self) -> int:
+        return self._places.get(self.cursor or "", 0)
+
+    @property
+    def here(self) -> Lane | None:
+        if self.in_matrix:
+            return self.matrix.here
+        return self.lanes[self._index()] if self.lanes else None
+
+    @property
+    def row(self) -> FloorRow | None:
+        return self.here.row if self.here is not None else None
+
+    @property
+    def owes(self) -> OwedRow | None:
+        if self.in_matrix:
+            owes = self.matrix.owes
+            return owes[0] if owes else None
+        return self.here.owes if self.here is not None else None
+
+    @property
+    def here_name(self) -> str:
+        return self.here.name if self.here is not None else "this row"
+
+    @property
+    def run_key(self) -> str | None:
+        if self.in_matrix:
+            return self.matrix.cell.run_key
+        return None if self.row is None else self.row.run_key
+
+    @property
+    def length(self) -> int:
+        return len(self.matrix.lanes) if self.in_matrix else len(self.lanes)
+
+    def move(self, by: int) -> None:
+        if self.in_matrix:
+            self.matrix.move(by)
+        elif self.lanes:
+            self.cursor = self.lanes[min(max(self._index() + by, 0), len(self.lanes) - 1)].key
+
+    def _aside(self, way: int) -> Sequence[Effect]:
+        """To the next layer, near the row where the cursor is; in the Matrix a date."""
+        if self.in_matrix:
+            return () if self.matrix.turn(way) else (Say("this is the newest business date"),)
+        lane = self.here
+        if lane is None:
+            return (Say("there is no row here"),)
+        groups = self._groups()
+        names = list(groups)
+        at = names.index(lane.layer)
+        to = at + way
+        if not 0 <= to < len(names):
+            return (Say(f"{lane.layer} is the {'first' if way < 0 else 'last'} layer"),)
+        if self._columns:
+            place = groups[lane.layer].index(lane) - self._tops.get(lane.layer, 0)
+            there = groups[names[to]]
+            self.cursor = there[min(max(place + self._tops.get(names[to], 0), 0), len(there) - 1)].key
+        else:
+            self.cursor = groups[names[to]][0].key
+        return ()
+
+    def _groups(self) -> dict[str, list[Lane]]:
+        out: dict[str, list[Lane]] = {}
+        for lane in self.lanes:
+            out.setdefault(lane.layer, []).append(lane)
+        return out
+
+    # --- painting ---------------------------------------------------------------------------------------------------
+
+    def paint(self, width: int, height: int) -> list[Line]:
+        if self.head is None:
+            self.load()
+        assert self.head is not None
+        ctx, head = self.context, self.head
+        if frame.is_tiny(width, height):
+            return frame.tiny(ctx, head, self.verdict(), self._tiny(max(height - 3, 1)), width, height)
+        top = self.top_rows(width)
+        room = height - len(top) - 1
+        basis = self.basis_rows(width) if self.basis else []
+        basis = basis[: max(room // 2, 3)]
+        body = self._body(width, room - len(basis))
+        body = [*body, *[[]] * (room - len(basis) - len(body)), *basis]
+        return frame.page(ctx, top, self.under_menu(body, width, room), self._footer(width), width, height)
+
+    def _tiny(self, room: int) -> list[list[Span]]:
+        shown = self.matrix.lanes if self.in_matrix else self.lanes
+        at = self.matrix.index if self.in_matrix else self._index()
+        self._top = window(self._top, at, room, len(shown))
+        out: list[list[Span]] = []
+        for i, lane in enumerate(shown[self._top : self._top + room], self._top):
+            mark = ("▌", "mark") if i == at else (" ", "")
+            out.append(
+                [mark, (lane.look.glyph, lane.look.style), (" ", ""), (lane.name, "text b" if i == at else "text")]
+            )
+        return out
+
+    def _body(self, width: int, room: int) -> list[Line]:
+        note = f" · filter {self.filter.text}" if self.filter else ""
+        if self.in_matrix:
+            if self.matrix.lanes:
+                return self.matrix.paint(width, room, note)
+            return [
+                lines.rule("Matrix", "", "", width, focused=True),
+                *(self.matrix.nothing() if self.all else self._nothing()),
+            ]
+        n = f"{len(self.lanes)} of {len(self.all)}{note}" if self.filter else words.many(len(self.all), "thing")
+        if self.silent:
+            since = frame.silent_since(self.context, self.head.engine if self.head else None)
+            n += f" · as of {words.clock(since, self.context.timezone, self.context.now())}"
+        hint = f"→ waits · {LOOP} next day" if width >= 60 else ""
+        out: list[Line] = [lines.rule("Chain", n, hint, width, focused=True)]
+        if not self.lanes:
+            return [*out, *self._nothing()]
+        self._columns = not frame.is_narrow(width)
+        about = self._about(width, 5 if room >= 24 else 4)
+        free = room - len(out) - len(about)
+        if self._columns:
+            out.append(self._strip(width))
+            return [*out, *self._as_columns(width, free - 1), *about]
+        return [*out, *self._as_list(width, free), *about]
+
+    def _nothing(self) -> list[Line]:
+        if self.filter:
+            clear = keymap.key_of("nav.back")
+            return [[("   no pipeline is like that   ", "dim"), (clear, "key b"), (" shows all again", "dim")]]
+        sources = keymap.key_of("screen.sources")
+        return [
+            [("   no pipeline seen yet: the sources have not been read, or offer none to this credential", "dim")],
+            [("   ", ""), (sources, "key b"), (" says how the sources are", "dim")],
+        ]
+
+    def _strip(self, width: int) -> Line:
+        """The whole chain on one line: how far each layer is; what does not fit loses its counts."""
+        for short in (False, True):
+            spans: list[Span] = [(" ", "")]
+            for i, hop in enumerate(self.hops):
+                if i:
+                    spans.append((" → ", "dim"))
+                here = self.here is not None and self.here.layer == hop.layer
+                spans += [(hop.layer, "key b" if here else "text b"), (" ", "")]
+                spans += [(f"{hop.done}/{hop.total}", hop.style)] if short else hop.short()
+            if lines.cells(spans) < width:
+                break
+        return lines.fit(spans, width)
+
+    def _related(self) -> tuple[Mapping[str, tuple[str, str]], set[str]]:
+        """Marks before and after each pipeline that has to do with the cursor's: ``→`` before who waits for it, after what it
+        waits for, ``↺`` across days; and the next ones."""
+        lane = self.here
+        if lane is None:
+            return {}, set()
+        marks: dict[str, tuple[str, str]] = dict.fromkeys(self.chain.descendants(lane.key), ("→", " "))
+        for key in self.chain.ancestors(lane.key):
+            marks[key] = (" ", "→")
+        for key in self.chain.loops_from(lane.key):
+            marks[key] = (LOOP, marks.get(key, ("", " "))[1])
+        for key in self.chain.loops_to(lane.key):
+            marks[key] = (marks.get(key, (" ", ""))[0], LOOP)
+        near = {*self.chain.up.get(lane.key, ()), *self.chain.down.get(lane.key, ())}
+        return marks, near
+
+    def _rows_of(self, group: Sequence[Lane]) -> list[Lane | tuple[str, list[str]]]:
+        """Pipelines of a layer, under each whom it feeds on the next day."""
+        out: list[Lane | tuple[str, list[str]]] = []
+        for lane in group:
+            out.append(lane)
+            if back := self.chain.loops_from(lane.key):
+                out.append((lane.key, [self.by_key[k].name if k in self.by_key else "?" for k in back]))
+        return out
+
+    def _line(
+        self,
+        item: Lane | tuple[str, list[str]],
+        n: int,
+        marks: Mapping[str, tuple[str, str]],
+        near: set[str],
+        *,
+        plain: bool = False,
+    ) -> list[Span]:
+        if not isinstance(item, Lane):
+            return layers.loop_item(item[1], n)
+        tz, now = self.context.timezone, self.context.now()
+        here = item.key == self.cursor
+        before, after = marks.get(item.key, (" ", " "))
+        line = layers.item(item, n, tz, now, here=here, before=before, after=after, near=item.key in near)
+        return lines.cursor(line, n) if here and not plain else line
+
+    def _as_columns(self, width: int, room: int) -> list[Line]:
+        groups = self._groups()
+        names = list(groups)
+        n = min(max((width - 1) // COLUMN, 1), len(names))
+        at = names.index(self.here.layer) if self.here is not None else 0
+        self._left = window(self._left, at, n, len(names))
+        shown = names[self._left : self._left + n]
+        wide = (width - 1) // n
+        marks, near = self._related()
+        hops = {hop.layer: hop for hop in self.hops}
+        self.page = max(room - 2, 1)
+        columns = [
+            self._column(groups[name], hops[name], wide - 1, room, marks, near, last=name == names[-1])
+            for name in shown
+        ]
+        return [lines.merge(span for column in columns for span in (*column[y], (" ", ""))) for y in range(room)]
+
+    def _column(
+        self,
+        group: Sequence[Lane],
+        hop: Hop,
+        n: int,
+        room: int,
+        marks: Mapping[str, tuple[str, str]],
+        near: set[str],
+        *,
+        last: bool,
+    ) -> list[list[Span]]:
+        """A layer: its name, how far it is, its pipelines; what has to do with the cursor's is brought into view."""
+        table = self._rows_of(group)
+        rows = max(room - 2, 1)
+        keys = [i.key if isinstance(i, Lane) else "" for i in table]
+        wanted = [i for i, k in enumerate(keys) if k == self.cursor] or [i for i, k in enumerate(keys) if k in near]
+        wanted = wanted or [i for i, k in enumerate(keys) if k in marks]
+        top = self._tops.get(hop.layer, 0)
+        top = (
+            window(window(top, wanted[-1], rows, len(table)), wanted[0], rows, len(table))
+            if wanted
+            else window(top, top, rows, len(table))
+        )
+        self._tops[hop.layer] = top
+        hidden = len(table) - rows
+        title = hop.layer + (f" {top + 1}–{min(top + rows, len(table))} of {len(table)}" if hidden > 0 else "")
+        title = title[: max(n - 6, 1)]
+        head: list[Span] = [
+            (" ", ""),
+            (title, "text b"),
+            (" ", ""),
+            ("─" * max(n - len(title) - 4, 0), "rule"),
+            ("─ " if last else "→ ", "rule" if last else "dim"),
+        ]
+        out = [lines.fit(head, n), lines.fit([(" ", ""), *words.sentence(hop.clauses(), n - 1)], n)]
+        out += [self._line(item, n, marks, near) for item in table[top : top + rows]]
+        return [*out, *([(" " * n, "")] for _ in range(room - len(out)))]
+
+    def _as_list(self, width: int, room: int) -> list[Line]:
+        """Narrow: the layers one below the other, each further in."""
+        marks, near = self._related()
+        hops = {hop.layer: hop for hop in self.hops}
+        table: list[Hop | Lane | tuple[str, list[str]]] = []
+        place = 0
+        for name, group in self._groups().items():
+            table.append(hops[name])
+            for item in self._rows_of(group):
+                if isinstance(item, Lane) and item.key == self.cursor:
+                    place = len(table)
+                table.append(item)
+        self.page = max(room - 1, 1)
+        first = place - 1 if place and isinstance(table[place - 1], Hop) else place
+        self._top = window(window(self._top, place, room, len(table)), first, room, len(table))
+        out: list[Line] = []
+        for item in table[self._top : self._top + room]:
+            if isinstance(item, Hop):
+                out.append(
+                    lines.fit(
+                        [(" ", ""), (f"{item.layer:<5} ", "text b"), *words.sentence(item.clauses(), width - 8)],
+                        width,
+                    )
+                )
+            else:
+                out.append(self._indented(item, width, marks, near))
+        return out
+
+    def _indented(
+        self, item: Lane | tuple[str, list[str]], width: int, marks: Mapping[str, tuple[str, str]], near: set[str]
+    ) -> Line:
+        here = isinstance(item, Lane) and item.key == self.cursor
+        line: Line = [("  ", ""), *self._line(item, width - 3, marks, near, plain=True), (" ", "")]
+        return lines.cursor(line, width) if here else line
+
+    def _about(self, width: int, rows: int) -> list[Line]:
+        lane = self.here
+        if lane is None:
+            return []
+        tz, now = self.context.timezone, self.context.now()
+        about = About(lane, self.chain, self.by_key)
+        said = [
+            about.upstream(tz, now, width),
+            about.waits(width),
+            about.blocks(tz, now, width),
+            about.owes(tz, now, width),
+        ]
+        return [lines.rule(lane.name, lane.layer, "", width), *said[: rows - 1]]
+
+    def _footer(self, width: int) -> Line:
+        if self.field is not None:
+            return self.field_row(width, f"{self.length} shown")
+        said = {"view.pane": "chain" if self.in_matrix else "matrix", "list.open": "run" if self.in_matrix else "story"}
+        ids = [
+            "list.open",
+            "view.pane",
+            "time.left",
+            "time.right",
+            "list.filter",
+            "owed.basis",
+            "owed.waive",
+            "run.history",
+        ]
+        if self.silent:
+            ids = ["app.refresh", "screen.sources", *ids]
+            said |= {"app.refresh": "start engine", "screen.sources": "why"}
+        ids += ["action.menu", "screen.timeline", "screen.deadlines", "nav.back", "app.quit"]
+        said |= (
+            {"time.left": "date before", "time.right": "date after"}
+            if self.in_matrix
+            else {"time.left": "layer before", "time.right": "layer after"}
+        )
+        return frame.footer_row(keymap.footer(self.contexts, width, only=ids, words=said), width)
+
+    # --- keys -------------------------------------------------------------------------------------------------------
+
+    def handlers(self) -> dict[str, Handler]:
+        return {
+            **super().handlers(),
+            "list.open": self._open,
+            "view.pane": self._pane,
+            "time.left": lambda: self._aside(-1),
+            "time.right": lambda: self._aside(1),
+        }
+
+    def _pane(self) -> Sequence[Effect]:
+        """Chain and Matrix; the cursor stays on its pipeline where the other pane has it."""
+        lane = self.here
+        self.in_matrix = not self.in_matrix
+        if lane is not None and self.in_matrix and any(m.key == lane.key for m in self.matrix.lanes):
+            self.matrix.cursor = lane.key
+        elif lane is not None and not self.in_matrix:
+            self.cursor = lane.key
+        if self.in_matrix:
+            self.matrix.read()
+        return ()
+
+    def _open(self) -> Sequence[Effect]:
+        lane = self.here
+        if lane is None:
+            return ()
+        key = self.run_key
+        if key is not None:
+            return (Open("run", key),)
+        if self.in_matrix:
+            return (Say(f"{lane.name}, {self.matrix.date}: {self.matrix.cell.look.word}, there is no run to open"),)
+        if lane.row is None:
+            return (Open("deadlines"),)
+        return (Say(f"{lane.name} has not run yet: there is nothing to show"),)
+
+    # --- for scripts ------------------------------------------------------------------------------------------------
+
+    def data(self) -> Any:
+        if self.head is None:
+            self.load()
+        return {
+            "layers": [
+                {"layer": h.layer, "total": h.total, "done": h.done, "worst": h.worst, "counts": dict(h.counts)}
+                for h in self.hops
+            ],
+            "pipelines": self.rows(),
+            "matrix": self.matrix.data(),
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        if self.head is None:
+            self.load()
+        return [layers.record(lane, self.chain) for lane in self.lanes]
