@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adapters.model import Course, Mode, Owed, RunKind, State
+from adapters.model import Course, Mode, RunKind, State
 from engine.store.rows import CheckRow, OwedRow, RunDetail, StepRow
 from tui.present import owed, words
 from tui.present.cut import clean, first_line
@@ -104,14 +104,15 @@ def _owes(owes: Owes, tz: str, now: int) -> list[Clause]:
     row, out = owes.row, list[Clause]()
     if owes.behind:
         first = owes.behind[0]
-        style = "run-late b" if first.state in (Owed.AT_RISK, Owed.BREACHED) else "text"
+        late = owed.lateness(first, now)
         more = f" +{len(owes.behind) - 1} more" if len(owes.behind) > 1 else ""
         due = f"{clean(first.name)} due {words.clock(first.due, tz, now)}"
-        out.append([(due, style), (f" {late}" if (late := owed.lateness(first, now)) else "", style), (more, "dim")])
+        out.append([(due, "text b"), (f" {late}" if late else "", owed.late_style(first)), (more, "dim")])
     if row is not None:
         p = row.prediction
         if out and p is not None and p.course is Course.RERUN and row.state.unsettled:
-            out.append(owed.rerun_words(p, tz, now))
+            head, _, end = owed.rerun_words(p, tz, now).partition("now ")
+            out.append([(f"{head}now ", "dim"), (end, owed.late_style(row))])
             out += owed.start_clauses(row, tz, now, ago=True)
         else:
             said = owed.sentence(row, tz, now)
