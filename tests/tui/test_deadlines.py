@@ -313,8 +313,15 @@ def test_one_key_says_where_each_number_comes_from(tale):
     text = "\n".join(painted(view, 120, 40))
     assert "learnt from 20 weekday runs" in text
     assert "declared in watchfloor.toml:12" in text
-    assert "how reckoned" in painted(view, 120, 40)[-1]
-    view.act("owed.basis")
+    small = "\n".join(painted(view, 80, 24))
+    for _ in range(20):
+        view.act("move.down")
+        small += "\n".join(painted(view, 80, 24))
+    for words in ("P(late) 1.00", "start by 05:04", "usual 44m", "expected 30m"):  # all of it is within reach
+        assert words in small
+    assert view.here is not None
+    assert view.here.row.name == "daily_sales"  # the arrows scrolled
+    assert list(view.act("nav.back")) == []
     assert "how it is reckoned" in "\n".join(painted(view, 120, 40))
 
 

@@ -16,10 +16,10 @@ from tui.present.deadlines import Due, Grid
 from tui.present.filters import Filter, FilterError, parse
 from tui.present.frame import Head
 from tui.present.margins import Source
-from tui.present.owed_basis import basis_lines
 from tui.screens import window
 from tui.screens.due_menus import DueMenus
 from tui.screens.lists import Handler, ListScreen
+from tui.screens.owed_pane import OwedPane
 from tui.view import Context, Effect, Line, Say, Span
 
 SPAN = words.DAY
@@ -54,8 +54,8 @@ class DeadlinesView(DueMenus):
         self.right: Calibration | None = None
         self.pane = "owed"
         """``owed``, or ``feeds``: Sources and margins."""
-        self.basis = False
-        """Whether the lower pane says where each number comes from."""
+        self.basis: OwedPane | None = None
+        """Over the lower rows: where each number of a promise comes from."""
         self.moved = False
         """Whether the operator moved; until then the cursor stays on the first row, whatever comes to stand there."""
         self.cursor: str | None = arg
@@ -289,14 +289,7 @@ class DeadlinesView(DueMenus):
         d = self.here
         if d is None:
             return []
-        hint = "where from" if self.basis else "how it is reckoned"
-        title = lines.rule(clean(d.row.name), reckoned.title_note(d.row), hint, width)
-        if self.basis:
-            found = basis_lines(d.row, tz, now, width)
-            if len(found) > most - 1:
-                more = len(found) - most + 2
-                found = [*found[: most - 2], [(f"   … {more} more rows in a taller terminal", "dim")]]
-            return [title, *found]
+        title = lines.rule(clean(d.row.name), reckoned.title_note(d.row), "how it is reckoned", width)
         facts = reckoned.reckoning(d, self._things, self.edges, self.right, tz, now)
         return [title, *panes.facts(facts, width)][:most]
 
@@ -323,7 +316,6 @@ class DeadlinesView(DueMenus):
         ids += ["list.filter", "copy.menu", "screen.timeline", "screen.floor", "nav.back", "app.quit"]
         said = {
             "list.open": "story" if self.pane == "owed" else "its arrival", "view.pane": self._other,
-            "owed.basis": "how reckoned" if self.basis else "where from",
             "owed.waive": "undo waiver" if d is not None and d.row.state is Owed.WAIVED else "waive",
         }  # fmt: skip
         return frame.footer_row(keymap.footer(self.contexts, width, only=ids, words=said), width)
@@ -351,9 +343,21 @@ class DeadlinesView(DueMenus):
         }
 
     def act(self, action: str) -> Sequence[Effect]:
+        if self.basis is not None:
+            pane, self.basis = self.basis, None
+            if pane.takes(action):
+                return ()
+            if pane.scroll(action):
+                self.basis = pane
+                return ()
         if action in self.of_a_row:
             self.moved = True  # what was looked at or asked about stays under the cursor
         return super().act(action)
+
+    def under_menu(self, body: Sequence[Line], width: int, room: int) -> list[Line]:
+        if self.basis is None:
+            return super().under_menu(body, width, room)
+        return self.basis.over(body, width, room, self.tz, self.context.now())
 
     def _open(self) -> Sequence[Effect]:
         if self.pane == "feeds":
@@ -392,7 +396,9 @@ class DeadlinesView(DueMenus):
                     "margins are measured: from the arrival to the start of the first run that needs it, last 20 dates"
                 ),
             )
-        self.basis = not self.basis
+        d = self.here
+        if d is not None:
+            self.basis = OwedPane(d.row, clean(d.row.name))
         return ()
 
     # --- the filter -------------------------------------------------------------------------------------------------
