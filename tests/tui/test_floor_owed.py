@@ -240,6 +240,7 @@ def test_a_blind_source_colours_nothing_and_keeps_the_danger_in_doubt(tmp_path: 
     view = floor(h)
     line = next(r for r in view.paint(120, 40) if any("late_one" in t for t, _ in r))
     assert "◆?" in "".join(t for t, _ in line)
+    assert says(view, AF + "late_one").startswith("due 05:53, not seen since 05:32")
     assert {s.partition(" ")[0] for t, s in line if t.strip() and not s.startswith("mark")} <= {"run-stale"}
     assert "in danger" not in painted(view, 120, 40)[1]  # nobody can say so now; 1 blind is said instead
     h.close()

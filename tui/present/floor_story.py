@@ -107,6 +107,9 @@ def _promise(item: Item, tz: str, now: int) -> list[Clause]:
         return owed.sentence(row, tz, now)
     if row.state not in (Owed.BREACHED, Owed.AT_RISK) or item.rank > Rank.MISSED:
         return []
+    if item.stale and row.state is Owed.AT_RISK:  # what was predicted then is no prediction now
+        seen = item.source.last_ok if item.source is not None else None
+        return [f"{owed.due_words(row, tz, now)}, not seen since {words.clock(seen, tz, now)}", *_behind(item, tz, now)]
     out = owed.sentence(row, tz, now)
     out += [owed.source_words(feed, tz, now) for feed in item.late]
     return out + _behind(item, tz, now)
