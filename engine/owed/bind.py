@@ -26,6 +26,7 @@ SCHEDULE, OVERDUE, RUNAWAY = "schedule", "overdue", "runaway"
 GRACE_MS: Final = 600_000
 FEED, PING, SET = "feed:", "ping:", "set:"
 _GLOB: Final = frozenset("*?[")
+_FACTS: Final = frozenset({"app", "layer", "tag", "env", "src"})
 _EVENTS: Final = (Trigger.EVENT, Trigger.MANUAL, Trigger.CONTINUOUS)
 _ON_PIPELINES: Final = ("start_by", "finish_by", "sequence", *PER_RUN)
 
@@ -52,16 +53,7 @@ class Binder:
         self.others: list[Expectation] = []
         """Expectations of feeds, heartbeats and sets."""
         for e in config.expectations:
-            if e.type == "completeness" or e.on.startswith((FEED, PING, SET)):
-                self.others.append(e)
-            elif (
-                ":" in e.on
-                and not _GLOB & set(e.on)
-                and e.on.partition(":")[0] not in ("app", "layer", "tag", "env", "src")
-            ):
-                self._exact.setdefault(e.on, []).append(e)
-            else:
-                self._globs.append(e)
+            self._lay(e).append(e)
         self._windows: list[tuple[str, Window]] = []
         for w in config.windows:
             window = from_config(w)
@@ -72,6 +64,23 @@ class Binder:
         self._zones = {s.name: s.timezone for s in config.sources}
         self._schedules: dict[tuple[str, str], Schedule | None] = {}
         self._said: dict[int, str] = {}
+
+    def _lay(self, e: Expectation) -> list[Expectation]:
+        """Among which others it stands."""
+        if e.type == "completeness" or e.on.startswith((FEED, PING, SET)):
+            return self.others
+        source, colon, _ = e.on.partition(":")
+        if colon and not _GLOB.intersection(e.on) and source not in _FACTS:
+            return self._exact.setdefault(e.on, [])
+        return self._globs
+
+    def follow(self, config: Config, gone: Iterable[Expectation], fresh: Iterable[Expectation]) -> None:
+        """The configuration is another one, but only in these expectations."""
+        self.config = config
+        for e in gone:
+            self._lay(e).remove(e)
+        for e in fresh:
+            self._lay(e).append(e)
 
     # --- pipelines ------------------------------------------------------------------------------------------------
 

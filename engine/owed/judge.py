@@ -17,7 +17,7 @@ from engine.config.model import Config, Expectation, matches
 from engine.context import Context
 from engine.owed.bind import FEED, PING, Binder, Draft, Warned, changed
 from engine.owed.bound import PER_RUN, Bound, OwedChange
-from engine.owed.judging import Looking, Outlook
+from engine.owed.judging import PREDICTED, Looking, Outlook
 from engine.owed.ledger import DAY, FORGET, HOUR, Entry, Ledger, Watch, bound_record
 from engine.owed.occurrences import Occurrence
 from engine.store import owed as rows
@@ -26,8 +26,10 @@ from engine.store.owed_facts import Thing
 from engine.store.runs import RunChange, run_id_of
 from engine.store.writer import Tx
 
-PORTION: Final = 500
-"""Bounds looked at in one tick at most; the rest come with the next one."""
+PORTION: Final = 1_000
+"""Bounds looked at in one transaction at most; the rest come with the next tick."""
+RIPPLE: Final = 10
+"""Seconds over which what is downstream of a change is predicted anew."""
 SPANS: Final = 2 * DAY
 DEPTH: Final = 12
 AGAIN: Final = 600_000
@@ -88,6 +90,7 @@ class Judge:
         self._now: dict[str, int] = {}
         self._warned: dict[str, list[Warned]] = {}
         self._ups: dict[str, list[str]] = {}
+        self._downs: dict[str, list[str]] = {}
         self._dirty: set[int] = set()
         self._heap: list[tuple[int, int]] = []
         self._spans_at = 0
@@ -118,10 +121,11 @@ class Judge:
         if self._config is not self.ctx.config:
             self._config = self.ctx.config
             parts = changed(before, self.ctx.config)
-            self._looking.binder = Binder(self.ctx.config)
             if parts is None:
+                self._looking.binder = Binder(self.ctx.config)
                 self._bind_all(tx)
             else:
+                self._looking.binder.follow(self.ctx.config, *parts)
                 self._bind_some(tx, *parts)
             self._spans_at = 0
         self._judge(tx)
@@ -267,7 +271,11 @@ class Judge:
         """What of a bound depends on which pipelines there are."""
         looking, promise = self._looking, w.bound.promise
         thing = looking.things.get(w.bound.pipeline_id or -1)
-        w.gone = thing is not None and thing.mode is Mode.GONE
+        gone = thing is not None and thing.mode is Mode.GONE
+        if gone is not w.gone:
+            w.gone, w.next_open = gone, 0
+            for e in w.entries.values():
+                e.wake = 0
         others: list[int] = []
         if promise.type == "sequence" and promise.upstream is not None:
             exact = looking.by_key.get(promise.upstream)
@@ -325,9 +333,10 @@ class Judge:
         if edges:
             found = self._looking.binder.edges(self._looking.things)
             rows.put_edges(tx, found)
-            self._ups = {}
+            self._ups, self._downs = {}, {}
             for up, down, _ in found:
                 self._ups.setdefault(down, []).append(up)
+                self._downs.setdefault(up, []).append(down)
             if self.outlook is not None:
                 self.outlook.configured(tx, found)
         if runs and self.live is not None:
@@ -418,8 +427,30 @@ class Judge:
                 if w.rolling:
                     w.stale.add(c.pipeline_id)
                     self._dirty.add(w.bound.id)
-        self._stir(fresh | (looking.runs.take(tx, ids) if ids else set()))
+        moved = fresh | (looking.runs.take(tx, ids) if ids else set())
+        self._stir(moved)
+        if self._downs:
+            self._ripple(tx, [looking.things[i].key for i in moved if i in looking.things])
         self._judge(tx)
+
+    def _ripple(self, tx: Tx, keys: Iterable[str]) -> None:
+        """What waits for these may be predicted otherwise now: soon, not all at once."""
+        layer, reached = list(keys), set[str]()
+        while layer:
+            further = {down for key in layer for down in self._downs.get(key, ())} - reached
+            reached |= further
+            layer = sorted(further)
+        for key in reached:
+            for w in self._of_thing.get(key, ()):
+                if w.bound.promise.type not in PREDICTED:
+                    continue
+                at = tx.now + 1_000 * (1 + w.bound.id % RIPPLE)
+                for e in w.entries.values():
+                    if e.asked_at and e.one.state.unsettled:
+                        e.look_at = e.wake = at if e.look_at is None else min(e.look_at, at)
+                if at < w.look_at:
+                    w.look_at = at
+                    heapq.heappush(self._heap, (at, w.bound.id))
 
     def _stir(self, pipelines: Iterable[int]) -> None:
         """Runs of these are others now."""
@@ -466,6 +497,7 @@ class Judge:
         if mine:
             self._writing(tx)
             self._dirty.update(w.bound.id for w in mine)
+            self._ripple(tx, [thing])
             self._judge(tx)
 
     def on_waived(self, tx: Tx, occurrence_key: str) -> None:
@@ -480,7 +512,7 @@ class Judge:
         if e is None:
             e = self._hold(w, held, {})
             self._ledger.sort(w)
-        e.waiver, e.frozen = asked.waiver(tx, occurrence_key), False
+        e.waiver, e.frozen, e.wake = asked.waiver(tx, occurrence_key), False, 0
         self._dirty.add(w.bound.id)
         for id in self._of_other.get(w.bound.pipeline_id or -1, ()):
             self._dirty.add(id)  # a member of a set may be excused by it
@@ -509,7 +541,9 @@ class Judge:
     def _judge(self, tx: Tx) -> None:
         """Look at all that is dirty, tell what changed."""
         now, looking = tx.now, self._looking
-        for id in sorted(self._dirty):
+        ids = sorted(self._dirty)[:PORTION]
+        self._dirty.difference_update(ids)
+        for id in ids:
             w = self._by_id.get(id)
             if w is None:
                 continue
@@ -527,10 +561,13 @@ class Judge:
                         pipeline = looking.by_key.get(member)
                         if pipeline is not None:
                             self._of_other.setdefault(pipeline, set()).add(id)
-            elif w.bound.pipeline_id is not None and w.bound.pipeline_id not in self._of_other:
+            elif (
+                w.bound.pipeline_id is not None
+                and looking.runs.many(w.bound.pipeline_id)
+                and w.bound.pipeline_id not in self._of_other
+            ):
                 needs = [n for o in self._of_pipeline[w.bound.pipeline_id] if (n := o.need_from()) is not None]
                 looking.runs.keep_since(w.bound.pipeline_id, min(needs, default=None))
-        self._dirty.clear()
         self._tell(tx)
 
     def _tell(self, tx: Tx) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Final, Protocol
@@ -29,7 +30,13 @@ NEAREST: Final = 2
 STARTS: Final = 31
 STARTS_SINCE: Final = 60 * DAY
 GAPS: Final = 8
+_DECIDED: Final = (Owed.MET, Owed.MET_LATE, Owed.BREACHED, Owed.EXCLUDED, Owed.WAIVED)
 PREDICTED: Final = ("finish_by", "completeness")
+ASK_AGAIN: Final = 6 * HOUR
+"""So old a prediction may get while nothing happens to its run: what was learnt since comes in then."""
+MANY: Final = 48
+FREEZE: Final = 2 * HOUR
+"""So long after it was fulfilled and due a run may still be corrected by its source."""
 
 
 class Outlook(Protocol):
@@ -40,40 +47,85 @@ class Outlook(Protocol):
     def say(self, tx: Tx, bound: Bound, one: Occurrence, runs: Sequence[RunFact], now: int, risk: Risk) -> Any: ...
 
 
+class _Held:
+    """Runs of one pipeline since an instant, by key, by when they came up, and by business date."""
+
+    __slots__ = ("by_date", "facts", "order", "since")
+
+    def __init__(self, since: int, facts: dict[str, tuple[RunFact, ...]]) -> None:
+        self.since = since
+        self.facts = facts
+        self.order = sorted((_begun(f), key) for key, f in facts.items())
+        self.by_date: dict[str, set[str]] = {}
+        for key, found in facts.items():
+            if found[0].business_date is not None:
+                self.by_date.setdefault(found[0].business_date, set()).add(key)
+
+    def take(self, key: str, facts: tuple[RunFact, ...]) -> None:
+        had = self.facts.get(key)
+        self.facts[key] = facts
+        begun = _begun(facts)
+        if had is None or _begun(had) != begun:
+            if had is not None:
+                self.order.remove((_begun(had), key))
+            insort(self.order, (begun, key))
+        date = facts[0].business_date
+        if had is not None and had[0].business_date not in (None, date):
+            self.by_date[had[0].business_date or ""].discard(key)
+        if date is not None:
+            self.by_date.setdefault(date, set()).add(key)
+
+    def of(self, since: int, dates: Collection[str]) -> list[RunFact]:
+        """Begun since then, or for one of these dates."""
+        chosen = [key for _, key in self.order[bisect_left(self.order, (since, "")) :]]
+        for date in dates:
+            more = self.by_date.get(date)
+            if more:
+                chosen += [key for key in more if _begun(self.facts[key]) < since]
+        return [fact for key in chosen for fact in self.facts[key]]
+
+
+def _begun(facts: Sequence[RunFact]) -> int:
+    return facts[0].begun if len(facts) == 1 else min(f.begun for f in facts)
+
+
 class Runs:
     """Facts of runs in memory: of each pipeline those since its oldest occurrence that can still change."""
 
     def __init__(self) -> None:
-        self._since: dict[int, int] = {}
-        self._held: dict[int, dict[str, tuple[RunFact, ...]]] = {}
+        self._held: dict[int, _Held] = {}
         self.checks: dict[int, tuple[str, ...]] = {}
 
-    def of(self, tx: Tx, pipeline: int, since: int) -> list[RunFact]:
-        """All that is known of it since then (and maybe of a while before)."""
-        have = self._since.get(pipeline)
-        if have is None or since < have:
-            self._since[pipeline] = since
-            self._held[pipeline] = asked.facts_since(tx, pipeline, since, self.checks)
-        return [fact for facts in self._held[pipeline].values() for fact in facts]
+    def of(self, tx: Tx, pipeline: int, since: int, dates: Collection[str] = ()) -> list[RunFact]:
+        """What came up since then, and what is for one of these dates and came up in the two days before."""
+        first = since - 2 * DAY if dates else since
+        held = self._held.get(pipeline)
+        if held is None or first < held.since:
+            held = self._held[pipeline] = _Held(first, asked.facts_since(tx, pipeline, first, self.checks))
+        return held.of(since, dates)
 
     def take(self, tx: Tx, run_ids: Iterable[int]) -> set[int]:
         """Read these runs anew where their pipeline is held; the pipelines of which something was taken."""
         moved: set[int] = set()
         for pipeline, key, facts in asked.facts_of(tx, run_ids, self.checks):
             held = self._held.get(pipeline)
-            if held is None:
-                continue
-            if key in held or facts[-1].begun >= self._since[pipeline] or facts[0].begun >= self._since[pipeline]:
-                held[key] = facts
+            if held is not None and (
+                key in held.facts or facts[-1].begun >= held.since or facts[0].begun >= held.since
+            ):
+                held.take(key, facts)
                 moved.add(pipeline)
         return moved
 
     def holds(self, pipeline: int) -> bool:
         return pipeline in self._held
 
+    def many(self, pipeline: int) -> bool:
+        """Whether it is worth a look which of them are still needed."""
+        held = self._held.get(pipeline)
+        return held is not None and len(held.facts) > MANY
+
     def forget(self, pipeline: int) -> None:
         self._held.pop(pipeline, None)
-        self._since.pop(pipeline, None)
 
     def keep_since(self, pipeline: int, since: int | None) -> None:
         """Let go of what is older; None: of all of it."""
@@ -82,9 +134,10 @@ class Runs:
             return
         if since is None:
             self.forget(pipeline)
-        elif since > self._since[pipeline] and len(held) > 16:
-            self._held[pipeline] = {k: f for k, f in held.items() if f[-1].begun >= since or f[0].begun >= since}
-            self._since[pipeline] = since
+        elif since > held.since:
+            kept = {k: f for k, f in held.facts.items() if f[-1].begun >= since or f[0].begun >= since}
+            if len(kept) < len(held.facts) * 3 // 4:
+                self._held[pipeline] = _Held(since, kept)
 
 
 class Looking:
@@ -113,22 +166,32 @@ class Looking:
         if w.rolling:
             return self._roll(tx, w, now)
         self.ledger.open(tx, w, now)
-        later = now + HOUR + w.bound.id * 7919 % HOUR
+        later = max(w.next_open, now + 1_000)
         if not w.entries:
             return later
         matched = self._match(tx, w)
-        near = 0
+        near, moved, of_run = 0, False, w.bound.pipeline_id is not None and not w.upstreams
         for e in list(w.entries.values()):
             if e.frozen:
+                moved = True
                 continue
-            e.runs = matched(e)
-            if e.one.state.waiting:
-                near += 1
-            later = min(later, self._one(tx, w, e, now, near <= NEAREST))
+            runs = matched(e)
+            waits = e.one.state.waiting
+            near += waits
+            if of_run and now < e.wake and runs == e.runs and (now < e.one.due_at or e.one.state in _DECIDED):
+                later = min(later, e.wake)
+                continue
+            moved = True
+            e.runs = runs
+            e.wake = self._one(tx, w, e, now, near <= NEAREST)
+            later = min(later, e.wake)
+            if not e.unsettled and max(e.one.due_at, e.one.met_at or 0) < now - FREEZE:
+                e.frozen = True
         if w.default:
             calm = self.ledger.let_go(tx, w, now)
             later = later if calm is None else min(later, calm)
-        w.drop_settled(now)
+        if moved:
+            w.drop_settled(now)
         return max(later, now + 1)
 
     def _one(self, tx: Tx, w: Watch, e: Entry, now: int, near: bool) -> int:
@@ -176,10 +239,14 @@ class Looking:
 
     def _match(self, tx: Tx, w: Watch) -> Callable[[Entry], tuple[RunFact, ...]]:
         """Which runs belong to which occurrence of a pipeline's promise."""
-        pipeline, since = w.bound.pipeline_id, w.need_from()
-        if pipeline is None or since is None:
+        pipeline = w.bound.pipeline_id
+        ones = [e.one for e in w.entries.values() if not e.frozen]
+        if pipeline is None or not ones:
             return lambda e: ()
-        found = match([e.one for e in w.entries.values()], self.runs.of(tx, pipeline, since))
+        taken = frozenset(run.key for e in w.entries.values() if e.frozen for run in e.runs)
+        dates = {o.business_date for o in ones if o.dated and o.by_clock}
+        facts = self.runs.of(tx, pipeline, min(o.from_at for o in ones), dates)
+        found = match(ones, facts, taken)
         return lambda e: found.get(e.one.key, ())
 
     def _facts(self, tx: Tx, w: Watch, e: Entry, seen: int | None) -> Facts:
@@ -215,8 +282,8 @@ class Looking:
         for e in w.entries.values():
             some = open_between(owed, e.one.declared_at - 1, e.one.declared_at)
             ones.append((e.when, some[0] if some else replace(e.one, on=owed.on, opened_as=Owed.PENDING)))
-        since = min(o.from_at for _, o in ones) - 2 * DAY
-        found = match([o for _, o in ones], self.runs.of(tx, pipeline, since))
+        dates = {o.business_date for _, o in ones if o.dated}
+        found = match([o for _, o in ones], self.runs.of(tx, pipeline, min(o.from_at for _, o in ones), dates))
         return {when: found.get(o.key, ()) for when, o in ones}
 
     def _upstream(self, tx: Tx, w: Watch, e: Entry) -> tuple[tuple[RunFact, ...], int | None]:
@@ -293,7 +360,11 @@ class Looking:
     def _predict(self, tx: Tx, w: Watch, e: Entry, now: int, near: bool) -> None:
         if not near and e.one.state.waiting:
             return
+        due = e.look_at is not None and e.look_at <= now
+        if not due and e.asked_at and now - e.asked_at < ASK_AGAIN and e.asked_of == e.runs:
+            return
         assert self.outlook is not None
+        e.asked_at, e.asked_of = now, e.runs
         said = self.outlook.say(tx, w.bound, e.one, e.runs, now, e.risk)
         if said is None:
             e.look_at = None

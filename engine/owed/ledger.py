@@ -24,7 +24,9 @@ from engine.store.writer import Tx
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
 AHEAD: Final = 26 * HOUR
-"""Occurrences are opened at least 24 h before they are due: bounds are looked at hourly or so, hence the two more."""
+"""How far a look opens. Occurrences are opened at least 24 h before they are due; ``OPEN_BY`` is when one that is not open yet asks for
+the next look, so that the few that fall due within two hours are opened together."""
+OPEN_BY: Final = 25 * HOUR
 AT_ONCE: Final = 50
 """Occurrences of one schedule that are open ahead at most."""
 SLICE: Final = 4 * HOUR
@@ -50,6 +52,7 @@ class Entry:
     """An occurrence in memory. ``id`` None: it has no row. ``fresh``: never judged. ``frozen``: not judged any more.
 
     ``words``, ``look_at``, ``root``: of the last prediction. ``polled``: its source was asked to answer about its due time.
+    ``wake``: when its verdict can change though its runs do not (0: now). ``asked_at``, ``asked_of``: when, and of which runs, prediction was asked last.
     """
 
     one: Occurrence
@@ -66,6 +69,9 @@ class Entry:
     predicted_at: int = 0
     waiver: Waiver | None = None
     runs: tuple[RunFact, ...] = ()
+    wake: int = 0
+    asked_at: int = 0
+    asked_of: tuple[RunFact, ...] = ()
 
     @property
     def when(self) -> str:
@@ -82,7 +88,7 @@ class Watch:
     """A bound with its occurrences, by key, oldest first."""
 
     __slots__ = (
-        "bound", "by_member", "entries", "fingerprint", "gap", "gone", "lean", "look_at", "opened_until", "since", "sources", "stale",
+        "bound", "by_member", "entries", "fingerprint", "gap", "gone", "lean", "look_at", "next_open", "opened_until", "since", "sources", "stale",
         "thing", "ticks", "upstreams",
     )  # fmt: skip
 
@@ -94,6 +100,7 @@ class Watch:
         self.entries: dict[str, Entry] = {}
         self.opened_until = 0
         self.look_at = 0
+        self.next_open = 0
         self.gone = False
         self.lean = False
         self.sources: tuple[str, ...] = (draft.bound.source,) if draft.bound.source else ()
@@ -119,8 +126,10 @@ class Watch:
         """From when on its runs have to be known; None: it owes nothing now."""
         if not self.entries:
             return None
-        early = any(e.one.dated and e.one.by_clock for e in self.entries.values())
-        return min(e.one.from_at for e in self.entries.values()) - (2 * DAY if early else 0)
+        ones = [e.one for e in self.entries.values() if not e.frozen]
+        if not ones:
+            return None
+        return min(o.from_at for o in ones) - (2 * DAY if any(o.dated and o.by_clock for o in ones) else 0)
 
     def drop_settled(self, now: int) -> None:
         """Let go of what no run can change any more: but what a run since the oldest open one may belong to stays, and the newest."""
@@ -153,10 +162,14 @@ class Ledger:
         """Open what falls due in the next day."""
         promise = w.bound.promise
         if w.gone or w.rolling:
+            w.next_open = now + DAY
+            return
+        if now < w.next_open:
             return
         if not w.opened_until:
             w.opened_until = now
         until, found = self._ahead(w, now)
+        w.next_open = self._next_open(w, until, now)
         if until <= w.opened_until:
             return
         known = w.entries
@@ -198,6 +211,22 @@ class Ledger:
             a = b
         return a, found
 
+    def _next_open(self, w: Watch, until: int, now: int) -> int:
+        """When the next one has to be opened, or it is time to see whether there is one."""
+        promise = w.bound.promise
+        if w.default and promise.schedule is not None:
+            tick = promise.schedule.after(now)
+            return now + DAY if tick is None else tick
+        if promise.schedule is not None and promise.due is None:
+            if until < now + AHEAD:  # full: when a few of them are over
+                dues = [e.one.due_at for e in w.entries.values() if e.one.due_at > now]
+                return dues[min(len(dues) - 1, AT_ONCE // 4)] if dues else now + HOUR
+            after = promise.due_after_ms if promise.due_after_ms is not None else promise.grace_ms
+            tick = promise.schedule.after(until - after)
+            return now + DAY if tick is None else min(max(tick + after - OPEN_BY, now + 60_000), now + DAY)
+        some = open_between(promise, until, until + DAY)
+        return (some[0].declared_at if some else until + DAY) - OPEN_BY
+
     def store(self, tx: Tx, w: Watch, entries: Iterable[Entry]) -> None:
         """Give these a row."""
         chosen = list(entries)
@@ -223,8 +252,9 @@ class Ledger:
             if w.default:
                 for e in w.entries.values():
                     e.frozen = True  # of the old schedule: what is broken is no longer made up for
-            w.opened_until = now
+            w.opened_until, w.next_open = now, 0
             return 0
+        w.next_open = 0
         fresh = open_between(w.bound.promise, now, w.opened_until) if w.opened_until > now else []
         said = reload([e.one for e in w.entries.values()], fresh)
         new = [o for o in said.occurrences if o.key not in w.entries]
