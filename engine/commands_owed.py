@@ -27,10 +27,15 @@ def _asked(args: Namespace, do: str, body: dict[str, Any]) -> dict[str, Any] | i
 def ping(args: Namespace) -> int:
     """A sign of life: one sentence, exit 0 when it is recorded."""
     body: dict[str, Any] = {"name": args.name, "what": args.what}
-    if args.text:
-        body["text"] = " ".join(args.text)
-    if args.code is not None:
-        body["code"] = args.code
+    text = list(args.text)
+    if args.code:  # words may follow the number: argparse gives them to the option
+        number, *more = args.code
+        if not number.isascii() or not number.isdigit() or len(number) > 3:
+            return fail(f"--code: expected a number from 0 to 255, got {number[:40]!a}")
+        body["code"] = int(number)
+        text += more
+    if text:
+        body["text"] = " ".join(text)
     reply = _asked(args, "ping", body)
     if isinstance(reply, int):
         return reply

@@ -189,7 +189,7 @@ def parser() -> argparse.ArgumentParser:
     ping.add_argument("name", help='as an [[expectation]] (on = "ping:NAME") or a [[check]] names it')
     ping.add_argument("what", choices=("start", "ok", "fail", "log"))
     ping.add_argument("text", nargs="*", help="words that are kept with it")
-    ping.add_argument("--code", type=int, metavar="N", help="exit code of the script, 0 to 255")
+    ping.add_argument("--code", nargs="+", metavar=("N", "text"), help="exit code of the script, 0 to 255")
     ping.add_argument("--quiet", "-q", action="store_true", help="say nothing when it is recorded")
     waive = _verb(
         subs, "waive", "say that something is not owed, with a reason",
