@@ -7,16 +7,18 @@ failed before this engine first knew the source.
 from __future__ import annotations
 
 from adapters.model import Run, State, parse_key
+from engine.alerts import owed
 from engine.alerts.lifecycle import Finding, Lifecycle, dedup
-from engine.config.model import Facts
+from engine.config.model import Facts, matches
 from engine.notify import message
 from engine.notify.message import Story
 from engine.store import alerts as rows
+from engine.store import alerts_owed
 from engine.store.alerts import Alert, PipelineFacts
 from engine.store.runs import RunChange
 from engine.store.writer import Tx
 
-RULE = "failed-run"
+RULE = rows.FAILED_RUN
 WAIT_FOR_WHY_MS = 4_000
 """A failure without an error yet waits this long before it is told: its log is being read."""
 _DATELESS = "run:"
@@ -67,7 +69,7 @@ def failed(tx: Tx, life: Lifecycle, change: RunChange, first_seen: int) -> None:
     if known is None:
         return
     repeated = change.before is not None and change.before.bad and not change.new_attempt
-    alert = rows.open_by_dedup(tx, dedup(RULE, known.key, occurrence(run)))
+    alert = next((found for found, of in alerts_owed.failures(tx, known.key) if of == occurrence(run)), None)
     if alert is not None:
         if alert.run_key == run.key or not repeated:
             life.reword(tx, alert, _story(tx, known, change, life), tx.now)
@@ -82,6 +84,12 @@ def failed(tx: Tx, life: Lifecycle, change: RunChange, first_seen: int) -> None:
         return  # it was over before anybody watched
     if rows.later_success(tx, change.pipeline_id, _yyyymmdd(run.business_date), when) is not None:
         return
+    late = owed.failure_joins(tx, known.key, run.business_date, run.key) or rows.open_by_dedup(
+        tx, dedup(RULE, known.key, occurrence(run))
+    )  # the second: its failure was over, and something that is owed goes on
+    if late is not None:
+        _join(tx, life, late, known, change)
+        return
     found = Finding(
         rule=RULE, key=known.key, occurrence=occurrence(run), severity=known.criticality, since=when, run_key=run.key,
         story=_story(tx, known, change, life), facts=facts(known, run.key),
@@ -89,20 +97,33 @@ def failed(tx: Tx, life: Lifecycle, change: RunChange, first_seen: int) -> None:
     life.open(tx, found, wait_ms=0 if run.error else WAIT_FOR_WHY_MS)
 
 
+def _join(tx: Tx, life: Lifecycle, alert: Alert, known: PipelineFacts, change: RunChange) -> None:
+    """What is owed for that date had an alert already: the failure is its cause, and the next message of the same alert."""
+    run = change.run
+    owed.raised(tx, life, alert, known.criticality)
+    rows.update(tx, alert.id, failure=occurrence(run), run_key=run.key, parent=None, told_with=None)
+    story = _story(tx, known, change, life)
+    rows.event(tx, alert.id, "failed", detail=story.title)
+    alert = life.reword(tx, rows.get(tx, alert.id) or alert, story, tx.now)
+    life.tell(tx, alert, facts(known, run.key), "escalate", wait_ms=0 if run.error else WAIT_FOR_WHY_MS)
+
+
 def _succeeded(tx: Tx, life: Lifecycle, change: RunChange) -> None:
     run = change.run
     known = rows.pipeline(tx, change.pipeline_id)
     if known is None:
         return
-    for alert in rows.open_alerts(tx, RULE, known.key):
-        dateless = alert.occurrence.startswith(_DATELESS)
-        if not dateless and alert.occurrence != run.business_date:
+    for alert, of in alerts_owed.failures(tx, known.key):
+        dateless = of.startswith(_DATELESS)
+        if not dateless and of != run.business_date:
             continue  # another date's success proves nothing for this one
         if alert.run_key != run.key:
             bad = rows.bad_end(tx, change.pipeline_id, parse_key(alert.run_key).run or "")
             if run.ended is not None and run.ended < (alert.since if bad is None else bad):
                 continue  # it succeeded before the failure
-        life.resolve(tx, alert, _evidence(alert, run), facts(known, run.key))
+        about = facts(known, run.key)
+        verified = not any(rule.done_when and matches(rule.match, about) for rule in life.ctx.config.pipelines)
+        owed.success(tx, life, alert, run.ended, _evidence(alert, run), about, verified=verified)
 
 
 def _evidence(alert: Alert, run: Run) -> str:
@@ -116,8 +137,8 @@ def _half_well(tx: Tx, change: RunChange) -> None:
     known = rows.pipeline(tx, change.pipeline_id)
     if known is None:
         return
-    for alert in rows.open_alerts(tx, RULE, known.key):
-        if alert.occurrence == occurrence(change.run):
+    for alert, of in alerts_owed.failures(tx, known.key):
+        if of == occurrence(change.run):
             rows.event(
                 tx,
                 alert.id,
@@ -130,15 +151,11 @@ def _after_all(tx: Tx, life: Lifecycle, change: RunChange) -> None:
     """It had not failed: the lost one is seen again, or the stop was ours."""
     run = change.run
     known = rows.pipeline(tx, change.pipeline_id)
-    for alert in rows.open_alerts(tx, RULE, known.key) if known else ():
+    for alert, _ in alerts_owed.failures(tx, known.key) if known else ():
         if known and alert.run_key == run.key:
             by = f" by {run.stopped_by}" if run.stopped_by else ""
-            life.resolve(
-                tx,
-                alert,
-                f"{parse_key(run.key).run} is {change.after.name.lower()}{by} after all",
-                facts(known, run.key),
-            )
+            proof = f"{parse_key(run.key).run} is {change.after.name.lower()}{by} after all"
+            owed.not_failed(tx, life, alert, proof, facts(known, run.key))
 
 
 def _story(tx: Tx, known: PipelineFacts, change: RunChange, life: Lifecycle) -> Story:

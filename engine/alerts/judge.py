@@ -1,4 +1,4 @@
-"""The rules of the floor: a run that failed, a source that cannot be reached. And what people say about alerts."""
+"""The rules of the floor: a run that failed, a source that cannot be reached, a promise at risk or broken. And people's words."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from adapters.model import AlertState, Health
-from engine.alerts import failed_run, people, unreachable
+from engine.alerts import failed_run, owed, people, unreachable
 from engine.alerts.lifecycle import REOPEN_WITHIN_MS, Lifecycle
 from engine.config.model import Facts
 from engine.context import Context
+from engine.owed.bound import OwedChange
 from engine.peer import Peer
 from engine.store import alerts as rows
+from engine.store import alerts_owed
 from engine.store.alerts import Alert
 from engine.store.runs import RunChange
 from engine.store.writer import Tx
@@ -56,6 +58,12 @@ class Alerts:
                 failed_run.not_failed(tx, self.life, change)
         self.open_count = rows.count_open(tx)
 
+    def on_owed(self, tx: Tx, changes: Sequence[OwedChange]) -> None:
+        """Judge what changed of what is owed; after ``on_runs`` of the same transaction, so that a failure is known by then."""
+        if changes:
+            owed.judge(tx, self.life, changes, facts_of)
+            self.open_count = rows.count_open(tx)
+
     def on_health(self, tx: Tx, source: str, before: Health, after: Health, since: int, detail: str, hint: str) -> None:
         """Judge one poll of a source; to be called for each poll, also for those that change nothing."""
         if after is Health.FRESH:
@@ -78,6 +86,7 @@ class Alerts:
         unreachable.tick(tx, self.life, lambda source: self._held(source, tx.now))
         for alert in rows.ack_expired(tx):
             people.ack_ran_out(tx, self.life, alert, self.facts(tx, alert))
+        owed.tick(tx, self.life, facts_of)
         for alert in rows.held_back(tx):
             self._let_go(tx, alert)
         if tx.now >= self._sweep_at:
@@ -89,6 +98,8 @@ class Alerts:
     def _let_go(self, tx: Tx, alert: Alert) -> None:
         """What held an alert back may be over: then one message, with the true since."""
         facts = self.facts(tx, alert)
+        if owed.let_go(tx, self.life, alert, facts):
+            return
         held = self.life.why_held_back(tx, facts, alert.severity)
         if held is None and alert.state is AlertState.ACKED:
             rows.update(tx, alert.id, held_back=None)  # somebody has it: no message, but no false reason either
@@ -115,7 +126,9 @@ class Alerts:
 
 
 def facts_of(tx: Tx, key: str) -> Facts:
-    """Of a run or pipeline key, or of a source's name."""
+    """Of a run or pipeline key, of a feed, a heartbeat, a set, or of a source's name."""
+    if key.startswith("feed:"):
+        return alerts_owed.feed(tx, key.removeprefix("feed:"))
     if ":" not in key:
         seen = rows.source(tx, key)
         return Facts(key=key, source=key, environment=seen.environment if seen else "")

@@ -62,10 +62,15 @@ def queue_firing(
         )  # fmt: skip
 
 
-def reword_firing(tx: Tx, config: Config, alert: Alert, at: int) -> None:
-    """Better words for messages of this episode that nobody has tried to send; they need not wait any longer than ``at``."""
+def reword_firing(tx: Tx, config: Config, alert: Alert, at: int, was: str = "") -> None:
+    """Better words for messages of this episode that nobody has tried to send; they need not wait any longer than ``at``.
+
+    ``was``: the title so far. A repeat that leads with words of its own keeps them.
+    """
     for letter in outbox.of_alert(tx, alert.id, alert.reopened):
-        if letter.kind == "fire" and letter.state is Post.PENDING and letter.attempts == 0:
+        if letter.state is not Post.PENDING or letter.attempts or letter.fallback_of:
+            continue
+        if letter.kind == "fire" or (letter.kind in FIRING and was and letter.title.endswith(f"] {was}")):
             title, body = message.message(
                 _told(alert),
                 message_id=letter.id,

@@ -122,6 +122,25 @@ class Story:
         return "\n".join(lines)
 
 
+_OWED = "Owed: "
+_BEHIND = "Behind it: "
+
+
+def with_lines(body: str, owed: str, behind: str) -> str:
+    """A story's body with what else is owed (after Now) and what stands behind it (after Impact), in place of what it had of both."""
+    where, *rest = body.split("\n")
+    out = [where]
+    for line in rest:
+        if line.startswith((_OWED, _BEHIND)):
+            continue
+        out.append(line)
+        if owed and line.startswith("Now: "):
+            out.append(_OWED + plain(owed))
+        elif behind and line.startswith("Impact: "):
+            out.append(_BEHIND + plain(behind, 2 * LINE_MAX))
+    return "\n".join(out)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """The alert as a message needs it; ``body`` as Story.body made it."""

@@ -13,13 +13,22 @@ from engine.store.writer import Tx
 
 _COLUMNS: Final = (
     "id, dedup, rule, key, occurrence, severity, state, title, body, opened, since, changed, resolved, resolved_by, acked_by, "
-    "acked_at, ack_until, ack_note, reopened, held_back, told, run_key, good, bad"
+    "acked_at, ack_until, ack_note, reopened, held_back, told, run_key, good, bad, parent, failure, group_at, grouped, told_with"
 )
+
+
+FAILED_RUN: Final = "failed-run"
+FAILURE_OVER: Final = "-"
+"""In ``failure``: it was about a failure, which is over, and something owed goes on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A row of ``alert``. ``good`` and ``bad`` count evaluations in a row, for rules that hold before they fire or resolve."""
+    """A row of ``alert``. ``good`` and ``bad`` count evaluations in a row, for rules that hold before they fire or resolve.
+
+    ``parent``: the alert of what causes this one, in whose message it was told at ``told_with``; ``group_at``, ``grouped``:
+    when the next such message is due and when the last one was. ``failure``: what failed (business date or run) and joined.
+    """
 
     id: str
     dedup: str
@@ -45,6 +54,18 @@ class Alert:
     run_key: str
     good: int
     bad: int
+    parent: str | None = None
+    failure: str = ""
+    group_at: int | None = None
+    grouped: int | None = None
+    told_with: int | None = None
+
+    @property
+    def failed(self) -> str:
+        """Business date or run of the failure that it tells of; "" if it tells of none, or that is over."""
+        if self.failure:
+            return "" if self.failure == FAILURE_OVER else self.failure
+        return self.occurrence if self.rule == FAILED_RUN else ""
 
     @property
     def open(self) -> bool:
@@ -99,7 +120,8 @@ def _alert(row: Sequence[Any]) -> Alert:
     return Alert(*values)
 
 
-def _select(tx: Tx, where: str, values: Sequence[Any]) -> list[Alert]:
+def select(tx: Tx, where: str, values: Sequence[Any]) -> list[Alert]:
+    """For this package only: ``where`` is SQL."""
     return [_alert(row) for row in tx.db.execute(f"SELECT {_COLUMNS} FROM alert WHERE {where}", values).fetchall()]  # noqa: S608
 
 
@@ -107,15 +129,13 @@ def _select(tx: Tx, where: str, values: Sequence[Any]) -> list[Alert]:
 
 
 def open_by_dedup(tx: Tx, dedup: str) -> Alert | None:
-    return next(iter(_select(tx, "dedup = ? AND state < 4", (dedup,))), None)
+    return next(iter(select(tx, "dedup = ? AND state < 4", (dedup,))), None)
 
 
 def last_resolved(tx: Tx, dedup: str, not_before: int) -> Alert | None:
     """The one that may be opened again: RESOLVED at ``not_before`` or later."""
     return next(
-        iter(
-            _select(tx, "dedup = ? AND state = 4 AND resolved >= ? ORDER BY opened DESC LIMIT 1", (dedup, not_before))
-        ),
+        iter(select(tx, "dedup = ? AND state = 4 AND resolved >= ? ORDER BY opened DESC LIMIT 1", (dedup, not_before))),
         None,
     )
 
@@ -126,12 +146,17 @@ def open_alerts(tx: Tx, rule: str | None = None, key: str | None = None) -> list
         if value is not None:
             where += f" AND {column} = ?"
             values.append(value)
-    return _select(tx, where + " ORDER BY opened", values)
+    return select(tx, where + " ORDER BY opened", values)
 
 
 def open_keys(tx: Tx, rule: str) -> set[str]:
-    """What has an open alert of this rule."""
-    return {row[0] for row in tx.db.execute("SELECT key FROM alert WHERE state < 4 AND rule = ?", (rule,)).fetchall()}
+    """What has an open alert of this rule, or of its debts with a failure in it."""
+    return {
+        row[0]
+        for row in tx.db.execute(
+            "SELECT key FROM alert WHERE state < 4 AND (rule = ? OR failure <> '')", (rule,)
+        ).fetchall()
+    }
 
 
 # "state < 4" stands in these although it follows: SQLite uses the index of open alerts only where it is said
@@ -139,23 +164,21 @@ def open_keys(tx: Tx, rule: str) -> set[str]:
 
 def held_back(tx: Tx) -> list[Alert]:
     """Firing or acknowledged, with a reason why messages are held back."""
-    return _select(tx, "state < 4 AND state IN (1, 2) AND held_back IS NOT NULL ORDER BY opened", ())
+    return select(tx, "state < 4 AND state IN (1, 2) AND held_back IS NOT NULL ORDER BY opened", ())
 
 
 def ack_expired(tx: Tx) -> list[Alert]:
-    return _select(tx, "state < 4 AND state = 2 AND ack_until IS NOT NULL AND ack_until <= ?", (tx.now,))
+    return select(tx, "state < 4 AND state = 2 AND ack_until IS NOT NULL AND ack_until <= ?", (tx.now,))
 
 
 def get(tx: Tx, id: str) -> Alert | None:
-    return next(iter(_select(tx, "id = ?", (id,))), None)
+    return next(iter(select(tx, "id = ?", (id,))), None)
 
 
 def find(tx: Tx, text: str) -> list[Alert]:
     """By a whole id or by its end, open ones first and alone where there are any."""
     clean = "".join(c for c in text if c.isalnum())
-    found = _select(
-        tx, "id = ? OR substr(id, -?) = ? ORDER BY opened DESC LIMIT 50", (clean, max(len(clean), 1), clean)
-    )
+    found = select(tx, "id = ? OR substr(id, -?) = ? ORDER BY opened DESC LIMIT 50", (clean, max(len(clean), 1), clean))
     return [alert for alert in found if alert.open] or found
 
 
@@ -213,6 +236,7 @@ def sweep(tx: Tx, before: int, portion: int = 500) -> int:
     tx.db.executemany("DELETE FROM delivery WHERE outbox_id = ?", letters)
     tx.db.executemany("DELETE FROM outbox WHERE id = ?", letters)
     tx.db.executemany("DELETE FROM alert_event WHERE alert_id = ?", old)
+    tx.db.executemany("DELETE FROM alert_owed WHERE alert_id = ?", old)
     tx.db.executemany("DELETE FROM alert WHERE id = ?", old)
     tx.db.execute("DELETE FROM silence WHERE until < ?", (before,))
     if old:

@@ -30,7 +30,7 @@ class Migration:
 
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, ("010_core.sql", "020_samples.sql", "030_alerts.sql", "040_actions.sql")),
-    Migration(2, ("050_owed.sql",)),
+    Migration(2, ("050_owed.sql", "060_owed_alerts.sql")),
 )
 LATEST = MIGRATIONS[-1].version
 
