@@ -21,6 +21,8 @@ EVALUATIONS: Final = 2
 """Evaluations in a row at or above ``warn`` that make a promise at risk."""
 LEAVES: Final = 0.2
 """A promise at risk is so until P(late) is this much below ``warn``."""
+UNSURE: Final = 4
+"""Runs, half of them late, that are added to a history that was carried or scaled (the "plus four" estimate of a share)."""
 _TINY: Final = 1e-9
 
 
@@ -31,7 +33,9 @@ class Prediction:
     ``p50``/``p90``: finish times; None while learning (``p50`` then is the declared end, if a duration is declared) and in
     an OVERRUN, of which nothing is known but that it takes longer than all ``n``. ``late``: P(late). ``outlived``: runs of
     ``n`` that took longer than this one so far. ``latest_start``: after it even a run as quick as 90 % of history is late.
-    ``spread``: half of the distance from the 10 % to the 90 % quantile, for "06:12 ± 9".
+    Where a trend was carried or runs of another level were scaled, what is counted is no longer what was seen, and P is drawn
+    towards 0.5 as if four more runs, two of them late, were in ``n``. ``spread``: half of the distance from the 10 % to the 90 %
+    quantile, for "06:12 ± 9".
     """
 
     course: Course
@@ -92,7 +96,10 @@ def _from(course: Course, known: Learnt, start: int, due: int | None, first: int
         p50, p90 = known.p50, known.p90
     late = None
     if due is not None:
-        late = (n - max(first, bisect_right(ordered, due - start))) / left
+        over = n - max(first, bisect_right(ordered, due - start))
+        late = over / left
+        if known.basis.trend is not None or known.basis.scaled:
+            late = (late * n + UNSURE / 2) / (n + UNSURE)
     width = _quantile(ordered, first, 0.9) - _quantile(ordered, first, 0.1) if course == Course.RERUN else None
     return Prediction(
         course, start, start + round(p50), start + round(p90), late, left, n, latest, known.basis,

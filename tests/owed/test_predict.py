@@ -344,3 +344,16 @@ def test_one_outlier_moves_nothing_beyond_its_rank(values: list[int], which: int
             assert before.quantile(q) <= after.quantile(q)
             if top < len(ordered) - 1:
                 assert after.quantile(q) <= ordered[top]
+
+
+def test_a_carried_history_is_not_as_sure_as_one_that_was_seen() -> None:
+    seen = learn(past(list(MIXED)), DayClass.WEEKDAY)
+    carried = learn(past([m * exp(0.05 * i) for i, m in enumerate(MIXED)]), DayClass.WEEKDAY)
+    assert isinstance(seen, Learnt)
+    assert isinstance(carried, Learnt)
+    assert carried.basis.trend is not None
+    for share, plain, drawn in ((0.0, 1.0, 22 / 24), (10.0, 0.0, 2 / 24)):
+        told = [waiting(known, 0, None, None, round(share * known.ordered[-1])).late for known in (seen, carried)]
+        assert told == [pytest.approx(plain), pytest.approx(drawn)]
+    middle = waiting(carried, 0, None, None, round((carried.ordered[9] + carried.ordered[10]) / 2)).late
+    assert middle == pytest.approx(0.5)
