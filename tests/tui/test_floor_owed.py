@@ -451,6 +451,19 @@ def test_so_says_what_waits_when_a_rerun_would_be_done_and_the_latest_start(hous
     assert len(view.data()["blocks"]) == 2
 
 
+def test_a_run_that_goes_on_leads_with_its_own_promise(house: House) -> None:
+    so = painted(run(house, AF + "daily_sales/r1"), 120, 40)[3]
+    assert so.startswith(
+        " So   due 06:00, p50 06:14 · p90 06:26 · board_report due 07:00 -4m · source eia came 05:21 +36m"
+    )
+
+
+def test_nothing_is_predicted_of_a_run_that_is_not_seen(house: House) -> None:
+    so = painted(run(house, "dataiku:dss_flowchart_nightly/h000"), 120, 40)[3]
+    assert "due 07:00, not seen since 05:31" in so
+    assert "p50" not in so
+
+
 def test_an_older_run_blocks_nobody(house: House) -> None:
     view = run(house, AF + "ldz_to_rdv_contracts/h003")
     text = "\n".join(painted(view, 120, 40))

@@ -20,6 +20,8 @@ class Owes:
     behind: Sequence[OwedRow] = ()
     late: Sequence[OwedRow] = ()
     checks: Sequence[CheckRow] = ()
+    unseen: int | None = None
+    """Its source is not seen since then: nothing is predicted now."""
 
 
 NOTHING = Owes()
@@ -100,25 +102,32 @@ def meaning(detail: RunDetail, now: int, tz: str, owes: Owes = NOTHING) -> list[
 
 
 def _owes(owes: Owes, tz: str, now: int) -> list[Clause]:
-    """``customer_360 due 06:30`` · ``if rerun now 06:34 ± 5`` · ``had to start by 05:48, 4m ago`` · ``3 consumers``."""
-    row, out = owes.row, list[Clause]()
+    """``customer_360 due 06:30`` · ``if rerun now 06:34 ± 5`` · ``had to start by 05:48, 4m ago`` · ``3 consumers``.
+
+    Of a failed run those who wait lead, of any other its own promise.
+    """
+    row = owes.row
+    waits: list[Clause] = []
     if owes.behind:
         first = owes.behind[0]
-        late = owed.lateness(first, now)
+        late = "" if owes.unseen is not None else owed.lateness(first, now)
         more = f" +{len(owes.behind) - 1} more" if len(owes.behind) > 1 else ""
         due = f"{clean(first.name)} due {words.clock(first.due, tz, now)}"
-        out.append([(due, "text b"), (f" {late}" if late else "", owed.late_style(first)), (more, "dim")])
-    if row is not None:
+        waits.append([(due, "text b"), (f" {late}" if late else "", owed.late_style(first)), (more, "dim")])
+    out = waits
+    if row is not None and owes.unseen is not None and row.state.waiting:
+        out = [f"{owed.due_words(row, tz, now)}, not seen since {words.clock(owes.unseen or None, tz, now)}", *waits]
+    elif row is not None:
         p = row.prediction
-        if out and p is not None and p.course is Course.RERUN and row.state.unsettled:
+        if waits and p is not None and p.course is Course.RERUN and row.state.unsettled:
             head, _, end = owed.rerun_words(p, tz, now).partition("now ")
-            out.append([(f"{head}now ", "dim"), (end, owed.late_style(row))])
+            out = [*waits, [(f"{head}now ", "dim"), (end, owed.late_style(row))]]
             out += owed.start_clauses(row, tz, now, ago=True)
         else:
-            said = owed.sentence(row, tz, now)
             start = owed.start_clauses(row, tz, now)
-            out += [c for c in said if c not in start] + owed.start_clauses(row, tz, now, ago=True)
-    out += [owed.source_words(feed, tz, now) for feed in owes.late]
+            said = [c for c in owed.sentence(row, tz, now) if c not in start]
+            out = [*said, *owed.start_clauses(row, tz, now, ago=True), *waits]
+    out = [*out, *(owed.source_words(feed, tz, now) for feed in owes.late)]
     if n := _consumers(owes):
         out.append(words.many(n, "consumer"))
     return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,7 @@ class RunView(View):
                 width,
             )
         )
-        so = words.sentence(story.meaning(detail, there, ctx.timezone, self.owed.owes), width - 7)
+        so = words.sentence(story.meaning(detail, there, ctx.timezone, self._owes(stale)), width - 7)
         top.append(fit([(" So   ", "dim"), *so], width))
         foot = self._footer(width)
         room = height - len(top) - 1
@@ -163,6 +164,14 @@ class RunView(View):
         body += [[(" " * width, "")]] * gap + do
         body = self.owed.over(body, width, room)
         return frame.page(ctx, top, body[:room], foot, width, height)
+
+    def _owes(self, stale: bool) -> story.Owes:
+        """What it owes; of a source that is not seen, since when."""
+        owes = self.owed.owes
+        if not stale:
+            return owes
+        seen = self.source.last_ok if self.source is not None else None
+        return replace(owes, unseen=seen if seen is not None else 0)
 
     def _beside(self, width: int, now: int) -> list[list[Line]]:
         """What it blocks, or its checks, beside who was told; one below the other where it is narrow."""
@@ -473,10 +482,11 @@ class RunView(View):
         if self.detail is None:
             return None
         d, now = self.detail, self.context.now()
+        stale = self.source is not None and self.source.stale(now)
         return {
             "key": d.row.key, "pipeline": d.row.pipeline_key, "state": d.row.state.name.lower(), "native": d.row.native, "sub": d.row.sub,
             "attempt": d.row.attempt, "business_date": d.row.business_date, "queued": d.row.queued, "started": d.row.started,
-            "ended": d.row.ended, "usual_ms": d.row.usual_ms, "why": story.why(d, self.owed.owes.checks), "so": [words.clause_text(c) for c in story.meaning(d, now, self.context.timezone, self.owed.owes)],
+            "ended": d.row.ended, "usual_ms": d.row.usual_ms, "why": story.why(d, self.owed.owes.checks), "so": [words.clause_text(c) for c in story.meaning(d, now, self.context.timezone, self._owes(stale))],
             "owed": None if self.owed.owes.row is None else floor.owed_record(self.owed.owes.row, now),
             "blocks": [floor.owed_record(row, now) for row in self.owed.owes.behind],
             "checks": [{"name": c.name, "state": c.state, "at": c.at, "says": c.words} for c in self.owed.owes.checks],
