@@ -16,7 +16,7 @@ from adapters.model import Owed, State, Trigger
 from engine.context import Context
 from engine.owed import past
 from engine.owed.anomaly import Side, judge_duration
-from engine.owed.bound import Bound, OwedChange
+from engine.owed.bound import PER_RUN, Bound, OwedChange
 from engine.owed.history import Learnt
 from engine.owed.occurrences import Evidence
 from engine.owed.outlook import HELD, Outlook
@@ -46,6 +46,7 @@ from engine.owed.per_run import (
 from engine.owed.wording import span, time_words
 from engine.store import owed
 from engine.store import past as store
+from engine.store.owed_facts import waiver as waived
 from engine.store.packed import bdate_text
 from engine.store.past import PipelineFacts, Seen, Standing
 from engine.store.runs import RunChange
@@ -103,6 +104,24 @@ class Live:
             if going is not None and going.look == at:
                 told += self._look(tx, here, going)
         return told
+
+    def on_waived(self, tx: Tx, occurrence_key: str) -> list[OwedChange]:
+        """Somebody waived what one run owes (table ``waiver``): for as long as that run goes on, and for good after it."""
+        here = self._held(tx)
+        waiver = waived(tx, occurrence_key)
+        found = owed.held_one(tx, occurrence_key)
+        if waiver is None or found is None or found.one.type not in PER_RUN or found.one.state is Owed.WAIVED:
+            return []
+        facts = past.facts_of(tx, found.one.on)
+        if facts is None:
+            return []
+        row = here.rows.get(occurrence_key) or Row(found.id, facts.id, found.one, found.risk, found.told)
+        bound = self._bound_of(tx, row)
+        if bound is None:
+            return []
+        reason = f"waived by {waiver.by}: {waiver.reason}"
+        proof = (*row.one.evidence, Evidence("waiver", waiver.by, None, waiver.reason))
+        return move(tx, bound, row, Owed.WAIVED, reason, proof, tx.now)
 
     # --- what is held -----------------------------------------------------------------------------------------------
 
@@ -176,6 +195,8 @@ class Live:
         row = here.rows.get(key_of(bound, going.run))
         if row is None:
             row = open_row(tx, here, make(bound, facts, going.run, going.started, due))
+        if row.one.state is Owed.WAIVED:
+            return 0
         if row.one.state is Owed.BREACHED:
             if row.told:
                 return 0
@@ -222,7 +243,7 @@ class Live:
         if known.bounds is None:
             return 0
         row = here.rows.get(key_of(bound, going.run))
-        if row is not None and row.one.state is Owed.BREACHED:
+        if row is not None:
             return 0
         due = going.started + ceil(known.bounds.high)
         if tx.now < due or judge_duration(tx.now - going.started, known.bounds, ended=False).side != Side.HIGH:
@@ -233,8 +254,7 @@ class Live:
             f"running since {time_words(bound.promise.zone, going.started, due)}, usually {span(round(known.bounds.centre))}"
             f" and up to {span(round(known.bounds.high))}"
         )
-        one = make(bound, facts, going.run, going.started, due)
-        row = open_row(tx, here, one)
+        row = open_row(tx, here, make(bound, facts, going.run, going.started, due))
         told += move(tx, bound, row, Owed.BREACHED, reason, proof_of(going, reason), due, before=None)
         return 0 if row.told else row.one.alert_at
 

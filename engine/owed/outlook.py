@@ -121,7 +121,7 @@ class Outlook:
         for above, below, _ in edges:
             up.setdefault(below, []).append(above)
         self._up = {below: tuple(sorted(set(found))) for below, found in up.items()}
-        past.forget_all(tx)
+        past.configured(tx)
 
     def on_runs(self, tx: Tx, changes: Sequence[RunChange]) -> None:
         """Follow runs that changed; before anybody asks about them."""

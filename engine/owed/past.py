@@ -39,6 +39,7 @@ class Known:
     durations: Learnt | Learning
     bounds: Bounds | None
     stamp: int
+    zone: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,11 @@ def held(tx: Tx) -> Held:
     return found
 
 
-def forget_all(tx: Tx) -> None:
-    """After a reload: zones, edges and promises may be others."""
-    tx.memo.pop("owed_past", None)
+def configured(tx: Tx) -> None:
+    """After a start or a reload: zones, schedules and promises may be others; what was learnt of runs stands."""
+    here = held(tx)
+    here.facts.clear()
+    here.feeds.clear()
 
 
 # --- what is known --------------------------------------------------------------------------------------------------
@@ -154,11 +157,11 @@ def known_of(tx: Tx, pipeline_id: int, zone: str, shape: Shape, day: DayClass) -
         mine = here[pipeline_id] = {}
     found = mine.get((shape, day))
     stamp = tx.now // DAY
-    if found is None or found.stamp != stamp:
+    if found is None or found.stamp != stamp or found.zone != zone:
         runs = [_past(r, zone) for r in past.ended(tx, pipeline_id, shape)]
         levels = _levels(tx, pipeline_id, shape, runs)
         durations = learn(runs, day, levels.shift(day))
-        found = mine[shape, day] = Known(durations, levels.bounds(day), stamp)
+        found = mine[shape, day] = Known(durations, levels.bounds(day), stamp, zone)
     return found
 
 

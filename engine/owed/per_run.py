@@ -102,7 +102,9 @@ def move(
     tx: Tx, bound: Bound, row: Row, state: Owed, reason: str, proof: tuple[Evidence, ...], since: int | None,
     prediction: Prediction | None = None, before: Owed | None = Owed.PENDING,
 ) -> list[OwedChange]:  # fmt: skip
-    """Write a verdict; told is what changed its state. ``before`` None: nobody knew of it."""
+    """Write a verdict; told is what changed its state. ``before`` None: nobody knew of it. What was waived stays so."""
+    if row.one.state is Owed.WAIVED:
+        return []
     was = None if before is None else row.one.state
     one = replace(row.one, state=state, reason=reason, evidence=proof, since=since)
     if one == row.one:
@@ -119,6 +121,9 @@ def late(
     known: bool = True,
 ) -> list[OwedChange]:  # fmt: skip
     """Broken, and over."""
+    if row.one.state is Owed.WAIVED:
+        here.drop(row)
+        return []
     was = row.one.state if known else None
     proof = row.one.evidence if key is None else (Evidence("run", key, ended, reason),)
     row.one = replace(
@@ -131,6 +136,9 @@ def late(
 
 def met(tx: Tx, here: Held, bound: Bound, row: Row, reason: str, ended: int) -> list[OwedChange]:
     """Kept: forgotten, and told only if anybody may have heard of it."""
+    if row.one.state is Owed.WAIVED:
+        here.drop(row)
+        return []
     was = row.one.state
     row.one = replace(row.one, state=Owed.MET, reason=reason, met_at=ended, since=ended)
     here.drop(row)

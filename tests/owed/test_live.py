@@ -308,3 +308,35 @@ def test_a_cleared_run_is_owed_anew(watch: Watch, sales: str) -> None:
     watch.goes(watch.one(sales, "r", State.FAILED, at("03:00"), at("04:10")), when="04:10:10")
     assert watch.goes(watch.one(sales, "r", State.RUNNING, at("05:00"), attempt=2), when="05:00:10") == []
     assert [(k.rpartition("|")[2], s) for k, s, _ in watch.rows()] == [("r", Owed.MET_LATE), ("r#2", Owed.PENDING)]
+
+
+def test_what_is_waived_stays_so(watch: Watch, sales: str) -> None:
+    watch.owes(sales, "max_duration", limit_ms=60 * MINUTE)
+    watch.goes(watch.one(sales, "r", State.RUNNING, at(START)), when="05:00:10")
+    watch.until("06:00", "06:01")
+    key = f"max_duration|{sales}|r"
+    with watch.house.tx() as tx:
+        assert watch.live.on_waived(tx, key) == []  # nobody did
+        tx.db.execute(
+            "INSERT INTO waiver (occurrence, who, uid, reason, at) VALUES (?, 'ana', 1000, 'full reload', ?)",
+            (key, tx.now),
+        )
+        (waived,) = watch.live.on_waived(tx, key)
+    assert said([waived]) == [("BREACHED", "WAIVED", False)]
+    assert waived.after.reason == "waived by ana: full reload"
+    with watch.house.tx() as tx:
+        tx.memo.clear()  # also after a restart
+    assert watch.until("06:02", "06:30") == []
+    assert watch.goes(watch.one(sales, "r", State.SUCCESS, at(START), at("06:31")), when="06:31:10") == []
+    assert [s for _, s, _ in watch.rows()] == [Owed.WAIVED]
+
+
+def test_a_transaction_that_was_rolled_back_is_judged_again(watch: Watch, sales: str) -> None:
+    watch.owes(sales, "max_duration", limit_ms=60 * MINUTE)
+    watch.goes(watch.one(sales, "r", State.RUNNING, at(START)), when="05:00:10")
+    watch.to("06:00:10")
+    with pytest.raises(RuntimeError), watch.house.tx() as tx:  # noqa: PT012
+        assert said(watch.live.tick(tx)) == [("PENDING", "BREACHED", True)]
+        raise RuntimeError
+    assert [s for _, s, _ in watch.rows()] == [Owed.PENDING]
+    assert said(watch.tick("06:00:20")) == [("PENDING", "BREACHED", True)]
