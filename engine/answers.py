@@ -71,6 +71,12 @@ class Answers:
                 return await self.engine.alerts.ack(message, client.peer)
             case "silence":
                 return await self.engine.alerts.silence(message, client.peer)
+            case "waive":
+                return await self.engine.owing.people.waive(message, client.peer)
+            case "signoff":
+                return await self.engine.owing.people.signoff(message, client.peer)
+            case "ping":
+                return await self.engine.owing.pings.ping(message, client.peer)
             case "notify":
                 return await self.engine.notifier.asked(message, client.peer)
             case "note":

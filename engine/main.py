@@ -30,6 +30,7 @@ from engine.context import Context
 from engine.demo.life import first_round
 from engine.leader import Leader, file_id
 from engine.notify import Notifier
+from engine.owing import Owing
 from engine.poll import logs
 from engine.poll.source import Poller
 from engine.request import EXIT_BAD_INPUT, EXIT_BUG, EXIT_NO_ENGINE, EXIT_OK, PROTOCOL
@@ -70,6 +71,8 @@ class Engine:
         self.alerts = Alerts(self.ctx)
         self.notifier = Notifier(self.ctx)
         self.actions = Actions(self.ctx)
+        self.owing = Owing(self.ctx, self.alerts, self.actions.audit)
+        self.ctx.look_soon = self._look_soon
         self.pollers: dict[str, Poller] = {}
         self.answers = Answers(self)
         self.server = Server(where.socket, self.answers.handle, mode=0o660 if system else 0o600, log=self.log)
@@ -102,6 +105,8 @@ class Engine:
                 config_path=str(config.path), config_hash=config.hash, demo=self.demo, timezone=config.timezone,
             )  # fmt: skip
         self._wire(config)
+        with self.store.transaction() as tx:
+            self.owing.configured(tx)
 
     async def run(self) -> None:
         ctx = self.ctx
@@ -117,6 +122,7 @@ class Engine:
             asyncio.create_task(self._beat(), name="beat"),
             asyncio.create_task(self._tick_local(), name="local"),
             asyncio.create_task(self._housekeeping(), name="housekeeping"),
+            *(asyncio.create_task(work, name=name) for name, work in self.owing.work()),
         ]
         stop = asyncio.create_task(self._stopping.wait(), name="stop")
         try:
@@ -137,6 +143,7 @@ class Engine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.actions.close()
+        await self.owing.close()
         for name, poller in self.pollers.items():
             stop_all = getattr(poller.adapter, "stop_all", None)
             if self.demo and callable(stop_all):
@@ -175,6 +182,7 @@ class Engine:
                 adapter,
                 self.ctx.source_ids[source.name],
                 self.alerts,
+                self.owing,
                 self.notifier.wake,
                 self.watches,
             )
@@ -214,6 +222,7 @@ class Engine:
                 store_sources.engine_beat(tx)
                 for poller in self.pollers.values():
                     store_sources.put_health(tx, poller.source_id, **poller.health_fields())
+                self.owing.tick(tx)
                 self.alerts.tick(tx)
                 self.sampler.put(tx)
                 if self.store_error:
@@ -289,7 +298,9 @@ class Engine:
         return bool(
             any(job.schedule for job in config.jobs)
             or config.routes
+            or config.expectations
             or self.actions.busy
+            or self.owing.busy
             or self.alerts.open_count
             or self.notifier.busy
         )
@@ -304,6 +315,11 @@ class Engine:
         poller = self.pollers.get(name)
         if poller is not None:
             poller.poke()
+
+    def _look_soon(self, run: str) -> None:
+        poller = self.pollers.get(run.partition(":")[0])
+        if poller is not None:
+            poller.look_soon(run)
 
     # --- configuration ----------------------------------------------------------------------------------------------
 
@@ -352,6 +368,8 @@ class Engine:
         kept = set(self.pollers)
         self.ctx.config = new
         self._wire(new)
+        with self.store.transaction(full=True) as tx:
+            self.owing.configured(tx)
         for name, poller in self.pollers.items():
             if name not in kept:
                 poller.start()
@@ -361,8 +379,8 @@ class Engine:
 
 
 def stamp(config: Config) -> tuple[tuple[str, int, int], ...]:
-    """What changes when a configuration file changes: its path, time and size, and those of watchfloor.d."""
-    files = [config.path, *sorted((config.folder / "watchfloor.d").glob("*.toml"))]
+    """What changes when a configuration file changes: its path, time and size, those of watchfloor.d and of what it names."""
+    files = dict.fromkeys([config.path, *sorted((config.folder / "watchfloor.d").glob("*.toml")), *config.files])
     found: list[tuple[str, int, int]] = []
     for file in files:
         try:

@@ -19,6 +19,7 @@ from adapters.model import Health, Run, State, StepRun, parse_key
 from engine.alerts import Alerts
 from engine.config.model import Source
 from engine.context import Context
+from engine.owing import Owing
 from engine.poll import logs
 from engine.poll.pace import Budget, Pace
 from engine.poll.words import judge
@@ -67,6 +68,7 @@ class Poller:
         adapter: Adapter,
         source_id: int,
         alerts: Alerts,
+        owing: Owing,
         told: Callable[[], None],
         watches: Callable[[], Sequence[dict[str, Any]]],
     ) -> None:
@@ -84,6 +86,9 @@ class Poller:
         self.pace = Pace(max(source.poll_ms / 1000, adapter.min_poll_s))
         self.budget = Budget(source.requests_per_min)
         self._alerts = alerts
+        self._owing = owing
+        self._listed = self._whole = False
+        """Whether the last poll was told everything that changed."""
         self._told = told
         self._watches = watches
         self._poked = asyncio.Event()
@@ -111,6 +116,12 @@ class Poller:
         if listing:
             self._listing_due = 0.0
         self._poked.set()
+
+    def look_soon(self, run: str) -> None:
+        """Read that run's steps with the next poll, although nobody watches it."""
+        if run not in self._look and self.adapter.caps.can("steps"):
+            self._look.append(run)
+            self.poke(listing=False)
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -176,6 +187,8 @@ class Poller:
         finally:
             self.budget.note(clock.monotonic(), self.adapter.spent)
         standing.latency_ms = int((clock.monotonic() - started) * 1000)
+        if self._whole:
+            self._owing.seen(self.source.name, standing.last_try)
         self._good()
         await self._follow_up()
         return None
@@ -198,7 +211,10 @@ class Poller:
                 listing = await self.adapter.pipelines()
                 self._skew(listing.server_time)
                 with self.ctx.store.transaction() as tx:
-                    store_runs.apply_pipelines(tx, self.source_id, listing, self.ctx.config.pipelines)
+                    told = store_runs.apply_pipelines(tx, self.source_id, listing, self.ctx.config.pipelines)
+                    if "pipeline" in tx.bumped or not self._listed:
+                        self._listed = True
+                        self._owing.on_listing(tx, self.source.name, told)
                 if self._history is None:
                     self._history = [p.key for p in listing.items]
             except (BadResponse, Forbidden) as error:  # what runs and fails is told all the same
@@ -222,7 +238,7 @@ class Poller:
                 break
             await asyncio.sleep(0)
         self.standing.cursor = cursor
-        self._busy = busy
+        self._busy, self._whole = busy, complete
         if spoiled is not None:
             raise spoiled
         if listed and complete:
@@ -260,6 +276,7 @@ class Poller:
             seen = list(runs) if found else [self._ours(tx, run) for run in runs]
             changes = store_runs.apply_runs(tx, self.source_id, seen, ctx.clock.now())
             self._alerts.on_runs(tx, changes)
+            self._owing.on_runs(tx, changes)
         for change in changes:
             told = change.after in (State.FAILED, State.WARNING, State.TIMED_OUT)
             if not change.backfilled and (told or (self.adapter.near and change.after.terminal)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,11 +125,12 @@ class Scenario:
         return datetime.fromtimestamp(self.clock.at / 1000, self.zone).date().isoformat()
 
     async def step(self, ms: int = 0) -> None:
-        """Time moves by ``ms``, then every source is polled and the heart beats once."""
+        """Time moves by ``ms``, then every source is polled, files are looked for, and the heart beats once."""
         self.clock.at += ms
         self.server.keep_time()
         for poller in list(self.engine.pollers.values()):
             await poller.poll_once()
+        await self.engine.owing.feeds.look()
         await self.engine.beat()
 
     async def until(self, text: str, every: int = MINUTE) -> None:
@@ -141,16 +143,18 @@ class Scenario:
 
     # --- the world ------------------------------------------------------------------------------------------------
 
-    def past(self, dag: str, days: int = 20, start: str = "05:00", minutes: Sequence[int] = TWENTY) -> None:
-        """One run a day that succeeded, on the days before today."""
-        for n in range(days, 0, -1):
-            began = self.at(start) - n * DAY
-            self.server.add_run(
-                dag,
-                state="success",
-                run_after=datetime.fromtimestamp(began / 1000, UTC),
-                ran_s=60.0 * minutes[n % len(minutes)],
-            )
+    def past(self, dag: str, start: str = "05:00", minutes: Sequence[int] = TWENTY) -> None:
+        """One run a working day that succeeded, on the last working days before today, in no order that could be a trend."""
+        left = list(minutes)
+        random.Random(2).shuffle(left)
+        began = self.at(start)
+        while left:
+            began -= DAY
+            if datetime.fromtimestamp(began / 1000, self.zone).weekday() < 5:
+                after = datetime.fromtimestamp(began / 1000, UTC)
+                self.server.add_run(
+                    dag, state="success", run_after=after, ran_s=60.0 * left.pop() + 1
+                )  # starts a second late
 
     def run(self, dag: str, state: str = "running", *, after: str, **more: Any) -> str:
         """A scheduled run of today's tick at ``after``; it starts now."""

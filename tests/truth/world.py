@@ -9,12 +9,14 @@ from typing import Any
 from adapters.airflow import AirflowAdapter
 from adapters.base import Prepared
 from adapters.model import ActionState, State
+from engine.actions import Actions
 from engine.alerts import Alerts
 from engine.clock import Clock
 from engine.config.model import Config, Source
 from engine.config.paths import places
 from engine.context import Context
 from engine.ids import ulid
+from engine.owing import Owing
 from engine.poll.source import Poller
 from engine.store import actions as rows
 from engine.store import sources
@@ -53,7 +55,10 @@ class Floor:
             poll_soon=lambda name: None, log=self.logged.append,
         )  # fmt: skip
         self.alerts = Alerts(self.ctx)
-        self.poller = Poller(self.ctx, source, self.adapter, ids["af"], self.alerts, self._tell, lambda: self.watched)
+        self.owing = Owing(self.ctx, self.alerts, Actions(self.ctx).audit)
+        self.poller = Poller(
+            self.ctx, source, self.adapter, ids["af"], self.alerts, self.owing, self._tell, lambda: self.watched
+        )
         with self.store.transaction() as tx:
             self.alerts.tick(tx)
 
