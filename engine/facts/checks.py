@@ -69,13 +69,14 @@ class Checks:
         self._judge = judge
         self._tries: dict[tuple[int, int, str], int] = {}
         self._busy: dict[tuple[int, int, str], asyncio.Task[None]] = {}
+        self._open = False
         self._awake = asyncio.Event()
         self._apart = Apart()
 
     @property
     def busy(self) -> bool:
-        """A check is being asked now."""
-        return bool(self._busy)
+        """A check is being asked, or waits to be asked again."""
+        return bool(self._busy) or self._open
 
     def poke(self) -> None:
         """Look at once what is to be asked."""
@@ -125,6 +126,7 @@ class Checks:
             due = [one for one in rows.due_checks(tx, tx.now) if one.spot not in self._busy]
             next_at = rows.next_check(tx)
             now = tx.now
+        self._open = next_at is not None
         for one in due[: max(0, AT_ONCE - len(self._busy))]:
             self._busy[one.spot] = asyncio.create_task(self._one(one), name=f"check {one.name}")
         if self._busy or due:

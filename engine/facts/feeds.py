@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from engine.config.model import Feed, matches
 from engine.context import Context
@@ -21,11 +21,12 @@ from engine.facts import look
 from engine.facts.apart import Apart, Hangs
 from engine.facts.look import LIMIT_S, RECENT_MS, File, Sight, shown
 from engine.owed.calendar import local_date
-from engine.owed.quantile import quantile
+from engine.owed.quantile import LEAST, quantile
 from engine.owed.trend import slope
 from engine.store import facts as rows
 from engine.store.errors import StoreError
 from engine.store.facts import Arrived, Start
+from engine.store.owed import put_event
 from engine.store.packed import bdate_number
 from engine.store.runs import RunChange
 from engine.store.writer import Tx
@@ -108,10 +109,16 @@ class _Known:
     arrived: dict[str, tuple[int, int]]
     stamps: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     absent: dict[str, int | None] = field(default_factory=dict[str, "int | None"])
-    """Of files that may still grow: when the last look began that did not see them."""
+    """Of files that may still grow: when the last look began that did not see them so."""
+    kept: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    """Stamps whose arrival is stored."""
     whole: bool = True
     error: str | None = None
     told: int = 0
+
+
+_Fed = tuple[Mapping[int, tuple[Feed, ...]], Mapping[str, Sequence[int]]]
+"""(feeds by pipeline id, pipeline ids by feed)"""
 
 
 class Feeds:
@@ -123,13 +130,13 @@ class Feeds:
         self._limit_s = limit_s
         self._known: dict[str, _Known] = {}
         self._apart = Apart()
-        self._fed: dict[int, tuple[Any, tuple[Feed, ...]]] = {}
+        self._matched: tuple[int, _Fed] | None = None
 
     def configured(self, tx: Tx) -> None:
         """The feeds of the configuration as it is now."""
         feeds = self._ctx.config.feeds
         rows.put_feeds(tx, feeds)
-        self._fed.clear()
+        self._matched = None
         kept = {f.name: rows.feed_looked(tx, f.name) for f in feeds}
         self._known = {name: k for name, k in self._known.items() if kept.get(name) is not None}
 
@@ -149,38 +156,42 @@ class Feeds:
         """One look for each feed, some at a time."""
         room = asyncio.Semaphore(AT_ONCE)
 
-        async def one(feed: Feed) -> None:
+        async def one(feed: Feed) -> tuple[Feed, Sight, int] | None:
             async with room:
-                await self._look(feed)
+                return await self._look(feed)
 
-        ended = await asyncio.gather(*(one(feed) for feed in self._ctx.config.feeds), return_exceptions=True)
-        for error in ended:
-            if isinstance(error, BaseException):
-                raise error
+        looks = await asyncio.gather(*(one(feed) for feed in self._ctx.config.feeds))
+        seen = [
+            found for found in looks if found is not None and found[0] in self._ctx.config.feeds
+        ]  # a reload may have come
+        if not seen:
+            return
+        try:
+            with self._ctx.store.transaction() as tx:  # one commit for all: readers wake up once
+                for feed, sight, began in seen:
+                    self._take(tx, feed, sight, began)
+        except BaseException:
+            self._known.clear()  # what was not written is not known
+            raise
 
-    async def _look(self, feed: Feed) -> None:
-        now = self._ctx.clock.now()
-        folder = self._ctx.config.folder
+    async def _look(self, feed: Feed) -> tuple[Feed, Sight, int] | None:
+        """What was seen, and when the look began. None: it hangs, as is known already."""
+        now, folder = self._ctx.clock.now(), self._ctx.config.folder
         try:
             sight = await self._apart(
-                feed.name, lambda: look.scan(feed.file, folder, now, self._limit_s), self._limit_s + 0.5
+                f"{feed.name} {feed.file}",
+                lambda: look.scan(feed.file, folder, now, self._limit_s),
+                self._limit_s + 0.5,
             )
         except RuntimeError:
             sight = Sight(error="cannot be looked for: this host has no room for another thread")
-        if feed not in self._ctx.config.feeds:  # a reload came between
-            return
-        if isinstance(sight, Hangs):  # it is not known whether something came: looked stays as old as it is
-            known = self._known.get(feed.name)
-            if known is not None and (known.error or "").startswith(HANGS):
-                return
-            since = time.strftime("%H:%M", time.gmtime(now / 1000 - sight.for_s))
-            sight = Sight(error=f"{HANGS} since {since} UTC: a mount whose server is gone?")
-        try:
-            with self._ctx.store.transaction() as tx:
-                self._take(tx, feed, sight, now)
-        except BaseException:
-            self._known.pop(feed.name, None)  # what was not written is not known
-            raise
+        if not isinstance(sight, Hangs):
+            return feed, sight, now
+        known = self._known.get(feed.name)
+        if known is not None and (known.error or "").startswith(HANGS):
+            return None
+        since = time.strftime("%H:%M", time.gmtime(now / 1000 - sight.for_s))
+        return feed, Sight(error=f"{HANGS} since {since} UTC: a mount whose server is gone?"), now
 
     def _say(self, tx: Tx, feed: Feed, looked: int | None, error: str | None, news: bool = False) -> None:
         known = self._of(tx, feed)
@@ -216,6 +227,7 @@ class Feeds:
         for gone in [path for path in known.stamps if path not in seen]:
             del known.stamps[gone]
             known.absent.pop(gone, None)
+            known.kept.pop(gone, None)
         fresh = rows.put_arrivals(tx, feed.name, new)
         for one in fresh:
             known.arrived[one.what] = (one.at, one.size)
@@ -232,17 +244,19 @@ class Feeds:
         the time at which it was made elsewhere.
         """
         path = shown(file.path)
-        before = known.stamps.get(path)
+        before, had = known.stamps.get(path), known.arrived.get(path)
         known.stamps[path] = file.stamp
-        had = known.arrived.get(path)
-        if had is not None and (before == file.stamp or (file.mtime <= had[0] and file.size == had[1])):
-            known.absent.pop(path, None)
+        if known.kept.get(path) == file.stamp:
             return None
-        if before is None and had is None:
+        if had is not None and file.mtime <= had[0] and file.size == had[1]:  # as another engine wrote it down
+            known.kept[path] = file.stamp
+            return None
+        if before != file.stamp:
             known.absent[path] = known.looked if known.whole else None
-        if before != file.stamp and file.mtime > began - SETTLED_MS:
-            return None  # it may still grow
+            if file.mtime > began - SETTLED_MS:
+                return None  # it may still grow
         absent = known.absent.pop(path, None)
+        known.kept[path] = file.stamp
         at = min(max(file.mtime, absent or 0), began)
         bdate = file.bdate
         if bdate is None:
@@ -264,38 +278,49 @@ class Feeds:
         ]
         if not begun:
             return
-        fed = self._feeds_of(tx, {c.pipeline_id for c in begun})
+        fed = self._fed(tx)[0]
         todo: dict[Feed, set[int]] = {}
         for change in begun:
+            started = change.run.started or 0
             for feed in fed.get(change.pipeline_id, ()):
                 day = bdate_number(change.run.business_date) if change.run.business_date else None
                 if day is None:
-                    day = rows.arrival_before(tx, feed.name, change.run.started or 0)
-                if day is not None:
+                    day = rows.arrival_before(tx, feed.name, started)
+                if day is None or day in todo.get(feed, ()):
+                    continue
+                had = rows.margin_start(tx, feed.name, day)
+                if had is None or had.at > started:  # mostly the first start has been
                     todo.setdefault(feed, set()).add(day)
         for feed, days in todo.items():
             self._measure(tx, feed, days)
 
     def _measure(self, tx: Tx, feed: Feed, days: set[int]) -> None:
         """From the last file that came before the first start, to that start; where none came before, to the first after it."""
-        if not feed.feeds or not days:
+        pipelines = self._fed(tx)[1].get(feed.name, ())
+        if not pipelines or not days:
             return
-        pipelines: list[int] | None = None
         for day in sorted(days):
             came = rows.arrivals_of(tx, feed.name, day)
             if not came:
                 continue
-            if pipelines is None:
-                pipelines = [i for i, feeds in self._feeds_of(tx, None).items() if feed in feeds]
-                if not pipelines:
-                    return
             start = self._start(tx, feed, pipelines, day, came[0])
             had = rows.margin_start(tx, feed.name, day)
             if had is not None and (start is None or had.at <= start.at):
                 start = had  # a rerun in place began again later: the first start stays
             if start is not None:
                 arrived = max((at for at in came if at <= start.at), default=came[0])
-                rows.put_margin(tx, feed.name, day, arrived, start)
+                before = self._thin(tx, feed)
+                if (
+                    rows.put_margin(tx, feed.name, day, arrived, start)
+                    and not before
+                    and (words := self._thin(tx, feed))
+                ):
+                    put_event(tx, f"feed:{feed.name}", "margin", words)
+
+    def _thin(self, tx: Tx, feed: Feed) -> str:
+        """Words where one margin in ten is below the declared buffer; "" where not, or where too few are known."""
+        said = shrinking(rows.margins(tx, feed.name), feed.buffer_ms)
+        return said.words if said is not None and said.low and said.n >= LEAST else ""
 
     def _start(self, tx: Tx, feed: Feed, pipelines: Sequence[int], day: int, came: int) -> Start | None:
         begun = rows.starts(tx, pipelines, came - 3 * DAY_MS, came + 3 * DAY_MS)
@@ -307,17 +332,22 @@ class Feeds:
                 return start if rows.arrival_before(tx, feed.name, start.at) == day else None
         return None
 
-    def _feeds_of(self, tx: Tx, ids: set[int] | None) -> Mapping[int, tuple[Feed, ...]]:
-        """Which feeds a pipeline needs, by its id; matched again only where something of the pipeline changed."""
-        found: dict[int, tuple[Feed, ...]] = {}
-        for pipeline_id, thing in rows.pipeline_things(tx, ids).items():
-            known = self._fed.get(pipeline_id)
-            if known is None or known[0] != thing:
-                feeds = tuple(f for f in self._ctx.config.feeds if any(matches(p, thing) for p in f.feeds))
-                known = self._fed[pipeline_id] = (thing, feeds)
-            if known[1]:
-                found[pipeline_id] = known[1]
-        return found
+    def _fed(self, tx: Tx) -> _Fed:
+        """Who needs which feed; matched again where a pipeline changed."""
+        version = rows.pipeline_version(tx)
+        if self._matched is not None and self._matched[0] == version and "pipeline" not in tx.bumped:
+            return self._matched[1]
+        feeds_of: dict[int, tuple[Feed, ...]] = {}
+        pipelines_of: dict[str, list[int]] = {}
+        for pipeline_id, thing in rows.pipeline_things(tx).items():
+            feeds = tuple(f for f in self._ctx.config.feeds if any(matches(p, thing) for p in f.feeds))
+            if feeds:
+                feeds_of[pipeline_id] = feeds
+            for feed in feeds:
+                pipelines_of.setdefault(feed.name, []).append(pipeline_id)
+        made = feeds_of, pipelines_of
+        self._matched = None if "pipeline" in tx.bumped else (version, made)
+        return made
 
 
 def business_date(feed: Feed, at: int) -> str:

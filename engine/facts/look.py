@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from errno import ELOOP
 from fnmatch import translate
 from pathlib import Path
 from typing import Final
@@ -84,6 +85,10 @@ class _Scan:
                 continue
             except PermissionError:
                 raise _Cannot(f"{shown(path)} may not be looked at: permission denied") from None
+            except OSError as error:
+                if error.errno == ELOOP:  # a link to itself is no file
+                    continue
+                raise
             mtime = info.st_mtime_ns // 1_000_000
             if stat.S_ISREG(info.st_mode) and mtime >= now - RECENT_MS and len(days) < 2:
                 found.append(File(path, mtime, info.st_size, next(iter(days), None)))

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from adapters.model import Owed, RunKind, State
 from engine.config.model import Facts, Feed
-from engine.store.packed import GENERATED, KIND_MASK, STATES
+from engine.store.packed import GENERATED, KIND_MASK, STATES, bdate_text
 from engine.store.writer import Tx
 
 BEATS_KEPT_MS: Final = 60 * 86_400_000
@@ -144,6 +144,19 @@ def margin_start(tx: Tx, feed: str, day: int) -> Start | None:
     """The start that a stored margin was measured to."""
     row = tx.db.execute("SELECT run_key, started FROM margin WHERE feed = ? AND day = ?", (feed, day)).fetchone()
     return None if row is None else Start(row[0], row[1], day)
+
+
+def margins(tx: Tx, feed: str, last: int = 20) -> list[tuple[str, int]]:
+    """(ISO date, ms) of the newest business dates, oldest first."""
+    rows = tx.db.execute(
+        "SELECT day, started - arrived FROM margin WHERE feed = ? ORDER BY day DESC LIMIT ?", (feed, last)
+    ).fetchall()
+    return [(bdate_text(day) or "", ms) for day, ms in reversed(rows)]
+
+
+def pipeline_version(tx: Tx) -> int:
+    """Moves with the commit of whatever changed a pipeline."""
+    return tx.db.execute("SELECT version FROM meta WHERE topic = 'pipeline'").fetchone()[0]
 
 
 def put_margin(tx: Tx, feed: str, day: int, arrived: int, start: Start) -> bool:

@@ -33,7 +33,7 @@ async def asked(checks: Checks) -> None:
     """Whatever is due is asked, and has answered."""
     checks.step()
     async with asyncio.timeout(20):
-        while checks.busy:
+        while checks._busy:
             await asyncio.gather(*checks._busy.values())
             checks.step()
 

@@ -102,6 +102,29 @@ async def test_a_file_that_grows_has_not_arrived(house: Make, tmp_path: Path) ->
     assert [a[3] for a in arrivals(h)] == [2, 3], "it came anew"
 
 
+async def test_one_that_comes_anew_may_grow_too(house: Make, tmp_path: Path) -> None:
+    h = house()
+    feeds = feeds_of(h, Feed(name="f", file="in/x.csv"))
+    put(tmp_path / "in" / "x.csv", "1", ago=HOUR)
+    await feeds.look()
+    h.clock.at += 5000
+    put(tmp_path / "in" / "x.csv", "22", ago=1000, now=h.clock.at)
+    await feeds.look()
+    assert len(arrivals(h)) == 1
+    h.clock.at += 5000
+    await feeds.look()
+    assert [a[1:] for a in arrivals(h)] == [(-HOUR, 20261118, 1), (4000, 20261118, 2)]
+    h.clock.at += 5000
+    put(
+        tmp_path / "in" / "x.csv", "333", ago=9 * HOUR, now=h.clock.at
+    )  # another one, made nine hours ago, moved over it
+    await feeds.look()
+    assert arrivals(h)[-1][1:] == (10_000, 20261118, 3)
+    h.clock.at += 5000
+    await feeds.look()
+    assert len(arrivals(h)) == 3
+
+
 async def test_what_was_moved_into_place_came_when_it_was_moved(house: Make, tmp_path: Path) -> None:
     """rsync -t, cp -p and mv keep the time at which a file was made elsewhere: it did not come before we did not see it."""
     h = house()
@@ -172,6 +195,7 @@ async def test_a_pipe_and_a_folder_are_no_files_and_nobody_waits_for_them(house:
     (tmp_path / "in" / "d.csv").mkdir(parents=True)
     os.mkfifo(tmp_path / "in" / "p.csv")
     (tmp_path / "in" / "loose.csv").symlink_to("nothing")
+    (tmp_path / "in" / "round.csv").symlink_to("round.csv")
     feeds = feeds_of(h, Feed(name="f", file="in/*.csv"), Feed(name="g", file="in/p.csv"))
     await asyncio.wait_for(feeds.look(), 5)
     assert arrivals(h) == []
@@ -309,6 +333,35 @@ async def test_the_order_of_poll_and_look_does_not_matter(house: Make, tmp_path:
     await arrive(h, feeds, tmp_path, 20261120, HOUR)
     assert margins(h) == [(20261120, 10 * MIN, "a:p/1")]
     assert h.reader().feeds()[0].margins[0].ms == 10 * MIN
+
+
+async def test_a_margin_below_the_buffer_is_told_once(house: Make, tmp_path: Path) -> None:
+    h = house()
+    feeds = feeds_of(h, Feed(name="f", file="in/x_{yyyymmdd}.csv", feeds=("a:p",), buffer_ms=15 * MIN))
+    for n in range(9):
+        put(tmp_path / "in" / f"x_202611{n + 1:02d}.csv", ago=(10 - n) * DAY)
+    await feeds.look()
+    for n in range(9):
+        margin = (40 - 5 * n) * MIN
+        h.see(
+            feeds, a_run(str(n), business_date=f"2026-11-{n + 1:02d}", started=NOW - (10 - n) * DAY + margin, ended=NOW)
+        )
+    assert len(margins(h)) == 9
+    events = h.reader().owed_events(0)
+    assert [(e.thing, e.what, e.words) for e in events] == [
+        ("feed:f", "margin", "margin 5m, p10 of 8 is 8m, buffer 15m; shrinks 5m a day")
+    ]
+
+
+async def test_who_needs_a_feed_is_matched_again_when_pipelines_change(house: Make, tmp_path: Path) -> None:
+    h = house()
+    feeds = feeds_of(h, Feed(name="f", file="in/x_{yyyymmdd}.csv", feeds=("tag:sales",)))
+    await arrive(h, feeds, tmp_path, 20261120, HOUR)
+    h.see(feeds, a_run("1", State.RUNNING, business_date="2026-11-20", started=NOW))
+    assert margins(h) == []
+    h.list("p", tags=("sales",))
+    h.see(feeds, a_run("2", State.RUNNING, business_date="2026-11-20", started=NOW + 1000))
+    assert margins(h) == [(20261120, HOUR, "a:p/1")], "the first that began, known already"
 
 
 def days(values: list[int]) -> list[tuple[str, int]]:
