@@ -361,7 +361,10 @@ class WatchfloorApp(TerminalApp):
         if screen == "run" and arg is not None:
             self.last_run = arg
         found = next((s for s in self.stack if (s.screen, s.arg) == (screen, arg)), None)
-        fresh = found is None or screen == "plan"  # a plan is made anew: what it said may not be true any more
+        fresh = found is None or screen in (
+            "plan",
+            "waive",
+        )  # a plan is made anew: what it said may not be true any more
         if found is not None:
             self.stack.remove(found)
         if fresh:

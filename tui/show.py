@@ -11,20 +11,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from adapters.model import Health, State, parse_key
+from adapters.model import Health, Owed, State, parse_key
 from engine.request import EXIT_BAD_INPUT, EXIT_BLIND, EXIT_NOT_WELL, EXIT_OK
 from engine.store.reader import Reader
 from tui import registry
 from tui.present.glyphs import LOOKS
 from tui.present.head import blind
+from tui.present.morning import Tick
 from tui.view import Context, View
 
-_JUDGED = ("floor", "runs", "run", "sources", "wall")
+_JUDGED = ("floor", "runs", "run", "sources", "wall", "deadlines", "morning")
 """Screens with states that ``--fail-on`` can look for."""
 _KNOWN = (
     frozenset(s.name.lower() for s in State)
     | frozenset(h.name.lower() for h in Health)
     | frozenset(look.word for look in LOOKS.values())
+    | frozenset(o.name.lower() for o in Owed)
+    | frozenset(t.name.lower() for t in Tick)
     | {"long", "paused", "disabled", "gone", "no runs", "unknown"}
 )
 
