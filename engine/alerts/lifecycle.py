@@ -7,6 +7,7 @@ Suppression (a silence, no route) holds messages back and never touches the stat
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from adapters.model import AlertState, Severity
@@ -62,10 +63,18 @@ class Lifecycle:
     # --- opening --------------------------------------------------------------------------------------------------
 
     def open(
-        self, tx: Tx, found: Finding, *, pending: str | None = None, wait_ms: int = 0, parent: str | None = None
+        self,
+        tx: Tx,
+        found: Finding,
+        *,
+        pending: str | None = None,
+        wait_ms: int = 0,
+        parent: str | None = None,
+        first: Callable[[str], object] | None = None,
     ) -> Alert:
         """A new alert, or the same again within half an hour. ``pending``: why it does not fire yet. ``wait_ms``: messages wait
-        that long, so that their words may still get better. ``parent``: the alert in whose messages this one is told."""
+        that long, so that their words may still get better. ``parent``: the alert in whose messages this one is told.
+        ``first``: called with its id before anybody is told."""
         old = rows.last_resolved(tx, found.dedup, tx.now - REOPEN_WITHIN_MS)
         state = AlertState.FIRING if pending is None else AlertState.PENDING
         if old is None:
@@ -84,6 +93,8 @@ class Lifecycle:
                 parent=parent, failure="", group_at=None, grouped=None, told_with=None,
             )  # fmt: skip
             alert = self._fresh(tx, old.id)
+        if first is not None:
+            first(alert.id)
         return alert if pending is not None else self.fire(tx, alert, found.facts, wait_ms=wait_ms)
 
     def fire(self, tx: Tx, alert: Alert, facts: Facts, *, wait_ms: int = 0) -> Alert:

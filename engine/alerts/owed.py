@@ -140,8 +140,11 @@ class _Case:
             facts=self._facts, run_key=self.change.run_key or "",
         )  # fmt: skip
         old = rows.open_by_dedup(self.tx, dedup(RULE, self.one.on, self.one.key))
-        alert = old or self.life.open(self.tx, found, parent=None if root is None else root.id)
-        self._put(alert.id, Role.OWN, part)
+        alert = old or self.life.open(
+            self.tx, found, parent=None if root is None else root.id, first=lambda id: self._put(id, Role.OWN, part)
+        )
+        if old is not None:
+            self._put(old.id, Role.OWN, part)
         if root is not None:
             self._behind(alert, root)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from adapters.model import Severity
 from engine.config.model import Config
 from engine.ids import ulid
 from engine.notify import message
 from engine.notify.message import Told
-from engine.store import outbox
+from engine.store import alerts_owed, outbox
 from engine.store.alerts import Alert
+from engine.store.alerts_owed import Role
 from engine.store.outbox import FIRING, Letter, Post
 from engine.store.writer import Tx
 
@@ -27,6 +30,13 @@ def zone_of(config: Config, recipient: str) -> str:
 
 def _told(alert: Alert) -> Told:
     return Told(id=alert.id, severity=alert.severity, title=alert.title, body=alert.body, since=alert.since)
+
+
+def _firing(tx: Tx, alert: Alert, timezone: str) -> Told:
+    """With its deadline in the reader's zone, where the promise says it in another one."""
+    part = next((one for one in alerts_owed.hanging(tx, alert.id) if one.role is not Role.BEHIND), None)
+    elsewhere = part is not None and not part.name.endswith(message.clock_time(part.due_at, timezone))
+    return replace(_told(alert), due=part.due_at if part is not None and elsewhere else None)
 
 
 def _notices(tx: Tx, alert: Alert) -> int:
@@ -52,9 +62,9 @@ def queue_firing(
     level = 0 if kind == "fire" else 1 + max((letter.level for letter in letters), default=-1)
     notice = 1 + _notices(tx, alert)
     for recipient in dict.fromkeys(recipients):
-        id = ulid(tx.now)
+        id, timezone = ulid(tx.now), zone_of(config, recipient)
         title, body = message.message(
-            _told(alert), message_id=id, timezone=zone_of(config, recipient), now=tx.now, notice=notice, lead=lead
+            _firing(tx, alert, timezone), message_id=id, timezone=timezone, now=tx.now, notice=notice, lead=lead
         )
         outbox.put(
             tx, id=id, alert_id=alert.id, kind=kind, recipient=recipient, notify_type=_NOTIFY_TYPE.get(alert.severity, "info"), title=title,
@@ -71,10 +81,11 @@ def reword_firing(tx: Tx, config: Config, alert: Alert, at: int, was: str = "") 
         if letter.state is not Post.PENDING or letter.attempts or letter.fallback_of:
             continue
         if letter.kind == "fire" or (letter.kind in FIRING and was and letter.title.endswith(f"] {was}")):
+            timezone = zone_of(config, letter.recipient)
             title, body = message.message(
-                _told(alert),
+                _firing(tx, alert, timezone),
                 message_id=letter.id,
-                timezone=zone_of(config, letter.recipient),
+                timezone=timezone,
                 now=tx.now,
                 notice=_notices(tx, alert),
             )
@@ -107,7 +118,7 @@ def queue_fallback(tx: Tx, config: Config, letter: Letter, alert: Alert | None) 
     if alert is None:
         return False
     title, body = message.message(
-        _told(alert), message_id=id, timezone=zone_of(config, letter.fallback), now=tx.now, notice=max(1, _notices(tx, alert)),
+        _firing(tx, alert, zone_of(config, letter.fallback)), message_id=id, timezone=zone_of(config, letter.fallback), now=tx.now, notice=max(1, _notices(tx, alert)),
         lead=f"for {letter.recipient}, who could not be told",
     )  # fmt: skip
     return outbox.put(

@@ -143,13 +143,14 @@ def with_lines(body: str, owed: str, behind: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """The alert as a message needs it; ``body`` as Story.body made it."""
+    """The alert as a message needs it; ``body`` as Story.body made it. ``due``: where the reader's clocks say another time than it."""
 
     id: str
     severity: Severity
     title: str
     body: str
     since: int
+    due: int | None = None
 
 
 def message(
@@ -160,7 +161,8 @@ def message(
     title = cut(f"[{told.severity.name}] {head}{plain(told.title, TITLE_MAX)}", TITLE_MAX)
     lines = told.body.split("\n")
     where, rest = lines[0], [line for line in lines[1:] if not line.startswith("Ends: ")]
-    out = [f"{where} · since {moment(told.since, timezone, now)}", *rest]
+    due = "" if told.due is None else f" · due {moment(told.due, timezone, now)}"
+    out = [f"{where}{due} · since {moment(told.since, timezone, now)}", *rest]
     if runs_on:
         out = [
             line + f" · Ack: watchfloor ack {short(told.id)} --until 30m" if line.startswith("Do: ") else line

@@ -216,6 +216,19 @@ def test_the_message_is_whole(floor: Floor) -> None:
     assert "Ends: a success, or a waiver" in floor.one("SELECT body FROM alert")
 
 
+def test_a_reader_elsewhere_reads_the_deadline_by_clocks_of_the_place(floor: Floor) -> None:
+    away = tuple(replace(c, timezone="America/New_York") if c.name == "ben" else c for c in floor.config.contacts)
+    low = SeverityTest(">=", Severity.LOW)
+    floor.ctx.config = replace(floor.config, contacts=away, routes=(Route("*", low, ("ana", "ben")),))
+    Owes(floor).to(Owed.AT_RISK, "x", prediction=said())
+    lines = {who: body.split("\n")[0] for who, body in floor.all("SELECT recipient, body FROM outbox")}
+    assert lines["ana"] == "prod / flow · business date 2026-11-20 · since 05:44 Europe/Paris (04:44 UTC)"
+    assert lines["ben"] == (
+        "prod / flow · business date 2026-11-20 · due 20 Nov 00:00 America/New_York (05:00 UTC)"
+        " · since 23:44 America/New_York (04:44 UTC)"
+    )
+
+
 def test_hostile_names_are_harmless(tmp_path: Path) -> None:
     hostile = HOSTILE.replace("\ud800", "")
     floor = Floor(tmp_path, listed=("\x1b[31mevil\nname",), rules=(PipelineRule(match="*", owner=hostile),))
