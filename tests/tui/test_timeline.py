@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -10,16 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.model import Course, Health, Owed, Severity, State, Trigger
+from adapters.model import Course, Health, Owed, State
 from engine.config.model import PipelineRule
 from engine.store import owed as written
-from engine.store.rows import Bar, SpanRow
+from engine.store.rows import Bar, FloorRow, SpanRow
 from tests.tui import snap, stores
 from tests.tui.night import night
 from tests.tui.owed_stores import owe
 from tests.tui.stores import DAY, HOUR, MINUTE, NOW, SIZES, TZ, House, painted
 from tui import keymap
-from tui.present import lines, timeline
+from tui.present import floor, lines, timeline
 from tui.present.chain import Lane
 from tui.present.layers import lane_of
 from tui.present.timeline import DAY_ZOOM, ZOOMS, Axis, Frame
@@ -32,6 +33,11 @@ def tale(tmp_path_factory):
     house = night(tmp_path_factory.mktemp("night"))
     yield house
     house.close()
+
+
+@pytest.fixture(scope="module")
+def daily(tale) -> FloorRow:
+    return tale.reader().pipeline("prod-airflow:daily_sales")
 
 
 @pytest.fixture
@@ -291,15 +297,9 @@ def test_only_the_column_of_now_moves_while_nothing_happens(tale):
     assert moved == [axis.at(NOW), axis.at(NOW) + 1]
 
 
-def lane_for(draw_state: State, stale: bool) -> Lane:
-    from engine.store.rows import FloorRow
-
-    row = FloorRow(
-        1, "s:p", "p", 1, "s", "", None, None, Severity.HIGH, None, __import__("adapters.model").model.Mode.ACTIVE, None, Trigger.CRON, None,
-        NOW + HOUR, 1, "s:p/r", draw_state, None, None, None, 1, None, NOW - HOUR, None, NOW - HOUR, None, 1, None, 10 * MINUTE, None, 20, (),
-        None, None, False, None,
-    )  # fmt: skip
-    return lane_of(row, None, None, NOW, NOW - HOUR, silent=stale)
+def lane_for(row: FloorRow, state: State, stale: bool) -> Lane:
+    row = replace(row, state=state)
+    return lane_of(floor.judge_one(row, None, NOW, silent=stale), row, NOW - HOUR, silent=stale)
 
 
 _bars = st.lists(
@@ -320,10 +320,10 @@ _spans = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(bars=_bars, spans=_spans, state=st.sampled_from(State), stale=st.booleans(), width=st.integers(60, 220), zoom=st.sampled_from(ZOOMS), mono=st.booleans())  # fmt: skip
-def test_a_lane_never_leaves_its_columns(bars, spans, state, stale, width, zoom, mono):
+def test_a_lane_never_leaves_its_columns(daily, bars, spans, state, stale, width, zoom, mono):
     grid = Frame.of(width)
     axis = Axis(timeline.begin(NOW, zoom, TZ), zoom.span // grid.cells, grid.cells)
-    lane = lane_for(state, stale)
+    lane = lane_for(daily, state, stale)
     cells = timeline.lane_spans(lane, axis, bars, (), spans, NOW, mono=mono)
     assert lines.cells(cells) == grid.cells
     assert lines.cells(timeline.lane_line(lane, grid, cells, here=True)) == grid.name + grid.cells < width

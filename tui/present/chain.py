@@ -182,15 +182,15 @@ def _back_edges(part: Iterable[str], down: Mapping[str, Sequence[str]]) -> set[t
 
 DONE: Final = "done"
 _WORST: Final = (
-    "failed", "timeout", "lost", "missed", "breached", "at risk", "warning", "unknown", "long", "retrying", "held", "stopping",
-    "stopped", "running", "queued", "paused", "disabled", "skipped", "no runs", "owed", "not owed", DONE,
+    "failed", "timeout", "lost", "missed", "breached", "at risk", "warning", "unproved", "unknown", "long", "retrying", "held", "stopping",
+    "stopped", "checking", "running", "queued", "paused", "disabled", "skipped", "no runs", "owed", "not owed", DONE,
 )  # fmt: skip
 _STYLES: Final[Mapping[str, str]] = {
-    **{LOOKS[s].word: LOOKS[s].style for s in State}, "breached": "run-failed b", "at risk": "run-late b", "unknown": "run-stale b",
+    **{LOOKS[s].word: LOOKS[s].style for s in State}, "breached": "run-failed b", "at risk": "run-late b", "unproved": "run-warning b", "checking": "run-running", "unknown": "run-stale b",
     "long": "run-late b", DONE: "run-ok",
 }  # fmt: skip
 _MARKS: Final[Mapping[str, str]] = {
-    **{LOOKS[s].word: LOOKS[s].glyph for s in State}, "breached": "◆", "at risk": "◆", "unknown": "?", "long": "►",
+    **{LOOKS[s].word: LOOKS[s].glyph for s in State}, "breached": "◆", "at risk": "◆", "unproved": "▲", "unknown": "?", "long": "►",
 }  # fmt: skip
 
 
@@ -201,6 +201,8 @@ def standing(lane: Lane) -> str:
         return LOOKS[r.state].word
     if o is not None and o.state is Owed.BREACHED:
         return "missed" if o.missed else "breached"
+    if lane.look.word in ("unproved", "checking") and not lane.stale:
+        return lane.look.word
     kept = o is not None and o.state in (Owed.MET, Owed.MET_LATE)
     if (o is not None and o.state is Owed.UNKNOWN) or (lane.stale and not kept):
         return "unknown"

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from engine.store.rows import Counts, GaugeRow
     from tui.view import Context, Line, Span
 
-_ARMING: Final = frozenset({"Floor", "Runs", "Run", "Sources", "Deadlines"})
+_ARMING: Final = frozenset({"Floor", "Runs", "Run", "Sources", "Deadlines", "Timeline", "Layers"})
 """Titles of the screens whose keys arm an environment."""
 
 

@@ -6,17 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from adapters.model import Owed, State, quote_id, unquote_id
-from tui.present import chain, floor, lines, owed, words
+from adapters.model import Owed, quote_id, unquote_id
+from tui.present import chain, lines, owed, words
 from tui.present.chain import NO_LAYER, ORDER, Lane
 from tui.present.cut import clean, cut, cut_middle, pad
 from tui.present.cut import width as cells_of
-from tui.present.glyphs import LONG, LOOKS, NO_VIEW, STALE_MARK, Look, look_of
-from tui.present.head import source_now
+from tui.present.glyphs import LOOKS, NO_VIEW, STALE_MARK, Look
 
 if TYPE_CHECKING:
-    from engine.store.rows import FeedRow, FloorRow, OwedRow, SourceRow
+    from engine.store.rows import FeedRow, FloorRow, OwedRow
     from tui.present.chain import Chain
+    from tui.present.floor import Item
     from tui.present.words import Clause
     from tui.view import Line, Span
 
@@ -36,15 +36,15 @@ def layer_rank(name: str | None) -> tuple[int, str]:
     return (ORDER.index(upper), "") if upper in ORDER else (len(ORDER), name.casefold())
 
 
-def lane_of(
-    row: FloorRow, owes: OwedRow | None, source: SourceRow | None, now: int, silent_since: int | None, *, silent: bool
-) -> Lane:
-    """A pipeline as a lane. Without its source nothing vouches for it."""
-    stale = silent or source is None or source.stale(now)
+def lane_of(item: Item, row: FloorRow, silent_since: int | None, *, silent: bool) -> Lane:
+    """A pipeline of the Floor as a lane."""
+    source = item.source
     known = silent_since if silent else source.last_ok if source is not None else None
-    look, loud = state_look(row, owes, source_now(source, now), stale=stale)
     layer = clean(row.layer) if row.layer else NO_LAYER
-    return Lane(row.key, clean(row.name), layer, row, owes, source, look, loud, stale, known if stale else None)
+    return Lane(
+        row.key, clean(row.name), layer, row, item.owed, source, item.look, item.problem, item.stale,
+        known if item.stale else None,
+    )  # fmt: skip
 
 
 def thing_lane(owes: OwedRow, layer: str | None, *, silent: bool, silent_since: int | None) -> Lane:
@@ -56,21 +56,6 @@ def thing_lane(owes: OwedRow, layer: str | None, *, silent: bool, silent_since: 
         owes.thing, name, clean(layer or owes.layer or outside) or NO_LAYER, None, owes, None, owed.look(owes, stale=silent), broken, silent,
         silent_since if silent else None,
     )  # fmt: skip
-
-
-def state_look(row: FloorRow, owes: OwedRow | None, now: int, *, stale: bool) -> tuple[Look, bool]:
-    """Its look and whether a person is needed: a failed run before a broken promise, that before a slow or odd run."""
-    if row.state is not None and row.state.bad:
-        return LOOKS[row.state], True
-    if owes is not None and owes.state is Owed.BREACHED:
-        return (LOOKS[State.MISSED] if owes.missed else owed.LOOKS[Owed.BREACHED]), True
-    if owes is not None and owes.state is Owed.AT_RISK and not stale:
-        return owed.LOOKS[Owed.AT_RISK], True
-    if stale:
-        return look_of(row.state, row.mode), False
-    if floor.is_long(row, now):
-        return LONG, True
-    return look_of(row.state, row.mode), row.state == State.WARNING
 
 
 def facts(lane: Lane) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from adapters.model import Course, Owed, State, Trigger
 from tui.present import floor, owed, words
 from tui.present.cut import clean, cut, cut_middle, pad
+from tui.present.cut import width as cell_width
 from tui.present.glyphs import LOOKS
 from tui.present.head import source_now
 from tui.present.lines import merge
@@ -393,15 +394,11 @@ def lane_line(lane: Lane, frame: Frame, cells: Sequence[Span], *, here: bool) ->
     return merge([(" ", ""), mark, (pad(cut_middle(lane.name, frame.name - 4), frame.name - 3), style), *cells])
 
 
-def rule_line(title: str, note: str, frame: Frame, axis: Axis, now: int) -> list[Span]:
+def rule_line(title: str, frame: Frame, axis: Axis, now: int) -> list[Span]:
     """A group's title; its rule goes on under the lanes, the now-line through it."""
     left = cut(title, frame.name - 4)
     out: list[Span] = [(" ", ""), (left, "dim"), (" ", "")]
-    room = frame.name - 3 - len(left)
-    if note and len(note) + 4 < room:
-        out += [(f"{note} ", "dim")]
-        room -= len(note) + 1
-    out.append(("─" * max(room, 0), "rule"))
+    out.append(("─" * max(frame.name - 3 - cell_width(left), 0), "rule"))
     out.append((" ", ""))
     x = axis.at(now)
     if 0 <= x < axis.cells:

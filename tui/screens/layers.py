@@ -68,12 +68,10 @@ class LayersView(PipelineScreen):
 
     def _judge(self) -> None:
         assert self.head is not None
-        now, silent = self.context.now(), self.silent
+        silent = self.silent
         since = frame.silent_since(self.context, self.head.engine)
-        sources = {s.id: s for s in self.head.sources}
         owes = self.roster.owed
-        rows = self.roster.rows.values()
-        found = [layers.lane_of(r, owes.get(r.key), sources.get(r.source_id), now, since, silent=silent) for r in rows]
+        found = [layers.lane_of(i, i.row, since, silent=silent) for i in self.judge() if i.row is not None]
         feeds = {f"feed:{f.name}": f for f in self._feeds}
         for thing, row in owes.items():
             if row.pipeline_id is None:
@@ -176,7 +174,7 @@ class LayersView(PipelineScreen):
         assert self.head is not None
         ctx, head = self.context, self.head
         if frame.is_tiny(width, height):
-            return frame.tiny(ctx, head, self.verdict(), self._tiny(max(height - 3, 1)), width, height)
+            return frame.tiny(ctx, head, self.verdict, self._tiny(max(height - 3, 1)), width, height)
         top = self.top_rows(width)
         room = height - len(top) - 1
         basis = self.basis_rows(width) if self.basis else []
@@ -206,7 +204,7 @@ class LayersView(PipelineScreen):
                 lines.rule("Matrix", "", "", width, focused=True),
                 *(self.matrix.nothing() if self.all else self._nothing()),
             ]
-        n = f"{len(self.lanes)} of {len(self.all)}{note}" if self.filter else words.many(len(self.all), "thing")
+        n = f"{len(self.lanes)} of {len(self.all)}{note}" if self.filter else _counted(self.all)
         if self.silent:
             since = frame.silent_since(self.context, self.head.engine if self.head else None)
             n += f" · as of {words.clock(since, self.context.timezone, self.context.now())}"
@@ -471,3 +469,10 @@ class LayersView(PipelineScreen):
         if self.head is None:
             self.load()
         return [layers.record(lane, self.chain) for lane in self.lanes]
+
+
+def _counted(lanes: Sequence[Lane]) -> str:
+    """``24 pipelines · 1 other``: feeds, heartbeats and sets are no pipelines."""
+    n = sum(lane.row is not None for lane in lanes)
+    more = len(lanes) - n
+    return words.many(n, "pipeline") + (f" · {words.many(more, 'feed or other', 'feeds and others')}" if more else "")

@@ -218,7 +218,7 @@ class MatrixPane:
         return [
             [("   nothing is expected: no pipeline has a schedule, and nothing is promised", "dim")],
             [
-                ("   [[expectation]] in the configuration says what is due by when; ", "dim"),
+                ("   [[expectation]] says what is due by when   ", "dim"),
                 (pane, "key b"),
                 (" shows the chain", "dim"),
             ],

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 from adapters.model import VERBS, KeyOf, Mode, State, Verb
 from engine.store.reader import Reader
 from engine.store.rows import FloorRow, OwedRow, SourceRow
 from tui import keymap
-from tui.present import frame, lines, owed
+from tui.present import floor, frame, lines, owed
 from tui.present.cut import clean
 from tui.present.filters import Filter, FilterError, parse
+from tui.present.floor import Item
+from tui.present.floor_owed import NOTHING, Owing
 from tui.present.frame import Head
 from tui.present.glyphs import LOOKS
 from tui.present.menu import Entry, Menu
@@ -35,7 +36,7 @@ class Roster:
 
     def __init__(self) -> None:
         self.rows: dict[int, FloorRow] = {}
-        self.owed: Mapping[str, OwedRow] = {}
+        self.owing: Owing = NOTHING
         self._marks: dict[int, int] = {}
         self._read: dict[str, int | None] = {}
 
@@ -54,9 +55,16 @@ class Roster:
             newest = max(self._marks.values(), default=0) - SAME_MS
             changed = [i for i, at in self._marks.items() if at >= newest or had.get(i) != at]
             self.rows |= {r.id: r for r in reader.floor_rows(changed) if r.id in self.rows}
-        if first or "owed" in moved:
-            self.owed = reader.owed_now()
+        if first or "pipeline" in moved:  # names and consumers of pipelines stand in promises too
+            self.owing = Owing.read(reader)
+        elif "owed" in moved:
+            self.owing = Owing.read(reader, self.owing)
         return moved
+
+    @property
+    def owed(self) -> Mapping[str, OwedRow]:
+        """By the key of a thing, its promise that matters now."""
+        return self.owing.now
 
 
 class PipelineScreen(ListScreen):
@@ -72,6 +80,7 @@ class PipelineScreen(ListScreen):
         super().__init__(context)
         self.head: Head | None = None
         self.roster = Roster()
+        self.verdict = frame.Verdict()
         self.filter: Filter = parse("")
         self.basis = False
         """Whether the pane is open that says where the numbers of the cursor row come from."""
@@ -112,7 +121,7 @@ class PipelineScreen(ListScreen):
         """Band and verdict; the rows that say that nobody watches where that is so."""
         assert self.head is not None
         ctx, head = self.context, self.head
-        verdict = self.verdict()
+        verdict = self.verdict
         if self.silent:
             return [
                 frame.band_row(ctx, head, self.title, width),
@@ -120,12 +129,15 @@ class PipelineScreen(ListScreen):
             ]
         return [frame.band_row(ctx, head, self.title, width), frame.verdict_row(ctx, head, verdict, width)]
 
-    def verdict(self) -> frame.Verdict:
-        """Line 1: what is broken since when, and who owes what."""
+    def judge(self) -> list[Item]:
+        """Every pipeline as the Floor sees it, and the verdict: the same words on every screen."""
         assert self.head is not None
-        broken = [r for r in self.roster.rows.values() if r.state is not None and r.state.bad]
-        since = min((t for r in broken if (t := r.ended if r.ended is not None else r.at) is not None), default=None)
-        return replace(frame.verdict_of(self.head.counts), since=since)
+        now, silent = self.context.now(), self.silent
+        items = floor.judge(
+            list(self.roster.rows.values()), self.head.sources, now, silent=silent, owing=self.roster.owing
+        )
+        self.verdict = floor.verdict(items, now)
+        return [item for item in items if item.row is not None]
 
     def source_of(self, row: FloorRow | None) -> SourceRow | None:
         if row is None or self.head is None:

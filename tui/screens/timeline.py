@@ -90,12 +90,10 @@ class TimelineView(PipelineScreen):
 
     def _judge(self) -> None:
         assert self.head is not None
-        now, silent = self.context.now(), self.silent
+        silent = self.silent
         since = frame.silent_since(self.context, self.head.engine)
-        sources = {s.id: s for s in self.head.sources}
         owes = self.roster.owed
-        rows = self.roster.rows.values()
-        found = [lane_of(r, owes.get(r.key), sources.get(r.source_id), now, since, silent=silent) for r in rows]
+        found = [lane_of(i, i.row, since, silent=silent) for i in self.judge() if i.row is not None]
         layers = {f"feed:{f.name}": f.layer for f in self._feeds}
         for thing, row in owes.items():
             if row.pipeline_id is None:
@@ -224,7 +222,7 @@ class TimelineView(PipelineScreen):
         ctx, head = self.context, self.head
         if frame.is_tiny(width, height):
             names = self._tiny(max(height - 3, 1))
-            return frame.tiny(ctx, head, frame.verdict_of(head.counts), names, width, height)
+            return frame.tiny(ctx, head, self.verdict, names, width, height)
         top = self.top_rows(width)
         room = height - len(top) - 1
         body = self.under_menu(self._body(width, room), width, room)
@@ -276,7 +274,7 @@ class TimelineView(PipelineScreen):
         self._read_missing(seen)
         for item in shown:
             if isinstance(item, str):
-                out.append(timeline.rule_line(item, "", grid, axis, now))
+                out.append(timeline.rule_line(item, grid, axis, now))
                 continue
             cells = timeline.lane_spans(item, axis, self._bars_of(item), self._due_of(item), self.spans, now, mono=mono)
             here = item.key == self.cursor
