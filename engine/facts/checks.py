@@ -70,6 +70,7 @@ class Checks:
         self._tries: dict[tuple[int, int, str], int] = {}
         self._busy: dict[tuple[int, int, str], asyncio.Task[None]] = {}
         self._open = False
+        self._version = -1
         self._awake = asyncio.Event()
         self._apart = Apart()
 
@@ -123,15 +124,25 @@ class Checks:
     def step(self) -> float:
         """Begin what is due, as far as there is room; seconds until the next look."""
         with self._ctx.store.transaction() as tx:
+            version = self._wanted_since(tx)
             due = [one for one in rows.due_checks(tx, tx.now) if one.spot not in self._busy]
             next_at = rows.next_check(tx)
             now = tx.now
-        self._open = next_at is not None
+        self._version, self._open = version, next_at is not None
         for one in due[: max(0, AT_ONCE - len(self._busy))]:
             self._busy[one.spot] = asyncio.create_task(self._one(one), name=f"check {one.name}")
         if self._busy or due:
             return 5.0  # an end wakes us
         return 30.0 if next_at is None else min(30.0, max(0.05, (next_at - now) / 1000))
+
+    def _wanted_since(self, tx: Tx) -> int:
+        """A pipeline may have got a check, by a reload, after its run ended: what stands there now is verified too."""
+        version = rows.pipeline_version(tx)
+        if version == self._version:
+            return version
+        for run_id, attempt, names in rows.finished_now(tx, tx.now - GIVE_UP_MS):
+            rows.open_checks(tx, run_id, attempt, names)
+        return version
 
     async def _one(self, one: DueCheck) -> None:
         try:
@@ -242,7 +253,7 @@ def look_at(path: str, least: int, began: int, now: int) -> Said:
         return Said(FAILED, f"{name} is older than the run: written {duration_words(began - mtime)} before it began")
     if info.st_size < least:
         return Said(FAILED, f"{name} has {info.st_size} bytes, expected {least} or more")
-    return Said(PASSED, f"{name} is there, {info.st_size} bytes", min(mtime, now))
+    return Said(PASSED, f"{name} is there, {info.st_size} byte{'s' * (info.st_size != 1)}", min(mtime, now))
 
 
 # --- a command ------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Final, Protocol
 
-from engine.config.model import Feed, matches
+from engine.config.model import Facts, Feed, matches
 from engine.context import Context
 from engine.facts import look
 from engine.facts.apart import Apart, Hangs
@@ -131,12 +131,14 @@ class Feeds:
         self._known: dict[str, _Known] = {}
         self._apart = Apart()
         self._matched: tuple[int, _Fed] | None = None
+        self._things: dict[int, tuple[Facts, tuple[Feed, ...]]] = {}
 
     def configured(self, tx: Tx) -> None:
         """The feeds of the configuration as it is now."""
         feeds = self._ctx.config.feeds
         rows.put_feeds(tx, feeds)
         self._matched = None
+        self._things.clear()
         kept = {f.name: rows.feed_looked(tx, f.name) for f in feeds}
         self._known = {name: k for name, k in self._known.items() if kept.get(name) is not None}
 
@@ -340,7 +342,12 @@ class Feeds:
         feeds_of: dict[int, tuple[Feed, ...]] = {}
         pipelines_of: dict[str, list[int]] = {}
         for pipeline_id, thing in rows.pipeline_things(tx).items():
-            feeds = tuple(f for f in self._ctx.config.feeds if any(matches(p, thing) for p in f.feeds))
+            known = self._things.get(pipeline_id)
+            if known is not None and known[0] == thing:  # mostly it is its next run that changed
+                feeds = known[1]
+            else:
+                feeds = tuple(f for f in self._ctx.config.feeds if any(matches(p, thing) for p in f.feeds))
+                self._things[pipeline_id] = thing, feeds
             if feeds:
                 feeds_of[pipeline_id] = feeds
             for feed in feeds:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from adapters.model import Owed, RunKind, State
 from engine.config.model import Facts, Feed
-from engine.store.packed import GENERATED, KIND_MASK, STATES, bdate_text
+from engine.store.packed import BACKFILLED, GENERATED, KIND_MASK, STATES, bdate_text
 from engine.store.writer import Tx
 
 BEATS_KEPT_MS: Final = 60 * 86_400_000
@@ -244,6 +244,17 @@ def open_checks(tx: Tx, run_id: int, attempt: int, names: Iterable[str]) -> bool
     if made:
         tx.bump("owed")
     return bool(made)
+
+
+def finished_now(tx: Tx, since: int) -> list[tuple[int, int, tuple[str, ...]]]:
+    """(run, attempt, names of checks): current runs that ended well since then, of pipelines that have checks; no history."""
+    rows = tx.db.execute(
+        "SELECT r.id, r.attempt, p.extra ->> '$.done_when' FROM pipeline p CROSS JOIN pipe_now n ON n.pipeline_id = p.id"
+        " CROSS JOIN run r ON r.id = n.run_id WHERE p.extra ->> '$.done_when' IS NOT NULL AND r.state IN (6, 7)"
+        " AND coalesce(r.ended, r.updated) >= ? AND r.kind & ? = 0",
+        (since, GENERATED | BACKFILLED),
+    ).fetchall()
+    return [(run, attempt, tuple(json.loads(names))) for run, attempt, names in rows]
 
 
 def put_off(tx: Tx, run_id: int, before: int) -> None:

@@ -226,6 +226,29 @@ async def test_a_check_that_is_not_wanted_any_more_holds_nobody(house: Make, tmp
     assert h.judge.told == [("checked", "a:p/1")]
 
 
+async def test_a_check_that_was_wanted_only_after_the_run_ended(house: Make, tmp_path: Path) -> None:
+    h = house()
+    h.list("p", "old", "past")
+    checks = Checks(h.ctx, h.judge)
+    h.see(
+        checks,
+        a_run("1"),
+        a_run("1", pipeline="a:old", ended=NOW - 25 * HOUR, started=NOW - 26 * HOUR),
+        a_run("1", pipeline="a:past", backfilled=True),
+    )
+    await asked(checks)
+    assert states(h) == []
+    (tmp_path / "x").write_text("x")
+    h.configure(checks=(Check(name="x", file="x"), Check(name="y", file="y")))
+    h.list("p", "old", "past", rules=(PipelineRule(match="*", done_when=("x",)),))
+    await asked(checks)
+    assert states(h) == [("x", 1, f"{tmp_path}/x is there, 1 byte")]
+    h.list("p", "old", "past", rules=(PipelineRule(match="*", done_when=("x", "y")),))
+    await asked(checks)
+    assert [s[:2] for s in states(h)] == [("x", 1), ("y", 2)]
+    assert h.judge.told == [("checked", "a:p/1")]
+
+
 async def test_a_read_only_engine_runs_no_command(house: Make, tmp_path: Path) -> None:
     h = house()
     h.ctx.read_only = True
