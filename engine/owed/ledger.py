@@ -89,7 +89,7 @@ class Watch:
 
     __slots__ = (
         "bound", "by_member", "entries", "fingerprint", "gap", "gone", "lean", "look_at", "next_open", "opened_until", "since", "sources", "stale",
-        "thing", "ticks", "upstreams",
+        "thing", "tick", "ticks", "upstreams",
     )  # fmt: skip
 
     def __init__(self, draft: Draft, id: int) -> None:
@@ -102,7 +102,10 @@ class Watch:
         self.look_at = 0
         self.next_open = 0
         self.gone = False
-        self.lean = False
+        self.lean: bool | None = None
+        """Whether it has no rows while it is well; None: not known yet."""
+        self.tick: int | None = None
+        """The next tick of an undeclared schedule."""
         self.sources: tuple[str, ...] = (draft.bound.source,) if draft.bound.source else ()
         self.upstreams: tuple[int, ...] = ()
         """Pipeline ids that a sequence waits for."""
@@ -133,16 +136,24 @@ class Watch:
 
     def drop_settled(self, now: int) -> None:
         """Let go of what no run can change any more: but what a run since the oldest open one may belong to stays, and the newest."""
-        entries = self.entries
-        for key in [k for k, e in entries.items() if e.unsettled and e.one.due_at < now - FORGET]:
+        entries, horizon = self.entries, now
+        settled: list[Entry] = []
+        old: list[str] = []
+        for key, e in entries.items():
+            one = e.one
+            if e.frozen or not e.unsettled:
+                settled.append(e)
+            elif one.due_at < now - FORGET:
+                old.append(key)
+            elif one.from_at < horizon:
+                horizon = one.from_at
+        for key in old:
             del entries[key]
-        open_from = [e.one.from_at for e in entries.values() if e.unsettled and not e.frozen]
-        horizon = min(open_from, default=now)
-        settled = [e for e in entries.values() if not e.unsettled or e.frozen]
-        newest = settled[-1].one.key if settled and settled[-1].one.due_at >= now - DAY else None
+        newest = settled[-1] if settled and settled[-1].one.due_at >= now - DAY else None
         for e in settled:
-            if e.one.due_at < horizon and (e.one.met_at or 0) < horizon and e.one.key != newest:
-                del entries[e.one.key]
+            one = e.one
+            if e is not newest and one.due_at < horizon and (one.met_at or 0) < horizon:
+                del entries[one.key]
         if self.default and len(entries) > HELD_LEAN:
             for key in list(entries)[: len(entries) - HELD_LEAN]:
                 del entries[key]
@@ -192,9 +203,10 @@ class Ledger:
         promise, a = w.bound.promise, w.opened_until
         end = now + AHEAD
         if w.default and promise.schedule is not None:
-            tick = promise.schedule.after(now)
-            after = None if tick is None else promise.schedule.after(tick)
-            w.lean = tick is not None and after is not None and after - tick < LEAN
+            tick = w.tick = promise.schedule.after(now)
+            if w.lean is None:
+                after = None if tick is None else promise.schedule.after(tick)
+                w.lean = tick is not None and after is not None and after - tick < LEAN
             if tick is not None:
                 end = min(end, tick + promise.grace_ms)
             a = max(a, now - 2 * DAY)
@@ -215,8 +227,7 @@ class Ledger:
         """When the next one has to be opened, or it is time to see whether there is one."""
         promise = w.bound.promise
         if w.default and promise.schedule is not None:
-            tick = promise.schedule.after(now)
-            return now + DAY if tick is None else tick
+            return now + DAY if w.tick is None else w.tick
         if promise.schedule is not None and promise.due is None:
             if until < now + AHEAD:  # full: when a few of them are over
                 dues = [e.one.due_at for e in w.entries.values() if e.one.due_at > now]
@@ -252,7 +263,7 @@ class Ledger:
             if w.default:
                 for e in w.entries.values():
                     e.frozen = True  # of the old schedule: what is broken is no longer made up for
-            w.opened_until, w.next_open = now, 0
+            w.opened_until, w.next_open, w.lean = now, 0, None
             return 0
         w.next_open = 0
         fresh = open_between(w.bound.promise, now, w.opened_until) if w.opened_until > now else []
@@ -282,7 +293,7 @@ class Ledger:
     def drop(self, tx: Tx, w: Watch, e: Entry) -> None:
         """Forget one altogether."""
         if e.id is not None:
-            rows.drop_occurrence(tx, e.id)
+            rows.drop_occurrence(tx, e.id, predicted=not w.default)
             self.touched.add(w.thing)
         w.entries.pop(e.one.key, None)
         e.id = None
@@ -293,7 +304,7 @@ class Ledger:
         was, fresh, e.fresh = before.state, e.fresh, False
         alerting = after.state is Owed.BREACHED and after.alerting(now)
         if after is not before:
-            if not (self._put_lean(tx, w, e) if w.default else self._update(tx, e)):
+            if not (self._put_lean(tx, w, e, was) if w.default else self._update(tx, e)):
                 return  # one hole too many of a schedule that nobody declared
             self._placeholder(tx, w, before, after)
             if w.default and e.id is None and was is not Owed.BREACHED:
@@ -320,12 +331,14 @@ class Ledger:
             rows.update_occurrence(tx, e.id, e.one)
         return True
 
-    def _put_lean(self, tx: Tx, w: Watch, e: Entry) -> bool:
+    def _put_lean(self, tx: Tx, w: Watch, e: Entry, was: Owed) -> bool:
         """False: it is forgotten, with nothing said."""
         state = e.one.state
+        if state.waiting and was.waiting:
+            return True  # what its run does meanwhile is to be read of the run
         if state in (Owed.MET, Owed.EXCLUDED, Owed.WAIVED) and not e.one.missed:
             if e.id is not None:
-                rows.drop_occurrence(tx, e.id)
+                rows.drop_occurrence(tx, e.id, predicted=False)
                 e.id = None
                 self.touched.add(w.thing)
             return True

@@ -107,9 +107,10 @@ def update_occurrence(tx: Tx, occurrence_id: int, one: Occurrence) -> None:
     tx.bump("owed")
 
 
-def drop_occurrence(tx: Tx, occurrence_id: int) -> None:
-    """Forget one, with its prediction (what was predicted stays for calibration)."""
-    tx.db.execute("DELETE FROM prediction WHERE occurrence_id = ?", (occurrence_id,))
+def drop_occurrence(tx: Tx, occurrence_id: int, predicted: bool = True) -> None:
+    """Forget one, with its prediction if it may have one (what was predicted stays for calibration)."""
+    if predicted:
+        tx.db.execute("DELETE FROM prediction WHERE occurrence_id = ?", (occurrence_id,))
     tx.db.execute("DELETE FROM occurrence WHERE id = ?", (occurrence_id,))
     tx.bump("owed")
 
