@@ -524,6 +524,16 @@ def test_a_maintenance_window_holds_back_and_ends_with_one_message(floor: Floor)
     assert floor.all("SELECT DISTINCT held_back FROM alert") == [(None,)]
 
 
+def test_a_window_that_keeps_messages_or_is_over_or_elsewhere_holds_nothing_back(floor: Floor) -> None:
+    window(floor)
+    (made,) = floor.ctx.config.windows
+    over = replace(made, end=Moment(5 * 60 + 40))
+    others = (replace(made, notify="keep"), over, replace(made, on="flow:hourly"))
+    floor.ctx.config = replace(floor.ctx.config, windows=others)
+    Owes(floor).to(Owed.BREACHED, "due 06:00: not started")
+    assert kinds(floor) == ["fire"]
+
+
 def test_what_is_over_within_the_window_is_never_told(floor: Floor) -> None:
     window(floor)
     owes = Owes(floor)
