@@ -194,6 +194,9 @@ def shaded(view: TimelineView, name: str) -> int:
 def test_windows_are_shaded_and_named_at_the_foot(tale):
     view = view_of(tale)
     assert shaded(view, "ldz_to_rdv_customer") == 16
+    assert shaded(view, "daily_sales") == 16  # also under the cursor
+    assert shaded(view_of(tale, mono=True), "ldz_to_rdv_customer") == 0
+    assert lane_text(view_of(tale, mono=True), "ldz_to_rdv_customer").count("·") == 16  # readable without a colour
     assert (
         "shaded Thu 22:00–02:00 maintenance db-rdv-1 · next due daily_sales 06:00 in 8m" in painted(view, 120, 40)[-2]
     )

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from adapters.model import Course, Owed, State, Trigger
-from tui.present import floor, owed, words
+from tui.present import floor, lines, owed, words
 from tui.present.cut import clean, cut, cut_middle, pad
 from tui.present.cut import width as cell_width
 from tui.present.glyphs import LOOKS
@@ -279,8 +279,9 @@ def _joined(cells: _Cells, shaded: Sequence[tuple[int, int]], mono: bool) -> lis
     style = cells.style
     for a, b in shaded:
         for x in range(a, b):
-            style[x] = f"{style[x]} on:window-bg" if style[x] else "on:window-bg"
-            if mono and cells.char[x] == " ":
+            if not mono:
+                style[x] = f"{style[x]} on:window-bg" if style[x] else "on:window-bg"
+            elif cells.char[x] == " ":
                 cells.char[x], style[x] = "·", "dim"
     out: list[Span] = []
     start = 0
@@ -392,6 +393,17 @@ def lane_line(lane: Lane, frame: Frame, cells: Sequence[Span], *, here: bool) ->
     glyph = lane.look.glyph if lane.loud else " "
     mark: Span = (glyph + ("?" if lane.stale else " "), "run-stale" if lane.stale else lane.look.token)
     return merge([(" ", ""), mark, (pad(cut_middle(lane.name, frame.name - 4), frame.name - 3), style), *cells])
+
+
+def cursor_line(line: Sequence[Span], width: int) -> list[Span]:
+    """The lane under the cursor; windows stay shaded on it."""
+    out: list[Span] = []
+    for text, style in lines.fit(line, width):
+        if not out:
+            out.append((lines.GUTTER, "mark on:cursor-bg"))
+            text = text[1:]
+        out.append((text, style if "on:window-bg" in style else f"{style} on:cursor-bg".strip()))
+    return lines.merge(out)
 
 
 def rule_line(title: str, frame: Frame, axis: Axis, now: int) -> list[Span]:

@@ -279,7 +279,7 @@ class TimelineView(PipelineScreen):
             cells = timeline.lane_spans(item, axis, self._bars_of(item), self._due_of(item), self.spans, now, mono=mono)
             here = item.key == self.cursor
             line = timeline.lane_line(item, grid, cells, here=here)
-            out.append(lines.cursor(line, width) if here else line)
+            out.append(timeline.cursor_line(line, width) if here else line)
         return out
 
     def _rows_of(self, rules: bool) -> tuple[list[Lane | str], list[int]]:
