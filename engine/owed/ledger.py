@@ -177,7 +177,8 @@ class Ledger:
             return
         if now < w.next_open:
             return
-        if not w.opened_until:
+        new = not w.opened_until
+        if new:
             w.opened_until = now
         until, found = self._ahead(w, now)
         w.next_open = self._next_open(w, until, now)
@@ -187,8 +188,10 @@ class Ledger:
         if w.opened_until < now:  # after a while without an engine: what is stored stands
             stored = rows.keys_due(tx, w.bound.id, w.opened_until)
             found = [o for o in found if o.key not in stored]
-        if w.default:
-            found = [o for o in found if o.opened_as in (Owed.PENDING, Owed.SHIFTED)]
+        if w.default:  # nobody asked for it: a tick from before it was known is not owed
+            found = [
+                o for o in found if o.opened_as in (Owed.PENDING, Owed.SHIFTED) and not (new and (o.tick or now + 1) <= now)
+            ]
         fresh = [o for o in found if o.key not in known]
         for one in fresh:
             known[one.key] = Entry(one)

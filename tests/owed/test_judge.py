@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.model import Owed, State
+from engine.store import runs
 from tests.owed.court import DAY, HOUR, MINUTE, Court, at, expect
 
 DATE = {"business_date": "2026-11-20"}
@@ -182,12 +183,15 @@ def test_an_engine_that_was_down_opens_what_it_missed(floor: Court) -> None:
 
 def test_a_transaction_that_is_rolled_back_is_forgotten(floor: Court) -> None:
     floor.clock.at = at("05:02")
-    from engine.store import runs
 
-    with pytest.raises(RuntimeError, match="the disk"), floor.store.transaction() as tx:
-        seen = [floor.run("r1", "sales", "05:00", **DATE)]
-        floor.judge.on_runs(tx, runs.apply_runs(tx, floor.ids["air"], seen, floor.now))
-        raise RuntimeError("the disk")
+    def poll() -> None:
+        with floor.store.transaction() as tx:
+            seen = [floor.run("r1", "sales", "05:00", **DATE)]
+            floor.judge.on_runs(tx, runs.apply_runs(tx, floor.ids["air"], seen, floor.now))
+            raise RuntimeError("the disk")
+
+    with pytest.raises(RuntimeError, match="the disk"):
+        poll()
     assert floor.owed("starts").state is Owed.PENDING
     floor.until("05:11")
     assert floor.owed("starts").state is Owed.BREACHED
