@@ -36,7 +36,7 @@ from engine.poll.source import Poller
 from engine.request import EXIT_BAD_INPUT, EXIT_BUG, EXIT_NO_ENGINE, EXIT_OK, PROTOCOL
 from engine.samples import Sampler
 from engine.server import Server
-from engine.store import retention
+from engine.store import facts, owed_kept, retention
 from engine.store import sources as store_sources
 from engine.store.writer import Store, StoreError
 from engine.version import VERSION
@@ -277,6 +277,13 @@ class Engine:
                     with self.store.transaction() as tx:
                         gone = retention.sweep(tx, keep)
                     await asyncio.sleep(0)
+                with self.store.transaction() as tx:
+                    facts.sweep(tx, keep)
+                    gone = owed_kept.sweep(tx, keep)
+                while gone >= owed_kept.PORTION:
+                    await asyncio.sleep(0)
+                    with self.store.transaction() as tx:
+                        gone = owed_kept.sweep(tx, keep)
             except StoreError as error:
                 self._cannot_write(str(error))
             await asyncio.to_thread(logs.sweep, self.places.logs, self.clock.now() - keep)

@@ -13,14 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from adapters.model import Sample, State, StepRun
+from adapters.model import Owed, Sample, State, StepRun
 from engine.leader import Leader
-from engine.store import retention, samples, steps
+from engine.store import owed, owed_kept, retention, samples, steps
 from engine.store.errors import StoreError
 from engine.store.export import export
 from engine.store.reader import Reader
 from engine.store.writer import Store
 from tests.store.rig import DAY, HOUR, NOW, Rig, Still, a_run, past_runs
+from tests.tui.owed_stores import owe
+from tests.tui.stores import House
 
 # --- retention ----------------------------------------------------------------------------------------------------------
 
@@ -61,6 +63,29 @@ def test_a_sweep_takes_a_portion_at_a_time(rig: Rig) -> None:
             went.append(retention.sweep(tx, 400 * DAY, portion=10))
     assert went == [10, 10, 5, 0]
     assert rig.reader.run_count() == 1
+
+
+def test_old_promises_go_with_what_was_predicted_and_what_is_shown_stays(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.source("a")
+    key = house.pipeline("a", "p")
+    old = owe(house, key, due_in=-500 * DAY, state=Owed.MET, late=0.5, p50_in=0, promise="x", now=False)
+    shown = owe(house, key, due_in=-450 * DAY, state=Owed.BREACHED, promise="x")
+    new = owe(house, key, due_in=-DAY, state=Owed.MET, promise="x", now=False)
+    open_ = owe(house, key, due_in=-500 * DAY, state=Owed.AT_RISK, promise="y", now=False)
+    with house.tx() as tx:
+        tx.db.execute(
+            "INSERT INTO predicted (occurrence_id, at, late) VALUES (?, ?, 0.5)", (old, house.now - 500 * DAY)
+        )
+        tx.db.execute("INSERT INTO predicted (occurrence_id, at, late) VALUES (?, ?, 0.5)", (new, house.now - DAY))
+        owed.put_event(tx, key, "level shift", "takes longer")
+        assert owed_kept.sweep(tx, 400 * DAY) == 1
+    ask = house.reader().all
+    assert [row[0] for row in ask("SELECT id FROM occurrence ORDER BY id")] == [shown, new, open_]
+    assert ask("SELECT occurrence_id FROM prediction") == []
+    assert ask("SELECT occurrence_id FROM predicted") == [(new,)]
+    assert ask("SELECT what FROM owed_event") == [("level shift",)]
+    house.close()
 
 
 def put(store: Store, t: int, **values: float) -> None:

@@ -38,11 +38,12 @@ CREATE TABLE prediction (
   at_risk INTEGER NOT NULL DEFAULT 0, high INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
--- predicted: what was said when, and what became of it: calibration. was_late and ended are known once it settled.
+-- predicted: what was said when, and what became of it: calibration. Kept 90 days. was_late and ended are known once it settled.
 CREATE TABLE predicted (
   occurrence_id INTEGER NOT NULL, at INTEGER NOT NULL, late REAL NOT NULL, p50 INTEGER, ended INTEGER, was_late INTEGER,
   PRIMARY KEY (occurrence_id, at)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX predicted_at ON predicted(at);
 
 -- baseline: what is ordinary for a pipeline and shape (engine.owed.anomaly.Levels), so that a restart forgets nothing.
 CREATE TABLE baseline (pipeline_id INTEGER NOT NULL, shape INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (pipeline_id, shape)) STRICT, WITHOUT ROWID;
