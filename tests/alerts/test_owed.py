@@ -11,8 +11,8 @@ import pytest
 
 from adapters.model import AlertState, Course, Owed, Severity, State, run_key
 from engine.alerts import Alerts
-from engine.config.model import PipelineRule, Route, Window
-from engine.config.units import Moment, SeverityTest
+from engine.config.model import PipelineRule, Route
+from engine.config.units import SeverityTest
 from engine.notify import message
 from engine.owed.bound import Bound, OwedChange
 from engine.owed.history import Basis
@@ -496,78 +496,6 @@ def test_whoever_is_told_of_a_thing_is_told_when_it_breaks_behind_another(floor:
     boards(floor, 1)[0].to(Owed.BREACHED, "due 07:00: not started", root="feed:eia")
     wait(floor, 32_000)
     assert [(who, kind) for who, kind, _ in floor.letters[1:]] == [("ana", "repeat"), ("ben", "repeat")]
-
-
-# --- windows ------------------------------------------------------------------------------------------------------------
-
-
-def window(floor: Floor, on: str = "flow:*") -> None:
-    made = Window(
-        name="nightly", on=on, kind="maintenance", start=Moment(5 * 60), end=Moment(6 * 60 + 30), timezone="Europe/Paris",
-        notify="suppress",
-    )  # fmt: skip
-    floor.ctx.config = replace(floor.config, windows=(made,))
-
-
-def test_a_maintenance_window_holds_back_and_ends_with_one_message(floor: Floor) -> None:
-    window(floor)
-    Owes(floor).to(Owed.BREACHED, "due 06:00: not started")
-    fail_other = floor.run(State.FAILED, pipeline="hourly", error="x")
-    floor.poll(fail_other)
-    assert floor.all("SELECT DISTINCT held_back FROM alert") == [("maintenance nightly until 06:30",)]
-    floor.tick()
-    assert floor.letters == []
-    floor.clock.at = at("06:30")
-    floor.tick()
-    floor.tick()
-    assert sorted(titles(floor)) == ["[HIGH] daily late — due 06:00, not started", "[MEDIUM] hourly failed: x"]
-    assert floor.all("SELECT DISTINCT held_back FROM alert") == [(None,)]
-
-
-def test_a_window_that_keeps_messages_or_is_over_or_elsewhere_holds_nothing_back(floor: Floor) -> None:
-    window(floor)
-    (made,) = floor.ctx.config.windows
-    over = replace(made, end=Moment(5 * 60 + 40))
-    others = (replace(made, notify="keep"), over, replace(made, on="flow:hourly"))
-    floor.ctx.config = replace(floor.ctx.config, windows=others)
-    Owes(floor).to(Owed.BREACHED, "due 06:00: not started")
-    assert kinds(floor) == ["fire"]
-
-
-def test_what_is_over_within_the_window_is_never_told(floor: Floor) -> None:
-    window(floor)
-    owes = Owes(floor)
-    owes.to(Owed.BREACHED, "due 06:00: not started")
-    owes.to(Owed.MET_LATE, "x", met_at=at("06:10"), lateness_ms=10 * MINUTE)
-    assert floor.states == [AlertState.RESOLVED]
-    floor.clock.at = at("06:31")
-    floor.tick()
-    assert floor.letters == []
-
-
-async def test_maintenance_is_named_before_a_silence(floor: Floor) -> None:
-    window(floor, "flow:daily")
-    until = floor.clock.now() + 60 * MINUTE
-    await floor.alerts.silence({"match": "flow:*", "until": until, "reason": "known"}, PEER)
-    Owes(floor).to(Owed.BREACHED, "due 06:00: not started")
-    Owes(floor, "flow:hourly").to(Owed.BREACHED, "due 06:00: not started")
-    held = dict(floor.all("SELECT key, held_back FROM alert"))
-    assert held["flow:daily"] == "maintenance nightly until 06:30"
-    assert held["flow:hourly"].startswith("silenced by ana")
-
-
-def test_a_window_over_what_broke_behind_a_cause_holds_that_back_alone(floor: Floor) -> None:
-    late_feed(floor)
-    window(floor, "flow:board0")
-    one, two = boards(floor, 2)
-    give(floor, *(o.change(Owed.BREACHED, "due 07:00: not started", root="feed:eia") for o in (one, two)))
-    wait(floor, 32_000)
-    assert titles(floor)[1:] == ["[HIGH] 1 deadline broken behind it: eia late — due 05:30, not arrived"]
-    floor.clock.at = at("06:30")
-    wait(floor, 32_000)
-    assert len(floor.letters) == 3
-    wait(floor, 32_000)
-    assert len(floor.letters) == 3
 
 
 def test_a_promise_taken_out_of_the_configuration_claims_nothing(floor: Floor) -> None:
