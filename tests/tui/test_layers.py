@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -20,6 +21,7 @@ from tests.tui.stores import DAY, HOUR, MINUTE, NOW, SIZES, TZ, House, painted
 from tui import keymap
 from tui.present import chain, layers, lines, matrix
 from tui.present.chain import chain_of
+from tui.present.floor_owed import CHECKING, UNPROVED
 from tui.screens.layers import LayersView
 from tui.view import Open, Say
 
@@ -239,6 +241,14 @@ def test_one_word_for_each(house, state, owed, word):
             met_in=-MINUTE if owed is Owed.MET_LATE else None,
         )
     assert chain.standing(view_of(house).lanes[0]) == word
+
+
+@pytest.mark.parametrize(("look", "word"), [(UNPROVED, "unproved"), (CHECKING, "checking")])
+def test_what_is_not_verified_yet_is_not_done(house, look, word):
+    put(house, "p", "BI")
+    lane = replace(view_of(house).lanes[0], look=look)
+    assert chain.standing(lane) == word
+    assert chain.standing(replace(lane, stale=True)) == "unknown"
 
 
 def test_a_paused_pipeline_is_not_done(house):

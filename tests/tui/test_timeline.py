@@ -281,6 +281,14 @@ def test_days_on_which_clocks_change(day, labels):
     assert short == (12 if "03" in labels else 20)
 
 
+def test_a_view_begins_on_a_round_time_also_where_the_clock_changed_in_between():
+    now = datetime(
+        2026, 10, 26, 14, 0, tzinfo=ZoneInfo(TZ)
+    )  # 36 hours before this the clock stood at 02:00 for the second time
+    begun = datetime.fromtimestamp(timeline.begin(int(now.timestamp() * 1000), ZOOMS[3], TZ) / 1000, ZoneInfo(TZ))
+    assert begun.isoformat() == "2026-10-25T00:00:00+02:00"
+
+
 def test_only_the_column_of_now_moves_while_nothing_happens(tale):
     view = view_of(tale)
     before = painted(view, 120, 40)[5:-2]
@@ -498,10 +506,13 @@ def test_what_moves_is_seen(house):
     house.run("s", "p", "r", State.FAILED, started_ago=2 * HOUR, took=HOUR)
     view.load()
     assert "✗" in lane_text(view, "p")
+    assert (view.lanes[0].look.word, view.verdict.broken) == ("failed", 1)
+    house.run("s", "p", "r", State.SUCCESS, started_ago=2 * HOUR, took=HOUR)
     key = "s:p"
     owe(house, key, due_in=HOUR, state=Owed.AT_RISK)
     view.load()
     assert "◆" in lane_text(view, "p")
+    assert (view.lanes[0].look.word, view.verdict.broken) == ("at risk", 0)
 
 
 # --- nothing there, and scripts -------------------------------------------------------------------------------------
