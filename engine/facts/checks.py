@@ -126,8 +126,10 @@ class Checks:
         with self._ctx.store.transaction() as tx:
             version = self._wanted_since(tx)
             due = [one for one in rows.due_checks(tx, tx.now) if one.spot not in self._busy]
-            next_at = rows.next_check(tx)
-            now = tx.now
+            next_at, now = rows.next_check(tx), tx.now
+            if next_at is not None and next_at <= now and not due and not self._busy:
+                rows.forget_lost_checks(tx)
+                next_at = rows.next_check(tx)
         self._version, self._open = version, next_at is not None
         for one in due[: max(0, AT_ONCE - len(self._busy))]:
             self._busy[one.spot] = asyncio.create_task(self._one(one), name=f"check {one.name}")

@@ -249,6 +249,16 @@ async def test_a_check_that_was_wanted_only_after_the_run_ended(house: Make, tmp
     assert h.judge.told == [("checked", "a:p/1")]
 
 
+async def test_checks_of_a_run_that_was_forgotten_do_not_keep_it_awake(house: Make) -> None:
+    h = house()
+    checks = checks_of(h, Check(name="x", file="x"))
+    h.see(checks, a_run("1"))
+    h.ask("DELETE FROM run")
+    assert checks.step() == 30.0
+    assert states(h) == []
+    assert not checks.busy
+
+
 async def test_a_read_only_engine_runs_no_command(house: Make, tmp_path: Path) -> None:
     h = house()
     h.ctx.read_only = True
