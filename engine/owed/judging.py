@@ -424,7 +424,9 @@ class Looking:
         for e in list(w.entries.values()):
             if e.one.from_at - 1 == last:
                 continue
-            if e.one.state is Owed.BREACHED and last > e.one.due_at:
+            if not e.unsettled:
+                w.entries.pop(e.one.key, None)
+            elif e.one.state is Owed.BREACHED and last > e.one.due_at:
                 self._took(
                     tx,
                     w,

@@ -190,7 +190,9 @@ class Ledger:
             found = [o for o in found if o.key not in stored]
         if w.default:  # nobody asked for it: a tick from before it was known is not owed
             found = [
-                o for o in found if o.opened_as in (Owed.PENDING, Owed.SHIFTED) and not (new and (o.tick or now + 1) <= now)
+                o
+                for o in found
+                if o.opened_as in (Owed.PENDING, Owed.SHIFTED) and not (new and (o.tick or now + 1) <= now)
             ]
         fresh = [o for o in found if o.key not in known]
         for one in fresh:
