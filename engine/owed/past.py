@@ -7,7 +7,9 @@ answers are held (30 numbers for each shape and class of day that was asked for)
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import lru_cache
@@ -17,6 +19,7 @@ from adapters.model import RunKind, Shape, State
 from adapters.schedule import zone as zone_of
 from engine.owed.anomaly import Baseline, Bounds, Levels, Sample, Side, Verdict
 from engine.owed.history import DAY, DayClass, Learning, Learnt, Past, day_class, learn
+from engine.owed.quantile import DAYS, DEPTH
 from engine.owed.wording import day_words, span
 from engine.store import owed, past
 from engine.store.past import Ended, PipelineFacts, Seen, Standing
@@ -29,6 +32,11 @@ FACTS_AGE: Final = 600_000
 """For how long a pipeline's schedule and zone are taken as they were."""
 SKEWED: Final = 2_000
 """A source's clock counts as ours up to this difference (its times come in whole seconds), ms."""
+LEVELS: Final = 2_048
+"""Pipelines whose levels are held as values (5 KB each)."""
+WRITTEN: Final = 8
+"""Ordinary runs after which levels are written again; those that ended since are taken in when they are read."""
+_CLASSES: Final = tuple(DayClass)
 _DAYS: Final = ("weekdays", "weekends", "month-ends", "month-ends")
 
 
@@ -50,6 +58,34 @@ class Style:
     shape: Shape
 
 
+class _Tail:
+    """The runs that tell how long the next one takes, oldest first, in 1 KB: starts, durations, classes of day in ``zone``."""
+
+    __slots__ = ("at", "day", "ms", "zone")
+
+    def __init__(self, runs: Sequence[Past], zone: str) -> None:
+        self.at = array("q", [p.at for p in runs])
+        self.ms = array("q", [p.ms for p in runs])
+        self.day = bytearray(int(p.day) for p in runs)
+        self.zone = zone
+
+    def runs(self, since: int) -> list[Past]:
+        first = bisect_left(self.at, since)
+        found = map(Past, self.at, self.ms, [_CLASSES[d] for d in self.day])
+        return list(found)[first:]
+
+    def add(self, run: Past) -> bool:
+        """Take in a newer run; False if it is not newer."""
+        if self.at and run.at <= self.at[-1]:
+            return False
+        self.at.append(run.at)
+        self.ms.append(run.ms)
+        self.day.append(int(run.day))
+        if len(self.at) > DEPTH:
+            del self.at[0], self.ms[0], self.day[0]
+        return True
+
+
 @dataclass(slots=True)
 class Held:
     """What lies in the memo."""
@@ -64,6 +100,9 @@ class Held:
     high: dict[str, int] = field(default_factory=dict)
     shifted: set[str] = field(default_factory=set)
     sources: tuple[int, Mapping[int, Standing]] = (-1, {})
+    tails: dict[tuple[int, Shape], _Tail] = field(default_factory=dict)
+    levels: dict[tuple[int, Shape], Levels] = field(default_factory=dict)
+    unwritten: dict[tuple[int, Shape], int] = field(default_factory=dict)
 
 
 def held(tx: Tx) -> Held:
@@ -158,11 +197,22 @@ def known_of(tx: Tx, pipeline_id: int, zone: str, shape: Shape, day: DayClass) -
     found = mine.get((shape, day))
     stamp = tx.now // DAY
     if found is None or found.stamp != stamp or found.zone != zone:
-        runs = [_past(r, zone) for r in past.ended(tx, pipeline_id, shape)]
+        runs = _runs(tx, pipeline_id, shape, zone)
         levels = _levels(tx, pipeline_id, shape, runs)
         durations = learn(runs, day, levels.shift(day))
         found = mine[shape, day] = Known(durations, levels.bounds(day), stamp, zone)
     return found
+
+
+def _runs(tx: Tx, pipeline_id: int, shape: Shape, zone: str) -> list[Past]:
+    """H before it is cut to a class of day."""
+    here = held(tx).tails
+    tail = here.get((pipeline_id, shape))
+    if tail is None or tail.zone != zone:
+        if len(here) > MOST:
+            here.clear()
+        tail = here[pipeline_id, shape] = _Tail([_past(r, zone) for r in past.ended(tx, pipeline_id, shape)], zone)
+    return tail.runs(tx.now - DAYS * DAY)
 
 
 def declared(known: Learnt | Learning, expected_ms: int | None) -> Learnt | Learning:
@@ -227,17 +277,20 @@ def take_in(tx: Tx, changes: Sequence[RunChange]) -> None:
         here.recent.pop(change.pipeline_id, None)
         if change.after.terminal:
             here.shapes.pop(change.key, None)
-            here.known.pop(change.pipeline_id, None)
-            here.styles.pop(change.pipeline_id, None)
             if change.backfilled:
                 old.add(change.pipeline_id)
             elif change.after == State.SUCCESS and change.before != State.SUCCESS:
                 ended.append(change)
-        elif change.before is None:
-            here.styles.pop(change.pipeline_id, None)  # its shape, or the first of its dates
+        elif change.before is None and not change.backfilled:
             here.shapes[change.key] = change.run.shape
+            if len(here.shapes) > MOST:
+                here.shapes.clear()
+        if change.before == State.SUCCESS or change.backfilled:  # what counted changed, or older runs came to light
+            _forget(here, change.pipeline_id)
     for pipeline_id in old:
         past.drop_baseline(tx, pipeline_id)
+        for shape in Shape:
+            here.levels.pop((pipeline_id, shape), None)
     if not ended:
         return
     stored = past.seen(tx, (c.run_id for c in ended))
@@ -245,6 +298,13 @@ def take_in(tx: Tx, changes: Sequence[RunChange]) -> None:
         run = stored.get(change.run_id)
         if run is not None and change.pipeline_id not in old:
             _step(tx, here, change, run)
+
+
+def _forget(here: Held, pipeline_id: int) -> None:
+    here.known.pop(pipeline_id, None)
+    here.styles.pop(pipeline_id, None)
+    for shape in Shape:
+        here.tails.pop((pipeline_id, shape), None)
 
 
 def _step(tx: Tx, here: Held, change: RunChange, run: Seen) -> None:
@@ -256,18 +316,27 @@ def _step(tx: Tx, here: Held, change: RunChange, run: Seen) -> None:
         return
     facts = facts_of(tx, change.key.partition("/")[0])
     zone = "UTC" if facts is None else facts.zone
-    body = past.baseline(tx, change.pipeline_id, run.shape)
-    levels = None if body is None else decode(body)
-    if levels is None:
-        levels = Levels.replay(_past(r, zone) for r in past.ended(tx, change.pipeline_id, run.shape, run.at))
-    newest = max((b[-1].at for b in (levels.whole.kept, levels.whole.odd) if b), default=-1)
-    if run.at <= newest:
-        return  # it came late: what is ordinary is that of the newer ones
+    here.known.pop(change.pipeline_id, None)
+    spot = (change.pipeline_id, run.shape)
     this = _past(Ended(run.run_id, run.at, run.ended - run.started, run.bdate), zone)
+    here.styles[change.pipeline_id] = Style(run.bdate is not None, run.shape)
+    tail = here.tails.get(spot)
+    if tail is not None and (tail.zone != zone or not tail.add(this)):
+        del here.tails[spot]
+    levels = here.levels.get(spot)
+    if levels is None:
+        before = [_past(r, zone) for r in past.ended(tx, change.pipeline_id, run.shape, run.at)]
+        levels = _levels(tx, change.pipeline_id, run.shape, before)
+    if run.at <= _newest(levels):
+        return  # it came late: what is ordinary is that of the newer ones
     usual = levels.bounds(this.day)
     after, verdict, shifted = levels.step(this.at, this.ms, this.day)
-    past.put_baseline(tx, change.pipeline_id, run.shape, _encode(after))
     here.verdicts[change.key] = verdict
+    here.levels[spot] = after
+    here.unwritten[spot] = here.unwritten.get(spot, 0) + 1
+    if shifted or after.whole.odd or here.unwritten[spot] >= WRITTEN:
+        past.put_baseline(tx, *spot, _encode(after))
+        del here.unwritten[spot]
     if shifted:
         here.shifted.add(change.key)
     if shifted and facts is not None:
@@ -290,15 +359,32 @@ def shift_words(zone: str, since: int, now_ms: int, was_ms: int | None, day: Day
     return f"{on}takes {span(now_ms)} since {day_words(zone, since)}{was}"
 
 
-def _levels(tx: Tx, pipeline_id: int, shape: Shape, runs: Iterable[Past]) -> Levels:
-    """As stored; worked out from ``runs`` where nothing is."""
+def _newest(levels: Levels) -> int:
+    """Start of the newest run that is in them."""
+    return max((b[-1].at for b in (levels.whole.kept, levels.whole.odd) if b), default=-1)
+
+
+def _levels(tx: Tx, pipeline_id: int, shape: Shape, runs: Sequence[Past]) -> Levels:
+    """As stored, with those of ``runs`` that ended since; worked out from them where nothing is stored. Shifts are history here."""
+    here = held(tx)
+    spot = (pipeline_id, shape)
+    levels = here.levels.get(spot)
+    if levels is not None:
+        return levels
     body = past.baseline(tx, pipeline_id, shape)
-    if body is not None:
-        found = decode(body)
-        if found is not None:
-            return found
-    levels = Levels.replay(runs)
-    past.put_baseline(tx, pipeline_id, shape, _encode(levels))
+    levels = None if body is None else decode(body)
+    if levels is None:
+        levels = Levels.replay(runs)
+        past.put_baseline(tx, pipeline_id, shape, _encode(levels))
+    else:
+        newest = _newest(levels)
+        for run in runs:
+            if run.at > newest:
+                levels, _, _ = levels.step(run.at, run.ms, run.day)
+    if len(here.levels) >= LEVELS:
+        here.levels.clear()
+        here.unwritten.clear()
+    here.levels[spot] = levels
     return levels
 
 

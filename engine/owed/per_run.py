@@ -37,7 +37,11 @@ class Row:
 
 @dataclass(slots=True)
 class Going:
-    """A run that goes on. ``started``: by our clock. ``moved``, ``since``: of a suspect, what was seen of it and since when."""
+    """A run that goes on. ``started``: by our clock. ``moved``, ``since``: of a suspect, what was seen of it and since when.
+
+    ``usual``: median and 90 % quantile of its pipeline as screens show them: good enough to know when to look. ``fresh``: it was
+    not known before, so nothing is stored of it.
+    """
 
     key: str
     pipeline_id: int
@@ -47,6 +51,8 @@ class Going:
     moved: tuple[Any, ...] | None = None
     since: int = 0
     asked: int = 0
+    usual: tuple[int, int] | None = None
+    fresh: bool = False
 
 
 @dataclass(slots=True)
@@ -85,10 +91,10 @@ class Held:
 # --- writing --------------------------------------------------------------------------------------------------------
 
 
-def open_row(tx: Tx, here: Held, one: tuple[int, int, Occurrence]) -> Row:
-    """Store an occurrence as ``make`` gives it."""
+def open_row(tx: Tx, here: Held, one: tuple[int, int, Occurrence], fresh: bool = False) -> Row:
+    """Store an occurrence as ``make`` gives it; ``fresh``: there can be none of it yet."""
     expectation, pipeline, occurrence = one
-    stored = owed.held_one(tx, occurrence.key)
+    stored = None if fresh else owed.held_one(tx, occurrence.key)
     if stored is not None:  # settled before: the run was opened again
         row = Row(stored.id, pipeline, stored.one, stored.risk, stored.told)
     else:
@@ -177,14 +183,16 @@ def key_of(bound: Bound, run: Seen) -> str:
     return f"{bound.promise.id}|{bound.promise.on}|{native(run)}"
 
 
-def make(bound: Bound, facts: PipelineFacts, run: Seen, started: int, due: int) -> tuple[int, int, Occurrence]:
+def make(
+    bound: Bound, facts: PipelineFacts, run: Seen, started: int, due: int, reason: str = "running"
+) -> tuple[int, int, Occurrence]:
     """(id of its promise, of its pipeline, the occurrence)."""
     promise = bound.promise
     one = Occurrence(
         key=key_of(bound, run), promise=promise.id, type=promise.type, on=facts.key, zone=promise.zone,
         business_date=bdate_text(run.bdate) or past.local_date(promise.zone, started), tick=None, from_at=started, declared_at=due, due_at=due,
-        alert_at=due + promise.late_by_ms, dated=False, by_clock=False, warning_counts=promise.warning_counts, reason="running",
-        evidence=(Evidence("run", f"{facts.key}/{run.name}", None, "running"),),
+        alert_at=due + promise.late_by_ms, dated=False, by_clock=False, warning_counts=promise.warning_counts, reason=reason,
+        evidence=(Evidence("run", f"{facts.key}/{run.name}", started, reason),),
     )  # fmt: skip
     return bound.id, facts.id, one
 

@@ -152,10 +152,10 @@ def active(tx: Tx) -> list[tuple[int, str, Seen]]:
     return [(row[-2], row[-1], _seen(row[:-2])) for row in rows]
 
 
-def p90(tx: Tx, pipeline_id: int) -> int | None:
-    """The 90 % quantile of a pipeline's usual durations as screens show it, ms; None below 8 runs."""
-    row = tx.db.execute("SELECT p90_ms FROM pipe_now WHERE pipeline_id = ?", (pipeline_id,)).fetchone()
-    return None if row is None else row[0]
+def usual(tx: Tx, pipeline_id: int) -> tuple[int, int] | None:
+    """Median and 90 % quantile of a pipeline's durations as screens show them, ms; None below 8 runs."""
+    row = tx.db.execute("SELECT usual_ms, p90_ms FROM pipe_now WHERE pipeline_id = ?", (pipeline_id,)).fetchone()
+    return None if row is None or row[0] is None or row[1] is None else (row[0], row[1])
 
 
 def unsettled_keys(tx: Tx) -> list[tuple[str, int]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -490,13 +490,23 @@ def test_a_level_shift_is_told_once_and_a_restart_forgets_nothing(night: Night, 
     assert said.prediction.p50 - at(START, 27) > 100 * MINUTE
 
 
-def test_levels_survive_writing_and_reading(night: Night, sales: str) -> None:
+def test_levels_outlive_a_restart(night: Night, sales: str) -> None:
     night.say(sales, "05:00", ())
-    body = cast("str", night.house.store._db.execute("SELECT body FROM baseline").fetchone()[0])
-    levels = past.decode(body)
-    assert levels is not None
-    assert len(levels.whole.kept) == 19
-    assert len(levels.days[0].kept) == 19
+    for day in (20, 23, 24):  # fewer than are written at a time
+        night.house.clock.at = at("08:00", day)
+        night.seen(night.one(sales, f"n{day}", State.SUCCESS, at(START, day), at("05:45", day), f"2026-11-{day}"))
+    spot = (1, Shape.FULL)
+    with night.house.tx() as tx:
+        before = past.held(tx).levels[spot]
+        tx.memo.clear()
+    assert len(before.whole.kept) == 22  # 74 min is odd
+    night.say(sales, "05:00", ())
+    with night.house.tx() as tx:
+        assert past.held(tx).levels[spot] == before
+    body = night.house.store._db.execute("SELECT body FROM baseline").fetchone()[0]
+    stored = past.decode(body)
+    assert stored is not None
+    assert len(stored.whole.kept) < 22
     assert past.decode("{}") is None
     assert past.decode("nonsense") is None
 
