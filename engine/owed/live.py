@@ -74,8 +74,17 @@ class Live:
         for bound in bounds:
             if bound.pipeline_id is not None and bound.promise.type in (MAX, ODD):
                 mine.setdefault(bound.pipeline_id, []).append(bound)
-        self._bounds = mine
-        tx.memo.pop("owed_live", None)
+        before, self._bounds = self._bounds, mine
+        here = tx.memo.get("owed_live")
+        if not isinstance(here, Held):
+            return
+        moved = {i for i in mine.keys() | before.keys() if not _same(mine.get(i, ()), before.get(i, ()))}
+        for row in list(here.rows.values()):
+            if row.pipeline_id in moved and row.one.type != RUNAWAY and self._bound_of(tx, row) is None:
+                here.drop(row)
+        for going in here.runs.values():
+            if going.pipeline_id in moved:
+                here.wake(going, tx.now)
 
     def on_runs(self, tx: Tx, changes: Sequence[RunChange]) -> list[OwedChange]:
         """Follow runs that changed."""
@@ -193,11 +202,14 @@ class Live:
         self, tx: Tx, here: Held, going: Going, facts: PipelineFacts, bound: Bound, standing: Standing, told: list[OwedChange]
     ) -> int:  # fmt: skip
         """A declared limit; the answer is when to look again (0: not before it ends)."""
-        now, limit = tx.now, bound.limit_ms or 0
-        due = going.started + limit
+        now = tx.now
+        row = here.rows.get(key_of(bound, going.run))
+        due = (
+            going.started + (bound.limit_ms or 0) if row is None else row.one.due_at
+        )  # what is open keeps its due time
+        limit = due - going.started
         zone = bound.promise.zone
         going_on = f"running since {time_words(zone, going.started, due)}"
-        row = here.rows.get(key_of(bound, going.run))
         if row is None:
             row = open_row(tx, here, make(bound, facts, going.run, going.started, due, going_on), going.fresh)
         if row.one.state is Owed.WAIVED:
@@ -340,7 +352,8 @@ class Live:
     def _ended_longest(
         self, tx: Tx, here: Held, key: str, run: Seen, facts: PipelineFacts, bound: Bound, ended: int, took: int | None
     ) -> list[OwedChange]:  # fmt: skip
-        row, limit = here.rows.get(key_of(bound, run)), bound.limit_ms or 0
+        row = here.rows.get(key_of(bound, run))
+        limit = bound.limit_ms or 0 if row is None else row.one.due_at - row.one.from_at
         if took is None:
             return self._lost(tx, here, bound, row)
         if took <= limit:
@@ -428,3 +441,7 @@ class Live:
         return move(
             tx, bound, row, Owed.UNKNOWN, "lost by its source: how long it took is not known", row.one.evidence, None
         )
+
+
+def _same(a: Sequence[Bound], b: Sequence[Bound]) -> bool:
+    return len(a) == len(b) and all(x is y or x == y for x, y in zip(a, b, strict=True))

@@ -38,6 +38,8 @@ HELD: Final = 30_000
 STANDING: Final = 60_000
 """How often to look at what is reckoned from now on (not started, or to be rerun) when it gets tight."""
 SOON: Final = 900_000
+OVER: Final = 300_000
+"""How often to reckon anew what is overdue: its end moves with the clock."""
 EARLY: Final = 300_000
 GRACE: Final = 600_000
 """After its tick by this much, something upstream that has not started is itself late."""
@@ -256,12 +258,7 @@ class Outlook:
 
     def _feed(self, ask: _Ask, key: str) -> _Hop:
         """Of a file from outside: arrived, expected by its due time, or late and to be reckoned with from now on."""
-        feeds = past.held(ask.tx).feeds
-        promises = feeds.get(key)
-        if promises is None:
-            promises = store.feed_promises(ask.tx, key)
-            if promises:
-                feeds[key] = promises
+        promises = past.feed_promises_of(ask.tx, key)
         found = store.feed_owed(ask.tx, promises, ask.at - BACK, ask.at + BACK)
         same = [f for f in found if f[2] == ask.date] if ask.date is not None else []
         for state, due, _ in (same or [f for f in found if f[1] <= ask.at])[-1:]:
@@ -409,7 +406,9 @@ def _look(case: _Case, due: int, now: int, risk: Risk, since: int | None) -> int
                 fit = [d for d in known.ordered if d <= left]
                 if fit:
                     at.append(max(due - int(fit[-1]) + 1, now + 1000))
-            if due > now and ((said.late or 0.0) > 0 or now > (said.latest_start or due) - SOON):
+            if due <= now:
+                at.append(now + OVER)
+            elif (said.late or 0.0) > 0 or now > (said.latest_start or due) - SOON:
                 at.append(now + STANDING)
         if hop.look is not None:
             at.append(max(hop.look, now + 1000))

@@ -96,7 +96,7 @@ class Held:
     recent: dict[int, list[Seen]] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
-    feeds: dict[str, list[int]] = field(default_factory=dict)
+    feeds: dict[str, tuple[int, list[int]]] = field(default_factory=dict)
     high: dict[str, int] = field(default_factory=dict)
     shifted: set[str] = field(default_factory=set)
     sources: tuple[int, Mapping[int, Standing]] = (-1, {})
@@ -131,6 +131,15 @@ def facts_of(tx: Tx, key: str) -> PipelineFacts | None:
         if len(here) > MOST:
             here.clear()
         found = here[key] = (tx.now, past.pipeline_facts(tx, key))
+    return found[1]
+
+
+def feed_promises_of(tx: Tx, key: str) -> list[int]:
+    """Ids of the promises that a feed arrives."""
+    here = held(tx).feeds
+    found = here.get(key)
+    if found is None or tx.now - found[0] > FACTS_AGE:
+        found = here[key] = (tx.now, past.feed_promises(tx, key))
     return found[1]
 
 

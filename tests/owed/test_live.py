@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -340,3 +341,15 @@ def test_a_transaction_that_was_rolled_back_is_judged_again(watch: Watch, sales:
         raise RuntimeError
     assert [s for _, s, _ in watch.rows()] == [Owed.PENDING]
     assert said(watch.tick("06:00:20")) == [("PENDING", "BREACHED", True)]
+
+
+def test_a_reload_keeps_due_times_and_forgets_what_is_not_configured(watch: Watch, sales: str) -> None:
+    bound = watch.owes(sales, "max_duration", limit_ms=60 * MINUTE, warn=1.1)
+    watch.goes(watch.one(sales, "r", State.RUNNING, at(START)), when="05:00:10")
+    with watch.house.tx() as tx:
+        watch.live.configured(tx, [replace(bound, limit_ms=30 * MINUTE)])
+    assert watch.until("05:20", "05:59:50") == []
+    assert said(watch.until("06:00", "06:00:10")) == [("PENDING", "BREACHED", True)]
+    with watch.house.tx() as tx:
+        watch.live.configured(tx, [])
+    assert watch.goes(watch.one(sales, "r", State.SUCCESS, at(START), at("06:21")), when="06:21:10") == []
