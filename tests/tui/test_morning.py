@@ -168,6 +168,21 @@ def test_it_tells_what_came_and_went_what_is_late_what_is_excused_and_what_is_ah
         assert said in text, said
 
 
+def test_a_predictor_is_checked(house):
+    well(house, 1)
+    with house.tx() as tx:
+        for i in range(30):
+            late = 0.75 if i < 20 else 0.05
+            tx.db.execute(
+                "INSERT INTO predicted (occurrence_id, at, late, ended, was_late) VALUES (?, ?, ?, ?, ?)",
+                (1000 + i, house.now - DAY, late, house.now - DAY, int(i < 15)),
+            )
+        tx.bump("owed")
+    text = "\n".join(painted(night(house), 200, 50))
+    assert "15 of 20 warnings came true" in text
+    assert "off by 2 points on average over 30 predictions" in text
+
+
 def test_the_window_is_since_the_last_signature(house):
     well(house, 1)
     house.run("air", "p000", "old", State.FAILED, started_ago=5 * HOUR, took=MINUTE)

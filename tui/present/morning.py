@@ -29,6 +29,9 @@ FIRST: Final = 14 * HOUR
 """How far back the first check looks: from this evening on, as a rule."""
 AHEAD: Final = 24 * HOUR
 NAMED: Final = 6
+WEEK: Final = 7 * 24 * HOUR
+ENOUGH: Final = 20
+"""Predictions that settled within a week, below which nothing is said of how right they were."""
 FULL: Final = 14.0
 """Days to a full disk below which somebody should know."""
 
@@ -246,6 +249,11 @@ def _deadlines(reader: Reader, since: int, now: int, tz: str, covered: set[str])
                 ("an [[expectation]] says what is owed, and by when",),
             )
         )
+    right = reader.calibration(now - WEEK)
+    if right.n >= ENOUGH and right.error is not None:
+        warned = f"{right.right} of {right.warned} warnings came true" if right.warned else "nothing was warned of"
+        off = f"P(late) was off by {right.error * 100:.0f} points on average over {right.n} predictions"
+        found.append(Item("calibration", "deadlines", Tick.NOTE, "predictions, 7 days", (warned, off)))
     for said in reader.owed_warnings():
         place = (said.place,) if said.place else ()
         found.append(
