@@ -16,7 +16,6 @@ from tui.screens.matrix import MatrixPane
 from tui.screens.roster import PipelineScreen
 from tui.view import Context, Effect, Line, Open, Say, Span
 
-JUDGE_MS = 10_000
 COLUMN = 27
 """Cells of a layer's column at least."""
 
@@ -40,7 +39,6 @@ class LayersView(PipelineScreen):
         self.cursor: str | None = None if self.in_matrix else arg
         self._feeds: Sequence[FeedRow] = ()
         self._places: dict[str, int] = {}
-        self._judged: tuple[int, object] = (0, None)
         self._tops: dict[str, int] = {}
         self._left = 0
         self._top = 0
@@ -50,28 +48,24 @@ class LayersView(PipelineScreen):
 
     def load(self) -> None:
         """The head always; rows, promises and edges where they moved."""
-        self.head = frame.Head.read(self.context)
-        now = self.context.now()
-        moved = self.roster.read(self.context.reader)
+        moved, judged = self.refresh()
         if "owed" in moved:
             self._feeds = self.context.reader.feeds()
         if moved & {"run", "owed", "pipeline"}:
             self.matrix.forget()
-        sources = tuple((s.id, s.health, s.stale(now), s.last_ok if s.stale(now) else None) for s in self.head.sources)
-        if moved or self._judged[1] != (sources, self.silent) or now - self._judged[0] >= JUDGE_MS:
-            self._judged = (now, (sources, self.silent))
-            self._judge()
-            if moved & {"owed", "pipeline"}:
-                self.chain = chain.chain_of(self.context.reader.edges(), {k: v.layer for k, v in self.by_key.items()})
+        if judged:
+            self._lay()
+        if moved & {"owed", "pipeline"}:
+            self.chain = chain.chain_of(self.context.reader.edges(), {k: v.layer for k, v in self.by_key.items()})
         if self.in_matrix:
             self.matrix.read(count=True)
 
-    def _judge(self) -> None:
+    def _lay(self) -> None:
         assert self.head is not None
         silent = self.silent
         since = frame.silent_since(self.context, self.head.engine)
         owes = self.roster.owed
-        found = [layers.lane_of(i, i.row, since, silent=silent) for i in self.judge() if i.row is not None]
+        found = list(self.pipelines.values())
         feeds = {f"feed:{f.name}": f for f in self._feeds}
         for thing, row in owes.items():
             if row.pipeline_id is None:

@@ -11,12 +11,14 @@ from engine.store.reader import Reader
 from engine.store.rows import FloorRow, OwedRow, SourceRow
 from tui import keymap
 from tui.present import floor, frame, lines, owed
+from tui.present.chain import Lane
 from tui.present.cut import clean
 from tui.present.filters import Filter, FilterError, parse
 from tui.present.floor import Item
 from tui.present.floor_owed import NOTHING, Owing
 from tui.present.frame import Head
 from tui.present.glyphs import LOOKS
+from tui.present.layers import lane_of
 from tui.present.menu import Entry, Menu
 from tui.screens import VERB_OF, cannot, open_plan
 from tui.screens.lists import Handler, ListScreen
@@ -24,6 +26,8 @@ from tui.view import Context, Copy, Effect, Line, Open, Say
 
 SAME_MS = 100
 """Rows that moved so lately are read again: two commits may bear the same millisecond."""
+JUDGE_MS = 10_000
+"""How often what only time changes (a run growing long) is judged anew."""
 _WHOLE = ("pipeline", "alert", "source")
 """Topics after which every row is read anew; ``run`` says itself which pipelines it means."""
 STATES = frozenset(look.word for look in (*LOOKS.values(), *owed.LOOKS.values())) | {
@@ -40,26 +44,39 @@ class Roster:
         self._marks: dict[int, int] = {}
         self._read: dict[str, int | None] = {}
 
-    def read(self, reader: Reader) -> frozenset[str]:
-        """Read what moved; the topics that did (all at first)."""
+    def read(self, reader: Reader) -> tuple[frozenset[str], set[int] | None]:
+        """Read what moved. The topics that did (all at first), and ids of the pipelines to judge anew; None: of all."""
         topics = reader.topics()
         watched = (*_WHOLE, "run", "owed")
         moved = frozenset(t for t in watched if t not in self._read or self._read[t] != topics.get(t))
         first = not self._read
         self._read = {t: topics.get(t) for t in watched}
+        changed: set[int] | None = set()
         if first or moved & set(_WHOLE):
             self._marks = reader.floor_marks()
             self.rows = {r.id: r for r in reader.floor()}
+            changed = None
         elif "run" in moved:
             had, self._marks = self._marks, reader.floor_marks()
             newest = max(self._marks.values(), default=0) - SAME_MS
-            changed = [i for i, at in self._marks.items() if at >= newest or had.get(i) != at]
-            self.rows |= {r.id: r for r in reader.floor_rows(changed) if r.id in self.rows}
+            ids = [i for i, at in self._marks.items() if at >= newest or had.get(i) != at]
+            changed = {r.id for r in reader.floor_rows(ids) if self._take(r)}
+        before = self.owing
         if first or "pipeline" in moved:  # names and consumers of pipelines stand in promises too
             self.owing = Owing.read(reader)
         elif "owed" in moved:
-            self.owing = Owing.read(reader, self.owing)
-        return moved
+            self.owing = now = Owing.read(reader, before)
+            if changed is not None:
+                keys = now.moved(before)
+                changed |= {i for i, row in self.rows.items() if row.key in keys}
+                changed |= {i for i in (*now.checks, *before.checks) if now.checks.get(i) != before.checks.get(i)}
+        return moved, changed
+
+    def _take(self, row: FloorRow) -> bool:
+        if row.id not in self.rows:
+            return False
+        self.rows[row.id] = row
+        return True
 
     @property
     def owed(self) -> Mapping[str, OwedRow]:
@@ -81,6 +98,10 @@ class PipelineScreen(ListScreen):
         self.head: Head | None = None
         self.roster = Roster()
         self.verdict = frame.Verdict()
+        self.pipelines: dict[int, Lane] = {}
+        """Every pipeline by its id."""
+        self._items: dict[int, Item] = {}
+        self._judged: tuple[int, object] = (0, None)
         self.filter: Filter = parse("")
         self.basis = False
         """Whether the pane is open that says where the numbers of the cursor row come from."""
@@ -129,15 +150,37 @@ class PipelineScreen(ListScreen):
             ]
         return [frame.band_row(ctx, head, self.title, width), frame.verdict_row(ctx, head, verdict, width)]
 
-    def judge(self) -> list[Item]:
-        """Every pipeline as the Floor sees it, and the verdict: the same words on every screen."""
-        assert self.head is not None
+    def refresh(self) -> tuple[frozenset[str], bool]:
+        """Read the head and what moved, and judge that, as the Floor does: the same words on every screen.
+
+        The topics that moved, and whether any lane or the verdict may be another.
+        """
+        self.head = Head.read(self.context)
         now, silent = self.context.now(), self.silent
-        items = floor.judge(
-            list(self.roster.rows.values()), self.head.sources, now, silent=silent, owing=self.roster.owing
-        )
-        self.verdict = floor.verdict(items, now)
-        return [item for item in items if item.row is not None]
+        moved, changed = self.roster.read(self.context.reader)
+        head = self.head
+        sources = tuple((s.id, s.health, s.stale(now), s.last_ok if s.stale(now) else None) for s in head.sources)
+        whole = changed is None or self._judged[1] != (sources, silent) or now - self._judged[0] >= JUDGE_MS
+        if whole:
+            self._judged = (now, (sources, silent))
+            self._items = {}
+            self.pipelines = {}
+            changed = set(self.roster.rows)
+        elif "owed" in moved and changed is not None:
+            changed |= {i for i, item in self._items.items() if item.problem}  # it knows what waits behind it
+        if not changed and not whole and "owed" not in moved:
+            return moved, False
+        by_id = {s.id: s for s in head.sources}
+        since = frame.silent_since(self.context, head.engine)
+        owing = self.roster.owing
+        for i in (changed or set[int]()) & self.roster.rows.keys():
+            row = self.roster.rows[i]
+            item = floor.judge_one(row, by_id.get(row.source_id), now, silent=silent, owing=owing)
+            self._items[i] = item
+            self.pipelines[i] = lane_of(item, row, since, silent=silent)
+        arranged = floor.arrange(self._items.values(), head.sources, now, silent=silent, owing=owing)
+        self.verdict = floor.verdict(arranged, now)
+        return moved, True
 
     def source_of(self, row: FloorRow | None) -> SourceRow | None:
         if row is None or self.head is None:

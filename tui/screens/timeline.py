@@ -10,15 +10,13 @@ from tui import keymap
 from tui.present import frame, lines, timeline, words
 from tui.present.chain import Lane
 from tui.present.cut import clean
-from tui.present.layers import by_layer, facts, lane_of, next_due, thing_lane
+from tui.present.layers import by_layer, facts, next_due, thing_lane
 from tui.present.timeline import DAY_ZOOM, ZOOMS, Axis, Frame, Zoom
 from tui.screens import window
 from tui.screens.lists import Handler
 from tui.screens.roster import PipelineScreen
 from tui.view import Context, Effect, Line, Open, Say, Span
 
-JUDGE_MS = 10_000
-"""How often what only time changes (a run growing long) is judged anew."""
 GROUPS = ("layer", "source", "due")
 AHEAD = 3
 """Lanes asked for on both sides of those in view: a key must never wait for what nobody sees."""
@@ -49,7 +47,6 @@ class TimelineView(PipelineScreen):
         self.next: OwedRow | None = None
         self._feeds: Sequence[FeedRow] = ()
         self._range: tuple[int, int] | None = None
-        self._judged: tuple[int, object] = (0, None)
         self._places: dict[str, int] = {}
         self._table: tuple[bool, list[Lane | str], list[int]] | None = None
         """Lanes and the titles of their groups as rows, with the row of each lane, for screens with or without rules."""
@@ -73,27 +70,23 @@ class TimelineView(PipelineScreen):
 
     def load(self) -> None:
         """The head always; rows and promises where they moved; the lanes in view where those or the time moved."""
-        self.head = frame.Head.read(self.context)
-        now = self.context.now()
-        moved = self.roster.read(self.context.reader)
-        sources = tuple((s.id, s.health, s.stale(now), s.last_ok if s.stale(now) else None) for s in self.head.sources)
+        moved, judged = self.refresh()
         if "owed" in moved:
             self._feeds = self.context.reader.feeds()
-            self.next = next_due(self.roster.owed.values(), now)
+            self.next = next_due(self.roster.owed.values(), self.context.now())
         if moved & {"run", "pipeline", "owed"}:
             self.bars.clear()
             self.due.clear()
-        if moved or self._judged[1] != (sources, self.silent) or now - self._judged[0] >= JUDGE_MS:
-            self._judged = (now, (sources, self.silent))
-            self._judge()
+        if judged:
+            self._lay()
         self._moved(again="owed" in moved)
 
-    def _judge(self) -> None:
+    def _lay(self) -> None:
         assert self.head is not None
         silent = self.silent
         since = frame.silent_since(self.context, self.head.engine)
         owes = self.roster.owed
-        found = [lane_of(i, i.row, since, silent=silent) for i in self.judge() if i.row is not None]
+        found = list(self.pipelines.values())
         layers = {f"feed:{f.name}": f.layer for f in self._feeds}
         for thing, row in owes.items():
             if row.pipeline_id is None:
