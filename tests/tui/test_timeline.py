@@ -508,11 +508,22 @@ def test_what_moves_is_seen(house):
     assert "✗" in lane_text(view, "p")
     assert (view.lanes[0].look.word, view.verdict.broken) == ("failed", 1)
     house.run("s", "p", "r", State.SUCCESS, started_ago=2 * HOUR, took=HOUR)
+    view.load()
     key = "s:p"
     owe(house, key, due_in=HOUR, state=Owed.AT_RISK)
     view.load()
     assert "◆" in lane_text(view, "p")
     assert (view.lanes[0].look.word, view.verdict.broken) == ("at risk", 0)
+
+
+def test_a_source_that_falls_silent_makes_its_lanes_stale_at_once(house):
+    house.source("quick", poll_ms=1000, ok_ago=0)
+    house.pipeline("quick", "p")
+    view = view_of(house)
+    assert not view.lanes[0].stale
+    house.clock.at += 4000
+    view.load()
+    assert view.lanes[0].stale
 
 
 # --- nothing there, and scripts -------------------------------------------------------------------------------------
