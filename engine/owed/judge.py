@@ -8,7 +8,7 @@ back, takes it from there.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from adapters.model import Mode, Owed
@@ -16,7 +16,7 @@ from engine.owed.bind import FEED, PING, SET, Binder, Draft, changed
 from engine.owed.bindings import WRONG, Bindings
 from engine.owed.bound import OwedChange
 from engine.owed.judging import PREDICTED
-from engine.owed.ledger import DAY, HOUR, Watch
+from engine.owed.ledger import DAY, HOUR, NEVER, Watch
 from engine.owed.occurrences import Occurrence
 from engine.store import owed as rows
 from engine.store import owed_facts as asked
@@ -124,7 +124,8 @@ class Judge(Bindings):
                 if w.rolling:
                     w.stale.add(c.pipeline_id)
                     self._dirty.add(w.bound.id)
-        moved = fresh | (looking.runs.take(tx, ids) if ids else set())
+        moved = looking.runs.take(tx, ids) if ids else {}
+        moved.update(dict.fromkeys(fresh, NEVER))
         self._stir(moved)
         if self._downs:
             self._ripple(tx, [looking.things[i].key for i in moved if i in looking.things])
@@ -149,10 +150,10 @@ class Judge(Bindings):
                     w.look_at = at
                     heapq.heappush(self._heap, (at, w.bound.id))
 
-    def _stir(self, pipelines: Iterable[int]) -> None:
-        """Runs of these are others now."""
-        for pipeline in pipelines:
-            self._dirty.update(w.bound.id for w in self._of_pipeline.get(pipeline, ()))
+    def _stir(self, pipelines: Mapping[int, int]) -> None:
+        """Runs of these are others now, the last of which began then; who has nothing open since then need not look."""
+        for pipeline, begun in pipelines.items():
+            self._dirty.update(w.bound.id for w in self._of_pipeline.get(pipeline, ()) if w.minds <= begun)
             for id in self._of_other.get(pipeline, ()):
                 w = self._by_id.get(id)
                 if w is not None:

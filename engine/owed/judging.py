@@ -104,16 +104,20 @@ class Runs:
             held = self._held[pipeline] = _Held(first, asked.facts_since(tx, pipeline, first, self.checks))
         return held.of(since, dates)
 
-    def take(self, tx: Tx, run_ids: Iterable[int]) -> set[int]:
-        """Read these runs anew where their pipeline is held; the pipelines of which something was taken."""
-        moved: set[int] = set()
+    def take(self, tx: Tx, run_ids: Iterable[int]) -> dict[int, int]:
+        """Read these runs anew where their pipeline is held; by pipeline of which something was taken: when the last of them began."""
+        moved: dict[int, int] = {}
         for pipeline, key, facts in asked.facts_of(tx, run_ids, self.checks):
             held = self._held.get(pipeline)
             if held is not None and (
                 key in held.facts or facts[-1].begun >= held.since or facts[0].begun >= held.since
             ):
+                had = held.facts.get(key)
                 held.take(key, facts)
-                moved.add(pipeline)
+                begun = max(f.begun for f in facts)
+                if had is not None:
+                    begun = max(begun, *(f.begun for f in had))
+                moved[pipeline] = max(moved.get(pipeline, 0), begun)
         return moved
 
     def holds(self, pipeline: int) -> bool:
@@ -192,6 +196,7 @@ class Looking:
             later = later if calm is None else min(later, calm)
         if moved:
             w.drop_settled(now)
+            w.mind_from()
         return max(later, now + 1)
 
     def _one(self, tx: Tx, w: Watch, e: Entry, now: int, near: bool) -> int:

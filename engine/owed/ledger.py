@@ -27,6 +27,7 @@ AHEAD: Final = 26 * HOUR
 """How far a look opens. Occurrences are opened at least 24 h before they are due; ``OPEN_BY`` is when one that is not open yet asks for
 the next look, so that the few that fall due within two hours are opened together."""
 OPEN_BY: Final = 25 * HOUR
+NEVER: Final = 1 << 62
 AT_ONCE: Final = 50
 """Occurrences of one schedule that are open ahead at most."""
 SLICE: Final = 4 * HOUR
@@ -88,7 +89,7 @@ class Watch:
     """A bound with its occurrences, by key, oldest first."""
 
     __slots__ = (
-        "bound", "by_member", "entries", "fingerprint", "gap", "gone", "lean", "look_at", "next_open", "opened_until", "since", "sources", "stale",
+        "bound", "by_member", "entries", "fingerprint", "gap", "gone", "lean", "look_at", "minds", "next_open", "opened_until", "since", "sources", "stale",
         "thing", "tick", "ticks", "upstreams",
     )  # fmt: skip
 
@@ -101,6 +102,8 @@ class Watch:
         self.opened_until = 0
         self.look_at = 0
         self.next_open = 0
+        self.minds = 0
+        """A run that began before then is none of its runs."""
         self.gone = False
         self.lean: bool | None = None
         """Whether it has no rows while it is well; None: not known yet."""
@@ -133,6 +136,12 @@ class Watch:
         if not ones:
             return None
         return min(o.from_at for o in ones) - (2 * DAY if any(o.dated and o.by_clock for o in ones) else 0)
+
+    def mind_from(self) -> None:
+        """Keep from when on a run matters to it at all."""
+        ones = [e.one for e in self.entries.values() if not e.frozen]
+        early = any(o.dated and o.by_clock for o in ones)
+        self.minds = 0 if early or self.rolling else min((o.from_at for o in ones), default=NEVER)
 
     def drop_settled(self, now: int) -> None:
         """Let go of what no run can change any more: but what a run since the oldest open one may belong to stays, and the newest."""

@@ -129,7 +129,8 @@ class Occurrence:
 
     ``key``: promise, thing and either the local date of its due time or the instant of its tick. ``tick``: of the
     schedule that feeds it, if known. ``from_at``: a run that starts earlier is not its run. ``declared_at``: due before
-    any window moved it. ``by_clock``: due at a time of day, once a date. ``dated``: its business date can be compared with those of runs. ``opened_as``: PENDING, SHIFTED,
+    any window moved it. ``by_clock``: due at a time of day, once a date, and no tick of
+    that date comes before its own, so that a run for the date is its run however early it was. ``dated``: its business date can be compared with those of runs. ``opened_as``: PENDING, SHIFTED,
     or for good EXCLUDED or WAIVED. ``since``: when its state began, by the times of the source. ``lateness_ms``: of
     MET_LATE. ``missed``: a MISSED placeholder belongs into the history.
     """
@@ -214,12 +215,15 @@ def _by_clock(owed: Promise, a: int, b: int) -> list[Occurrence]:
         at += owed.margin_ms
         if a < at <= b and owed.days.includes(day, owed.calendar):
             tick = None if owed.schedule is None else _fed_by(owed.schedule, at)
+            alone = True
             if tick is None or owed.schedule is None:
                 from_at, dated_on = _due_before(owed, day, minute), day
             else:
                 from_at, dated_on = tick - _early(owed.schedule, tick), _date_of(owed, tick)
+                before = _fed_by(owed.schedule, tick)
+                alone = before is None or _date_of(owed, before) != dated_on
             why = f"{day.isoformat()} never was in {owed.zone}" if gone else ""
-            found.append(_open(owed, day.isoformat(), day, dated_on, tick, from_at, at, why))
+            found.append(_open(owed, day.isoformat(), day, dated_on, tick, from_at, at, why, alone))
         day += ONE_DAY
     found.sort(key=lambda o: o.declared_at)
     return found
@@ -236,7 +240,15 @@ def _by_tick(owed: Promise, schedule: Schedule, after: int, a: int, b: int) -> l
 
 
 def _open(
-    owed: Promise, when: str, day: date, dated_on: date, tick: int | None, from_at: int, declared: int, never: str
+    owed: Promise,
+    when: str,
+    day: date,
+    dated_on: date,
+    tick: int | None,
+    from_at: int,
+    declared: int,
+    never: str,
+    alone: bool = True,
 ) -> Occurrence:
     word, less = _rule(owed.business_date)
     if less:
@@ -262,7 +274,7 @@ def _open(
         due_at=due,
         alert_at=due + owed.late_by_ms,
         dated=tick is not None and word != "param",
-        by_clock="T" not in when,
+        by_clock=alone and "T" not in when,
         warning_counts=owed.warning_counts,
         members=owed.members,
         opened_as=state,

@@ -92,7 +92,9 @@ def insert_occurrences(tx: Tx, expectation_id: int, found: Iterable[Occurrence])
 
 def _verdict(one: Occurrence) -> tuple[Any, ...]:
     run = next((e.key.partition("/")[2] for e in reversed(one.evidence) if e.what == "run" and "/" in e.key), None)
-    evidence = json.dumps([[e.what, e.key, e.at, e.words] for e in one.evidence], ensure_ascii=False)
+    evidence = "[]"
+    if one.evidence:
+        evidence = json.dumps([[e.what, e.key, e.at, e.words] for e in one.evidence], ensure_ascii=False)
     return int(one.state), one.reason, one.since, one.met_at, one.lateness_ms, run, evidence, one.missed
 
 
