@@ -391,6 +391,8 @@ def _look(case: _Case, due: int, now: int, risk: Risk, since: int | None) -> int
         at.append(due)
     if risk.high == 1 and not risk.at_risk:
         at.append(max((now if since is None else since) + BETWEEN, now + 1))
+    if said.course is Course.LEARNING:
+        at.append(now + STANDING)  # history may come in at any time: it is fetched after the first look
     if case.goes:
         nxt = _outlived(known, said.start, now)
         if nxt is not None:

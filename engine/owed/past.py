@@ -30,6 +30,8 @@ MOST: Final = 4_000
 """Pipelines of which something is held; beyond it all is forgotten and read anew."""
 FACTS_AGE: Final = 600_000
 """For how long a pipeline's schedule and zone are taken as they were."""
+LEARNING: Final = 60_000
+"""For how long too few runs are taken for all there are: history is fetched after the first look, ms."""
 SKEWED: Final = 2_000
 """A source's clock counts as ours up to this difference (its times come in whole seconds), ms."""
 LEVELS: Final = 2_048
@@ -48,6 +50,7 @@ class Known:
     bounds: Bounds | None
     stamp: int
     zone: str
+    at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +208,16 @@ def known_of(tx: Tx, pipeline_id: int, zone: str, shape: Shape, day: DayClass) -
         mine = here[pipeline_id] = {}
     found = mine.get((shape, day))
     stamp = tx.now // DAY
+    if found is not None and isinstance(found.durations, Learning) and tx.now - found.at >= LEARNING:
+        _forget(held(tx), pipeline_id)
+        held(tx).levels.pop((pipeline_id, shape), None)
+        past.drop_baseline(tx, pipeline_id)
+        mine, found = here.setdefault(pipeline_id, {}), None
     if found is None or found.stamp != stamp or found.zone != zone:
         runs = _runs(tx, pipeline_id, shape, zone)
         levels = _levels(tx, pipeline_id, shape, runs)
         durations = learn(runs, day, levels.shift(day))
-        found = mine[shape, day] = Known(durations, levels.bounds(day), stamp, zone)
+        found = mine[shape, day] = Known(durations, levels.bounds(day), stamp, zone, tx.now)
     return found
 
 

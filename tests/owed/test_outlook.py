@@ -395,6 +395,7 @@ def test_learning(night: Night) -> None:
     bare = night.say(key, "05:30", ()).prediction
     assert bare is not None
     assert (bare.course, bare.n, bare.p50, bare.late) == (Course.LEARNING, 5, None, None)
+    assert night.say(key, "04:30", ()).look_at == at("04:31")
     said = night.say(key, "05:30", (), expected_ms=40 * MINUTE)
     assert said.prediction is not None
     assert (said.prediction.p50, said.prediction.latest_start) == (
@@ -420,6 +421,23 @@ def test_learns_anew_when_a_run_ends(night: Night) -> None:
     assert before is not None
     assert after is not None
     assert (before.course, before.n, after.course, after.n) == (Course.LEARNING, 7, Course.WAITING, 8)
+
+
+def test_history_that_nobody_told_of_comes_in_while_learning(night: Night) -> None:
+    key = night.pipeline("fresh", "0 5 * * *")
+    night.took(key, [40, 41])
+    assert night.say(key, "04:00", ()).prediction is not None
+    found = [
+        night.one(key, f"b{n}", State.SUCCESS, at(START, n), at("05:40", n), f"2026-11-{n:02}", backfilled=True)
+        for n in range(3, 18)
+    ]
+    with night.house.tx() as tx:
+        runs.apply_runs(tx, night.house.ids["etl"], found, night.house.now)
+    p = night.say(key, "04:01", ()).prediction
+    assert p is not None
+    assert (p.course, p.n) == (Course.WAITING, 13)
+    with night.house.tx() as tx:
+        assert len(past.held(tx).levels[1, Shape.FULL].whole.kept) == 17
 
 
 def test_a_set_is_as_late_as_its_worst_member(night: Night, sales: str) -> None:
