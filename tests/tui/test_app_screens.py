@@ -16,7 +16,16 @@ from tui import keymap, registry, themes
 from tui.app import WatchfloorApp
 
 RUN = "local:fx_rates_probe/r9"
-OPEN = {"floor": None, "runs": None, "run": RUN, "log": f"{RUN}#load", "sources": None, "help": "floor"}
+OPEN = {
+    "floor": None,
+    "runs": None,
+    "run": RUN,
+    "log": f"{RUN}#load",
+    "sources": None,
+    "help": "floor",
+    "timeline": None,
+    "layers": None,
+}
 """Screen → what it is opened on."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from adapters.model import Owed, quote_id, unquote_id
+from adapters.model import Owed, unquote_id
 from tui.present import chain, lines, owed, words
 from tui.present.chain import NO_LAYER, ORDER, Lane
 from tui.present.cut import clean, cut, cut_middle, pad
@@ -92,7 +92,7 @@ def feed_lane(feed: FeedRow, *, silent: bool, silent_since: int | None) -> Lane:
     stale = silent or feed.error is not None
     seen = silent_since if silent else feed.looked if stale else None
     return Lane(
-        f"feed:{quote_id(feed.name)}",
+        f"feed:{feed.name}",
         clean(feed.name),
         clean(feed.layer or "SRC"),
         None,

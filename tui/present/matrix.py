@@ -248,7 +248,7 @@ def about(
         ended = f" to {words.clock(bar.ended, tz, now)}" if bar.ended is not None else ""
         first.append(f"run {LOOKS[bar.state].word} {words.clock(begun, tz, now)}{ended}")
         first.append(clean(bar.run_key.partition("/")[2]))
-    elif cell.look is not NOTHING:
+    elif cell.look is not NOTHING and lane.row is not None:
         first.append("no run seen for this date")
     out.append(first)
     for row in owes[:2]:
