@@ -14,7 +14,7 @@ from typing import Final
 from adapters.model import Mode, Owed
 from engine.owed.bind import FEED, PING, SET, Binder, Draft, changed
 from engine.owed.bindings import WRONG, Bindings
-from engine.owed.bound import OwedChange
+from engine.owed.bound import PER_RUN, OwedChange
 from engine.owed.judging import PREDICTED
 from engine.owed.ledger import DAY, HOUR, NEVER, Watch
 from engine.owed.occurrences import Occurrence
@@ -199,11 +199,17 @@ class Judge(Bindings):
             self._judge(tx)
 
     def on_waived(self, tx: Tx, occurrence_key: str) -> None:
-        """Somebody waived an occurrence (table ``waiver``), or took that back. Of runs by themselves others judge."""
+        """Somebody waived an occurrence (table ``waiver``), or took that back."""
         self._enter(tx)
         held = rows.held_one(tx, occurrence_key)
         w = None if held is None else self._by_id.get(held.expectation_id)
-        if held is None or w is None:
+        if held is None:
+            return
+        if w is None:
+            if self.live is not None and held.one.type in PER_RUN:
+                self._writing(tx)
+                self._took(self.live.on_waived(tx, occurrence_key))
+                self._tell(tx)
             return
         self._writing(tx)
         e = w.entries.get(occurrence_key)

@@ -23,7 +23,8 @@ from engine.store.owed_facts import Thing
 from engine.store.writer import Tx
 
 PATIENCE: Final = 5_000
-"""Beside three polls of its source: so long a due time may wait for the poll that was asked for, before it is UNKNOWN."""
+LONGEST: Final = 60_000
+"""A due time waits for the poll that was asked for, before it is UNKNOWN: three polls of its source, this at most, and PATIENCE."""
 RECHECK: Final = 5_000
 NEAREST: Final = 2
 """So many open occurrences of a bound are predicted."""
@@ -215,7 +216,10 @@ class Looking:
         changed = after.state is not one.state
         bad = after.state in (Owed.BREACHED, Owed.AT_RISK) and (changed or (not e.told and after.alerting(now)))
         if after is not one or e.fresh or (not e.told and after.state is Owed.BREACHED and after.alerting(now)):
-            root = (self.root(tx, w, after) or e.root) if bad else None
+            root = None
+            if bad:  # of what is at risk prediction knows what holds it up
+                said = e.root if after.state is Owed.AT_RISK else None
+                root = said or self.root(tx, w, after) or e.root
             self.ledger.put(tx, w, e, after, now, root)
         return self._again(w, e, at, now, never)
 
@@ -229,7 +233,7 @@ class Looking:
                 for source in w.sources:
                     self.blind.setdefault(source, {})[w.bound.id] = one.due_at
             if at < now:
-                later = min(later, one.due_at + self._patience(w))
+                later = min(later, one.due_at + self._patience(w)[1])
         if w.bound.promise.type == "source_arrival" and one.state.unsettled and one.due_at <= now:
             later = min(later, now + RECHECK)
         if one.state is Owed.BREACHED and not e.told:
@@ -327,17 +331,19 @@ class Looking:
             seen = max(seen or 0, one.due_at)
         return seen
 
-    def _patience(self, w: Watch) -> int:
+    def _patience(self, w: Watch) -> tuple[int, int]:
+        """(how old the last look may be for its source to be well, how long after a due time the next one may take)."""
         polls = [s.poll_ms for s in self.ctx.config.sources if s.name in w.sources]
-        return 3 * max(polls, default=10_000) + PATIENCE
+        three = 3 * max(polls, default=10_000)
+        return three + PATIENCE, min(three, LONGEST) + PATIENCE
 
     def _patient(self, w: Watch, one: Occurrence, facts: Facts, now: int) -> int:
         """``now``; right after a due time the moment before it, until the poll that was asked for has come."""
         if now < one.due_at or not one.state.waiting or facts.seen is None or facts.seen >= one.due_at:
             return now
-        patience = self._patience(w)
-        well = facts.seen >= one.due_at - patience
-        return one.due_at - 1 if well and now < one.due_at + patience else now
+        age, wait = self._patience(w)
+        well = facts.seen >= one.due_at - age
+        return one.due_at - 1 if well and now < one.due_at + wait else now
 
     def _ask(self, w: Watch, e: Entry) -> None:
         if e.polled or w.gone:
