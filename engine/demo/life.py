@@ -8,10 +8,11 @@ from engine.ids import ulid
 
 
 async def first_round(adapter: Adapter, now: int) -> None:
-    """Start what is scheduled, once; a demo that ran before goes on where it was."""
+    """Start what is scheduled every few minutes, once; a demo that ran before goes on where it was."""
     if any(not run.generated for run in (await adapter.runs(None)).runs):
         return
     for pipeline in (await adapter.pipelines()).items:
-        if pipeline.trigger in (Trigger.CRON, Trigger.INTERVAL):
+        often = (pipeline.schedule or "").startswith("*/")  # what is due once a day starts at its own time
+        if pipeline.trigger in (Trigger.CRON, Trigger.INTERVAL) and often:
             prepared = await adapter.prepare(Action(verb=Verb.START, key=pipeline.key, client_id=ulid(now), who="demo"))
             await adapter.send(prepared)
