@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from adapters.model import Course, Owed
@@ -134,6 +135,11 @@ def will(d: Due, tz: str, now: int) -> list[Clause]:
         return [why.partition("waived by ")[2] or why if r.state is Owed.WAIVED else why]
     if r.type in PER_RUN:
         return _per_run(d, now)
+    if r.type == "sequence" and r.state is Owed.BREACHED:
+        began = next((at for what, _, at, _ in r.evidence if what == "run"), None)
+        return [f"began {beside(began, tz, r.due)}, too early"]
+    if r.type == "heartbeat" and r.state.waiting and (beat := _last_beat(r)) is not None:
+        return [f"nothing since {beside(beat, tz, r.due)}"]
     if p is None:
         return [_reason(r)]
     if p.course is Course.LEARNING:
@@ -147,6 +153,14 @@ def will(d: Due, tz: str, now: int) -> list[Clause]:
     if r.state is Owed.BREACHED and p.course is Course.WAITING:
         return [f"if now {beside(p.p50, tz, r.due)}"]
     return [f"p50 {beside(p.p50, tz, r.due)}", f"p90 {beside(p.p90, tz, p.p50)}"]
+
+
+def _last_beat(r: OwedRow) -> int | None:
+    """Since when a heartbeat is waited for: the instant in its key is that of the last sign of life."""
+    try:
+        return int(datetime.fromisoformat(r.key.rpartition("|")[2]).timestamp() * 1000)
+    except ValueError:
+        return None
 
 
 def _reason(r: OwedRow) -> str:

@@ -86,6 +86,8 @@ def lateness_ms(row: OwedRow, now: int) -> int | None:
     """
     match row.state:
         case Owed.MET | Owed.MET_LATE:
+            if row.type == "sequence":  # when it was in order says nothing against its due time
+                return row.lateness_ms
             return None if row.met_at is None else minutes_late(row.met_at, row.due)
         case Owed.BREACHED:
             return max(minutes_late(now, row.due), 0)
@@ -164,7 +166,12 @@ def reason(row: OwedRow, tz: str) -> str:
 def start_words(row: OwedRow, tz: str, now: int) -> str:
     """``must start by 05:04``, or ``had to start by 05:04``; "" where that is not known or no longer asked."""
     p = row.prediction
-    if p is None or p.latest_start is None or row.state in (Owed.MET, Owed.MET_LATE, Owed.EXCLUDED, Owed.WAIVED):
+    if (
+        p is None
+        or p.latest_start is None
+        or row.type in PER_RUN
+        or row.state in (Owed.MET, Owed.MET_LATE, Owed.EXCLUDED, Owed.WAIVED)
+    ):
         return ""
     at = words.clock(p.latest_start, tz, now)
     if p.course in (Course.RUNNING, Course.OVERRUN):
