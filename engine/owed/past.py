@@ -44,13 +44,19 @@ _DAYS: Final = ("weekdays", "weekends", "month-ends", "month-ends")
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Of runs of one shape on one class of day: their durations, and what is ordinary (None below 8 runs)."""
+    """Of runs of one shape on one class of day: their durations, and what is ordinary. ``at``: when it was learnt."""
 
     durations: Learnt | Learning
-    bounds: Bounds | None
+    levels: Levels
+    day: DayClass
     stamp: int
     zone: str
     at: int
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """None below 8 runs."""
+        return self.levels.bounds(self.day)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +223,7 @@ def known_of(tx: Tx, pipeline_id: int, zone: str, shape: Shape, day: DayClass) -
         runs = _runs(tx, pipeline_id, shape, zone)
         levels = _levels(tx, pipeline_id, shape, runs)
         durations = learn(runs, day, levels.shift(day))
-        found = mine[shape, day] = Known(durations, levels.bounds(day), stamp, zone, tx.now)
+        found = mine[shape, day] = Known(durations, levels, day, stamp, zone, tx.now)
     return found
 
 
@@ -346,7 +352,6 @@ def _step(tx: Tx, here: Held, change: RunChange, run: Seen) -> None:
         levels = _levels(tx, change.pipeline_id, run.shape, before)
     if run.at <= _newest(levels):
         return  # it came late: what is ordinary is that of the newer ones
-    usual = levels.bounds(this.day)
     after, verdict, shifted = levels.step(this.at, this.ms, this.day)
     here.verdicts[change.key] = verdict
     here.levels[spot] = after
@@ -360,7 +365,7 @@ def _step(tx: Tx, here: Held, change: RunChange, run: Seen) -> None:
         since = after.shift(this.day) or this.at
         level = after.whole if after.whole.since == since else after.days[min(int(this.day), 2)]
         now = sorted(s.value for s in level.kept)[len(level.kept) // 2] if level.kept else this.ms
-        was = None if usual is None else round(usual.centre)
+        was = None if verdict.bounds is None else round(verdict.bounds.centre)
         owed.put_event(
             tx,
             facts.key,
