@@ -349,7 +349,9 @@ class Poller:
             if past:
                 with self.ctx.store.transaction() as tx:  # it may tell how a run ended that nobody watched
                     seen = [self._ours(tx, run) for run in past]
-                    self._alerts.on_runs(tx, store_runs.apply_runs(tx, self.source_id, seen, self.ctx.clock.now()))
+                    changes = store_runs.apply_runs(tx, self.source_id, seen, self.ctx.clock.now())
+                    self._alerts.on_runs(tx, changes)
+                    self._owing.on_runs(tx, changes)
             await asyncio.sleep(0)
 
     def _once_more(self, key: str) -> bool:
