@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import venv
 from pathlib import Path
 
 import pytest
+
+from engine.config.shapes import TAKES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -84,6 +87,15 @@ def test_the_demo_runs_from_the_wheel_without_a_terminal(installed: Path, tmp_pa
     assert done.returncode == 0, done.stderr
     assert "ldz_to_rdv_contracts" in done.stdout
     assert "failed" in done.stdout
+    shown = run(installed, tmp_path, "show", "deadlines", "--demo", "--format", "json")
+    data = json.loads(shown.stdout)["data"]
+    owed = {(row["type"], row["promise"]) for row in data["owed"]}
+    # a run that takes unusually long comes some minutes later; runs of 45 seconds are forgotten when they are stopped
+    assert {type for type, _ in owed} >= set(TAKES) - {"duration_anomaly", "max_duration"}, shown.stdout
+    assert [w["promise"] for w in data["warnings"]] == ["archive-ready"]
+    night = run(installed, tmp_path, "morning", "--demo")
+    assert night.returncode in (1, 7), "contracts failed, and nobody watches any more"
+    assert "ldz_to_rdv_contracts" in night.stdout
 
 
 def test_themes_are_inside(installed: Path, tmp_path: Path) -> None:

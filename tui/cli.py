@@ -106,11 +106,12 @@ def parser() -> argparse.ArgumentParser:
     )
     engine.add_argument("--demo", action="store_true", help="of the demo's workspace")
 
-    _verb(
+    morning = _verb(
         subs, "morning", "what the night came to: exit 0 all well, 1 somebody must look, 7 not everything could be seen",
         "  watchfloor morning\n  watchfloor morning --format json | jq '.data.lines[] | select(.state == \"bad\")'\n"
         "  watchfloor morning || mail -s 'the night' desk@example.com", ("text", "json"),
     )  # fmt: skip
+    morning.add_argument("--demo", action="store_true", help="of the demo's workspace")
 
     show = _verb(
         subs, "show", "print a screen as text, JSON or CSV",

@@ -241,6 +241,8 @@ def sentence(row: OwedRow, tz: str, now: int) -> list[Clause]:
             pass
     out: list[Clause] = []
     p = row.prediction
+    if row.type == "sequence" and row.state is Owed.BREACHED:
+        return [f"out of order: {reason(row, tz)}"]
     if row.type in _NO_END or p is None:
         out.append(f"{due}, {_missing(row, tz)}")
     else:
