@@ -12,7 +12,7 @@ from engine.context import Context
 from engine.owed.bind import FEED, PING, RUNAWAY, SET, Draft, Warned
 from engine.owed.bound import PER_RUN, Bound, OwedChange
 from engine.owed.judging import Looking, Outlook
-from engine.owed.ledger import DAY, FORGET, SETTLED, Entry, Ledger, Watch, bound_record
+from engine.owed.ledger import DAY, FORGET, FREEZE, SETTLED, Entry, Ledger, Watch, bound_record
 from engine.owed.occurrences import Occurrence
 from engine.store import owed as rows
 from engine.store import owed_facts as asked
@@ -118,7 +118,7 @@ class Bindings:
         """Occurrences that are still of interest, out of the store."""
         now = tx.now
         waivers = asked.waivers(tx, now)
-        for held in rows.held(tx, now, now - FORGET, now - DAY):
+        for held in rows.held(tx, now, now - FORGET, now - DAY, now - FREEZE):
             w = self._by_id.get(held.expectation_id)
             if w is not None and not (w.rolling and held.one.state in SETTLED):
                 self._hold(w, held, waivers)
@@ -128,7 +128,8 @@ class Bindings:
                 continue
             if since < now - DAY:
                 for held in rows.held_since(tx, w.bound.id, since, now - DAY):
-                    self._hold(w, held, waivers)
+                    if held.one.key not in w.entries:
+                        self._hold(w, held, waivers)
                 self._ledger.sort(w)
             if w.default:
                 self._ledger.relive(w, now)
@@ -136,7 +137,7 @@ class Bindings:
     def _hold(self, w: Watch, held: rows.Held, waivers: dict[str, Any]) -> Entry:
         e = w.entries[held.one.key] = Entry(held.one, held.id, held.told, fresh=False, risk=held.risk)
         e.waiver = waivers.get(held.one.key)
-        e.predicted_at = 1
+        e.predicted_at, e.settled_at = 1, held.changed
         return e
 
     def _bind_all(self, tx: Tx, loading: bool = False) -> None:

@@ -12,7 +12,7 @@ from adapters.model import Owed, State
 from engine.context import Context
 from engine.owed.bind import PING, SCHEDULE, Binder, span
 from engine.owed.bound import Bound
-from engine.owed.ledger import DAY, HOUR, Entry, Ledger, Watch
+from engine.owed.ledger import DAY, FREEZE, HOUR, Entry, Ledger, Watch
 from engine.owed.matching import RunFact, match
 from engine.owed.occurrences import Occurrence, open_between, rolling
 from engine.owed.predict import Risk
@@ -36,8 +36,6 @@ PREDICTED: Final = ("finish_by", "completeness")
 ASK_AGAIN: Final = 6 * HOUR
 """So old a prediction may get while nothing happens to its run: what was learnt since comes in then."""
 MANY: Final = 48
-FREEZE: Final = 2 * HOUR
-"""So long after it was fulfilled and due a run may still be corrected by its source."""
 
 
 class Outlook(Protocol):
@@ -184,13 +182,15 @@ class Looking:
             waits = e.one.state.waiting
             near += waits
             if of_run and now < e.wake and runs == e.runs and (now < e.one.due_at or e.one.state in _DECIDED):
-                later = min(later, e.wake)
+                later = min(later, e.wake) if e.unsettled else later
                 continue
             moved = True
             e.runs = runs
             e.wake = self._one(tx, w, e, now, near <= NEAREST)
             later = min(later, e.wake)
-            if not e.unsettled and max(e.one.due_at, e.one.met_at or 0) < now - FREEZE:
+            if not e.unsettled:  # no reason to wake up, but one to look at it again when something else does
+                e.wake = min(e.wake, max(e.settled_at + FREEZE, e.one.due_at) + 1)
+            if not e.unsettled and e.one.due_at < now and e.settled_at < now - FREEZE:
                 e.frozen = True
         if w.default:
             calm = self.ledger.let_go(tx, w, now)

@@ -31,6 +31,8 @@ NEVER: Final = 1 << 62
 AT_ONCE: Final = 50
 """Occurrences of one schedule that are open ahead at most."""
 SLICE: Final = 4 * HOUR
+FREEZE: Final = 2 * HOUR
+"""So long after we knew what became of it, other runs may show that it was otherwise: observations come in any order."""
 FORGET: Final = 14 * DAY
 """What is broken or unknown this long is no longer looked at."""
 LEAN: Final = HOUR
@@ -53,7 +55,7 @@ class Entry:
     """An occurrence in memory. ``id`` None: it has no row. ``fresh``: never judged. ``frozen``: not judged any more.
 
     ``words``, ``look_at``, ``root``: of the last prediction. ``polled``: its source was asked to answer about its due time.
-    ``wake``: when its verdict can change though its runs do not (0: now). ``asked_at``, ``asked_of``: when, and of which runs, prediction was asked last.
+    ``settled_at``: when we knew, by our clock. ``wake``: when its verdict can change though its runs do not (0: now). ``asked_at``, ``asked_of``: when, and of which runs, prediction was asked last.
     """
 
     one: Occurrence
@@ -71,6 +73,7 @@ class Entry:
     waiver: Waiver | None = None
     runs: tuple[RunFact, ...] = ()
     wake: int = 0
+    settled_at: int = 0
     asked_at: int = 0
     asked_of: tuple[RunFact, ...] = ()
 
@@ -161,7 +164,7 @@ class Watch:
         newest = settled[-1] if settled and settled[-1].one.due_at >= now - DAY else None
         for e in settled:
             one = e.one
-            if e is not newest and one.due_at < horizon and (one.met_at or 0) < horizon:
+            if e is not newest and e.frozen and one.due_at < horizon and (one.met_at or 0) < horizon:
                 del entries[one.key]
         if self.default and len(entries) > HELD_LEAN:
             for key in list(entries)[: len(entries) - HELD_LEAN]:
@@ -291,7 +294,7 @@ class Ledger:
 
     def relive(self, w: Watch, now: int) -> None:
         """After a restart: what was well beside a hole has no row, but its runs are not the hole's. It is judged again."""
-        broken = [e.one.due_at for e in w.entries.values() if e.one.state is Owed.BREACHED]
+        broken = [e.one.due_at for e in w.entries.values() if e.one.state.unsettled and e.one.due_at <= now]
         if not broken or w.bound.promise.schedule is None:
             return
         for one in open_between(w.bound.promise, min(broken), min(w.opened_until, now)):
@@ -325,6 +328,7 @@ class Ledger:
                 return
             self.touched.add(w.thing)
             if after.state is not was:
+                e.settled_at = now
                 self._settle(tx, e)
         news = after.state is not was or (fresh and after.state is Owed.BREACHED and not e.told)
         if news or (alerting and not e.told):

@@ -293,19 +293,23 @@ class Held:
     one: Occurrence
     told: bool
     risk: Risk
+    changed: int
 
 
 _HELD: Final = (
-    f"SELECT {_ONE}, o.expectation_id, coalesce(r.at_risk, 0), coalesce(r.high, 0) FROM occurrence o"  # noqa: S608
+    f"SELECT {_ONE}, o.expectation_id, o.changed, coalesce(r.at_risk, 0), coalesce(r.high, 0) FROM occurrence o"  # noqa: S608
     " CROSS JOIN expectation e ON e.id = o.expectation_id LEFT JOIN prediction r ON r.occurrence_id = o.id WHERE e.gone = 0 AND "
 )
 
 
-def held(tx: Tx, now: int, oldest: int, recent: int) -> list[Held]:
-    """Of all promises that a calendar or schedule opens: what is not settled and due since ``oldest``, what is waived for a
-    while, and what fell due or was fulfilled since ``recent``; by due time."""
+def held(tx: Tx, now: int, oldest: int, recent: int, settled: int) -> list[Held]:
+    """Of all promises that a calendar or schedule opens, by due time: what is not settled and due since ``oldest``, what is
+    waived for a while, what fell due since ``recent``, and what was settled since ``settled``."""
     rows = tx.db.execute(_HELD + "o.state IN (0, 1, 4, 5, 7) AND o.due_at >= ?", (oldest,)).fetchall()
     rows += tx.db.execute(_HELD + "o.state IN (2, 3, 6, 8) AND o.due_at >= ?", (recent,)).fetchall()
+    rows += tx.db.execute(
+        _HELD + "o.state IN (2, 3, 6) AND o.due_at >= ? AND o.due_at < ? AND o.changed >= ?", (oldest, recent, settled)
+    ).fetchall()
     rows += tx.db.execute(
         _HELD + "o.state = 8 AND o.due_at >= ? AND o.due_at < ?"  # noqa: S608
         " AND o.key IN (SELECT occurrence FROM waiver WHERE until > ?)",
@@ -337,7 +341,7 @@ def held_one(tx: Tx, key: str) -> Held | None:
 
 
 def _held(row: Sequence[Any]) -> Held:
-    return Held(row[0], row[-3], _occurrence(row[:-3]), bool(row[12] & TOLD), Risk(bool(row[-2]), row[-1]))
+    return Held(row[0], row[-4], _occurrence(row[:-4]), bool(row[12] & TOLD), Risk(bool(row[-2]), row[-1]), row[-3])
 
 
 def keys_due(tx: Tx, expectation_id: int, after: int) -> set[str]:
