@@ -130,3 +130,33 @@ def test_a_hostile_reason_steers_no_terminal(house: House) -> None:
     assert cut.clean(said(one, house)) == said(one, house)
     for line in text_of(basis_lines(one, TZ, house.now, 80)):
         assert cut.clean(line) == line
+
+
+def test_a_sequence_is_out_of_order_and_not_due(house: House) -> None:
+    broken = row(
+        house, type="sequence", due_in=8 * MINUTE, state=Owed.BREACHED,
+        reason="started 05:40 before its upstream succeeded 05:41",
+    )  # fmt: skip
+    assert said(broken, house) == "out of order: started 05:40 before its upstream succeeded 05:41"
+    late = row(
+        house, type="sequence", promise="again", due_in=8 * HOUR, state=Owed.MET_LATE, met_in=-MINUTE,
+        lateness_ms=4 * MINUTE,
+    )  # fmt: skip
+    assert owed.short(owed.lateness_ms(late, house.now) or 0) == "+4m", "against its first start, not its due time"
+
+
+def test_a_broken_set_says_who_is_missing(house: House) -> None:
+    one = row(
+        house, "set:night", type="completeness", due_in=-8 * MINUTE, state=Owed.BREACHED, course=Course.WAITING,
+        p50_in=MINUTE, reason="due 05:44: 4 of 5 done, missing rdv (failed 05:40)",
+    )  # fmt: skip
+    assert "4 of 5 done, missing rdv (failed 05:40)" in said(one, house)
+    assert "not started" not in said(one, house)
+
+
+def test_one_run_has_no_time_by_which_it_had_to_start(house: House) -> None:
+    one = row(
+        house, type="max_duration", due_in=MINUTE, state=Owed.AT_RISK, p50_in=4 * MINUTE, p90_in=5 * MINUTE, late=0.9,
+        must_start_in=-48 * MINUTE,
+    )  # fmt: skip
+    assert "start by" not in said(one, house)

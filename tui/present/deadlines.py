@@ -140,7 +140,7 @@ def will(d: Due, tz: str, now: int) -> list[Clause]:
         return [f"began {beside(began, tz, r.due)}, too early"]
     if r.type == "heartbeat" and r.state.waiting and (beat := _last_beat(r)) is not None:
         return [f"nothing since {beside(beat, tz, r.due)}"]
-    if p is None:
+    if p is None or (r.type == "completeness" and r.state is Owed.BREACHED):
         return [_reason(r)]
     if p.course is Course.LEARNING:
         said: list[Clause] = [f"learning {p.n}/{p.basis.need}"]

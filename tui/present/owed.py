@@ -295,7 +295,9 @@ def _predicted(row: OwedRow, p: PredictionRow, due: str, tz: str, now: int) -> l
         case Course.RERUN:
             out.append(f"{due}, {rerun_words(p, tz, now)}")
         case Course.WAITING:
-            if row.state is Owed.BREACHED:
+            if row.state is Owed.BREACHED and row.type == "completeness":
+                out.append(f"{due}, {_missing(row, tz)}")  # some of it is done: who is missing is what helps
+            elif row.state is Owed.BREACHED:
                 out.append(f"{due}, {'no run seen' if row.missed else 'not started'}")
                 out.append(f"if now {p50}")
             else:
