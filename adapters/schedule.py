@@ -8,7 +8,7 @@ Cron is evaluated per local calendar date, converted to UTC, and only then compa
 - a cron whose hour is a wildcard (every hour of the day) follows elapsed time: 23 hours in spring, 25 in autumn.
 
 Intervals (``every 15m``, ``@every 1h``) follow elapsed time and are anchored at 1970-01-01 00:00 UTC, so that every
-reader reckons the same ticks. All times are integer milliseconds since the epoch, UTC.
+reader reckons the same ticks; ``every 7m + 2m3s`` is due that much after each of those. All times are integer milliseconds since the epoch, UTC.
 """
 
 from __future__ import annotations
@@ -70,23 +70,27 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Interval(Schedule):
-    """Every ``period`` milliseconds of elapsed time since the epoch."""
+    """Every ``period`` milliseconds of elapsed time since the epoch, ``phase`` milliseconds later."""
 
     text: str
     zone: str
     period: int
+    phase: int = 0
     trigger = Trigger.INTERVAL
 
     def after(self, ms: int) -> int | None:
-        return (ms // self.period + 1) * self.period
+        return self._at((ms - self.phase) // self.period + 1)
 
     def between(self, a: int, b: int) -> list[int]:
-        return list(range((a // self.period + 1) * self.period, b + 1, self.period))
+        return list(range(self._at((a - self.phase) // self.period + 1), b + 1, self.period))
 
     def last(self, a: int, b: int, n: int) -> list[int]:
-        newest = b // self.period
-        oldest = max(a // self.period + 1, newest - n + 1)
-        return [i * self.period for i in range(oldest, newest + 1)]
+        newest = (b - self.phase) // self.period
+        oldest = max((a - self.phase) // self.period + 1, newest - n + 1)
+        return [self._at(i) for i in range(oldest, newest + 1)]
+
+    def _at(self, n: int) -> int:
+        return n * self.period + self.phase
 
 
 @dataclass(frozen=True)
@@ -229,18 +233,21 @@ def duration_ms(text: str) -> int:
 
 
 def parse(text: str, tz: str = "UTC") -> Schedule:
-    """Read ``*/5 * * * *``, ``@daily``, ``every 15m`` or ``@every 1h``; ValueError in one sentence."""
+    """Read ``*/5 * * * *``, ``@daily``, ``every 15m``, ``every 7m + 2m3s`` or ``@every 1h``; ValueError in one sentence."""
     where = zone(tz)
     words = text.strip()
     lower = words.lower()
     every = re.fullmatch(r"@?every\s+(.+)", lower)
     if every:
-        period = duration_ms(every.group(1))
+        each, plus, beside = every.group(1).partition("+")
+        period, phase = duration_ms(each), duration_ms(beside) if plus else 0
         if period < 1_000:
             raise ValueError(f"schedule {text!r} is shorter than one second")
         if period > 366 * 86_400_000:
             raise ValueError(f"schedule {text!r} is longer than a year")
-        return Interval(text=words, zone=tz, period=period)
+        if phase >= period:
+            raise ValueError(f"schedule {text!r} adds more than its period: expected less than {each.strip()} after +")
+        return Interval(text=words, zone=tz, period=period, phase=phase)
     if lower.startswith("@"):
         if lower not in _ALIASES:
             raise ValueError(
@@ -320,6 +327,8 @@ def _items(
             found.add((number(day), int(nth)))
         elif name == "weekday" and body.endswith("l") and len(body) > 1 and not slash:
             found.add((number(body[:-1]), _LAST))
+        elif name == "weekday" and body.startswith("l") and len(body) > 1 and not slash:
+            found.add((number(body[1:]), _LAST))  # as croniter writes it
         elif "-" in body:
             first_text, _, final_text = body.partition("-")
             first, final = number(first_text), number(final_text)

@@ -6,6 +6,7 @@ the whole answer unusable.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
@@ -19,6 +20,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
 OWN: Final = "wf-"
 """Every run that we make is called this plus the action's client id."""
+_DELTA: Final = re.compile(r"(?:(\d+) days?, )?(\d{1,2}):(\d\d):(\d\d)")
+_RELATIVE: Final = re.compile(r"relativedelta\(((?:(?:days|hours|minutes|seconds)=\+?\d+(?:, )?)+)\)")
 
 
 class Tag(msgspec.Struct):
@@ -175,15 +178,17 @@ def segment(native: str) -> str:
 
 
 def pipeline_of(dag: Dag, source: str, base: str) -> Pipeline:
-    """A DAG. ``schedule`` is the timetable's own summary; its zone is not told by the list."""
+    """A DAG. ``schedule`` is the timetable's own summary, a timedelta in our words. Its zone is told nowhere: even where
+    ``/details`` has a ``timezone``, that is UTC for a timetable in Paris."""
     summary = dag.timetable_summary
+    next_run = ms(dag.next_dagrun_run_after)
     return Pipeline(
         key=pipeline_key(source, dag.dag_id),
         name=dag.dag_display_name or dag.dag_id,
         mode=Mode.PAUSED if dag.is_paused else Mode.GONE if dag.is_stale else Mode.ACTIVE,
         trigger=_trigger(summary, dag.timetable_description),
-        schedule=None if summary in (None, "None", "") else summary,
-        next_run=ms(dag.next_dagrun_run_after),
+        schedule=None if summary in (None, "None", "") else _schedule(summary, None if dag.is_paused else next_run),
+        next_run=next_run,
         owner=", ".join(dag.owners) if dag.owners else None,
         tags=tuple(sorted(t.name for t in dag.tags or () if t.name)),
         url=f"{base}/dags/{segment(dag.dag_id)}",
@@ -200,11 +205,38 @@ def _trigger(summary: str | None, described: str | None) -> Trigger:
         return Trigger.CONTINUOUS
     if "Asset" in summary or summary.endswith(" events"):
         return Trigger.EVENT
-    if summary.startswith("@") or len(summary.split()) in (5, 6):
-        return Trigger.CRON
-    if ":" in summary or "day" in summary:  # str(timedelta): "0:05:00", "1 day, 0:00:00"
+    if summary.startswith("@") or all(len(part.split()) in (5, 6) for part in summary.split(", ")):
+        return Trigger.CRON  # several of them with ", " between: MultipleCronTriggerTimetable
+    if _DELTA.fullmatch(summary) or summary.startswith("relativedelta("):
         return Trigger.INTERVAL
     return Trigger.UNKNOWN
+
+
+def _schedule(summary: str, next_run: int | None) -> str:
+    """``0:07:00`` as ``every 7m``, or as ``every 7m + 6m3s`` where its next run is that much beside whole multiples since
+    the epoch: Airflow counts most deltas from the run before, and for a paused DAG from now. Any other summary as it is."""
+    seconds = _seconds(summary)
+    if not seconds:
+        return summary
+    beside = 0 if next_run is None else next_run // 1000 % seconds
+    return f"every {_span(seconds)}" + (f" + {_span(beside)}" if beside else "")
+
+
+def _seconds(summary: str) -> int:
+    """Of a timedelta, or a relativedelta of fixed length, as Python writes them; 0 for anything else."""
+    if (found := _DELTA.fullmatch(summary)) is not None:
+        days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+        return days * 86_400 + hours * 3_600 + minutes * 60 + seconds
+    if (found := _RELATIVE.fullmatch(summary)) is not None:
+        each = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
+        return sum(each[unit] * int(n) for unit, n in re.findall(r"(\w+)=\+?(\d+)", found[1]))
+    return 0
+
+
+def _span(seconds: int) -> str:
+    """``1d2h``, ``7m``, ``6m3s``."""
+    parts = zip((seconds // 86_400, seconds // 3_600 % 24, seconds // 60 % 60, seconds % 60), "dhms", strict=True)
+    return "".join(f"{n}{unit}" for n, unit in parts if n)
 
 
 def run_of(item: DagRun, source: str, base: str, zone: tzinfo, error: str | None = None) -> Run:
