@@ -136,8 +136,7 @@ def will(d: Due, tz: str, now: int) -> list[Clause]:
     if r.type in PER_RUN:
         return _per_run(d, now)
     if r.type == "sequence" and r.state is Owed.BREACHED:
-        began = next((at for what, _, at, _ in r.evidence if what == "run"), None)
-        return [f"began {beside(began, tz, r.due)}, too early"]
+        return [f"began {beside(_run_at(r), tz, r.due)}, too early"]
     if r.type == "heartbeat" and r.state.waiting and (beat := _last_beat(r)) is not None:
         return [f"nothing since {beside(beat, tz, r.due)}"]
     if p is None or (r.type == "completeness" and r.state is Owed.BREACHED):
@@ -153,6 +152,11 @@ def will(d: Due, tz: str, now: int) -> list[Clause]:
     if r.state is Owed.BREACHED and p.course is Course.WAITING:
         return [f"if now {beside(p.p50, tz, r.due)}"]
     return [f"p50 {beside(p.p50, tz, r.due)}", f"p90 {beside(p.p90, tz, p.p50)}"]
+
+
+def _run_at(r: OwedRow) -> int | None:
+    """The time that counted of the run that is its evidence: of one that goes on, its start."""
+    return next((at for what, _, at, _ in r.evidence if what == "run"), None)
 
 
 def _last_beat(r: OwedRow) -> int | None:
@@ -179,6 +183,10 @@ def _per_run(d: Due, now: int) -> list[Clause]:
     elif r.usual_ms is not None:
         said.append(f"usual {words.rough(r.usual_ms)}")
     began = p.start if p is not None else r.due - r.limit_ms if r.limit_ms is not None else None
+    if began is None and r.state is Owed.BREACHED:
+        if not r.reason.startswith("running"):  # it ended far too soon
+            return [first_line(r.reason)]
+        began = _run_at(r)
     if began is not None and began <= now:
         said.append(f"running {words.running(now - began)}")
     return said or [first_line(r.reason) or "runs"]
