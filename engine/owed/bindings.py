@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
-from adapters.model import Mode
+from adapters.model import Mode, Owed
 from engine.config.model import Config, Expectation, matches
 from engine.context import Context
 from engine.owed.bind import FEED, PING, RUNAWAY, SET, Draft, Warned
@@ -138,6 +138,8 @@ class Bindings:
         e = w.entries[held.one.key] = Entry(held.one, held.id, held.told, fresh=False, risk=held.risk)
         e.waiver = waivers.get(held.one.key)
         e.predicted_at, e.settled_at = 1, held.changed
+        if e.one.state is Owed.AT_RISK:  # it stands until prediction says otherwise
+            e.words = e.one.reason.rpartition("; ")[0] or e.one.reason
         return e
 
     def _bind_all(self, tx: Tx, loading: bool = False) -> None:

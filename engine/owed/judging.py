@@ -369,7 +369,7 @@ class Looking:
         return replace(after, state=Owed.EXCLUDED, reason=words, missed=False)
 
     def _predict(self, tx: Tx, w: Watch, e: Entry, now: int, near: bool) -> None:
-        if not near and e.one.state.waiting:
+        if not near and e.one.state.waiting and e.one.state is not Owed.AT_RISK:
             return
         due = e.look_at is not None and e.look_at <= now
         if not due and e.asked_at and now - e.asked_at < ASK_AGAIN and e.asked_of == e.runs:

@@ -93,7 +93,7 @@ class Watch:
 
     __slots__ = (
         "bound", "by_member", "entries", "fingerprint", "gap", "gone", "lean", "look_at", "minds", "next_open", "opened_until", "since", "sources", "stale",
-        "thing", "tick", "ticks", "upstreams",
+        "thing", "tick", "ticks", "unsure", "upstreams",
     )  # fmt: skip
 
     def __init__(self, draft: Draft, id: int) -> None:
@@ -105,6 +105,8 @@ class Watch:
         self.opened_until = 0
         self.look_at = 0
         self.next_open = 0
+        self.unsure = True
+        """Whether the store may have occurrences that would be opened now."""
         self.minds = 0
         """A run that began before then is none of its runs."""
         self.gone = False
@@ -197,7 +199,10 @@ class Ledger:
         if until <= w.opened_until:
             return
         known = w.entries
-        if w.opened_until < now:  # after a while without an engine: what is stored stands
+        if (
+            w.unsure or w.opened_until < now
+        ):  # after a start, a reload, or a while without an engine: what is stored stands
+            w.unsure = False
             stored = rows.keys_due(tx, w.bound.id, w.opened_until)
             found = [o for o in found if o.key not in stored]
         if w.default:  # nobody asked for it: a tick from before it was known is not owed
@@ -280,12 +285,13 @@ class Ledger:
             if w.default:
                 for e in w.entries.values():
                     e.frozen = True  # of the old schedule: what is broken is no longer made up for
-            w.opened_until, w.next_open, w.lean = now, 0, None
+            w.opened_until, w.next_open, w.lean, w.unsure = now, 0, None, True
             return 0
         w.next_open = 0
         fresh = open_between(w.bound.promise, now, w.opened_until) if w.opened_until > now else []
         said = reload([e.one for e in w.entries.values()], fresh)
-        new = [o for o in said.occurrences if o.key not in w.entries]
+        stored = rows.keys_due(tx, w.bound.id, now - 1)  # also what is settled, and no longer in memory
+        new = [o for o in said.occurrences if o.key not in w.entries and o.key not in stored]
         for one in new:
             w.entries[one.key] = Entry(one)
         self.store(tx, w, [w.entries[o.key] for o in new])
