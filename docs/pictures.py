@@ -1,4 +1,4 @@
-"""Pictures of the project by the project: the demo's own floor, painted by its own views, as SVG (``python docs/pictures.py``)."""
+"""Pictures of the project by the project: the demo's own screens, painted by its own views, as SVG (``python docs/pictures.py``)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 from rich.cells import cell_len  # noqa: E402
 
+from adapters.model import Owed  # noqa: E402
 from engine.config.paths import Places, places  # noqa: E402
 from engine.store.reader import Reader  # noqa: E402
 from tui import registry, themes  # noqa: E402
@@ -106,6 +107,7 @@ def main() -> int:
             for name, screen, arg, size, theme in (
                 ("floor", "floor", None, (120, 30), "dark"),
                 ("floor-light", "floor", None, (120, 30), "light"),
+                ("deadlines", "deadlines", None, (120, 34), "dark"),
                 ("run", "run", failed, (120, 36), "dark"),
                 ("log", "log", failed, (120, 14), "dark"),
                 ("sources", "sources", None, (120, 30), "dark"),
@@ -130,8 +132,13 @@ def _ready(place: Places) -> bool:
         return False
     try:
         real = {r.name for r in reader.runs(limit=200) if r.state.terminal and not r.generated}
-        return {"ldz_to_rdv_contracts", "campaign_360", "ml_write_back"} <= real and bool(
-            reader.run(_contracts(reader))
+        now = time.time_ns() // 1_000_000
+        ahead = reader.owed(now, now + 86_400_000)
+        danger = any(o.promise == "churn-model-fresh" and o.state is Owed.AT_RISK and o.prediction for o in ahead)
+        return (
+            {"ldz_to_rdv_contracts", "campaign_360", "ml_write_back"} <= real
+            and danger
+            and bool(reader.run(_contracts(reader)))
         )
     except Exception:
         return False

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from adapters.model import Course, Mode, Owed
+from engine.owed.occurrences import Evidence
 from engine.store import sources
 from engine.store.rows import BasisRow, MarginRow, PredictionRow
 from tests.tui import promises, snap
@@ -478,6 +479,41 @@ def test_all_as_promised_is_quiet(house):
     line = view.paint(120, 40)[1]
     assert "All as promised" in "".join(t for t, _ in line)
     assert not any("rev" in s.split() for _, s in line)
+    owe(house, key, promise="late", due_in=-HOUR, state=Owed.MET_LATE, met_in=-MINUTE)
+    view = due(house)
+    said = "".join(t for t, _ in view.paint(120, 40)[1])
+    assert "Nothing is late now" in said, "one of them was late: not all was as promised"
+    assert "All as promised" not in said
+
+
+def test_a_row_reads_as_what_its_promise_is(house):
+    beat = "2026-11-20T04:10Z"
+    owe(house, "ping:backup", type="heartbeat", due_in=HOUR, reason="no sign of life", key=f"alive|ping:backup|{beat}")
+    assert "nothing since 05:10" in line_of(due(house), "backup")
+    key = house.pipeline("s", "p")
+    made = house.now - 10 * MINUTE
+    owe(
+        house, key, type="sequence", promise="order", due_in=HOUR, state=Owed.BREACHED, reason="started 05:42 before …",
+        evidence=(Evidence("run", f"{key}/1", made, "started 05:42"),),
+    )  # fmt: skip
+    assert "began 05:42, too early" in line_of(due(house), " p ")
+    odd = house.pipeline("s", "odd")
+    owe(
+        house, odd, type="duration_anomaly", promise="usual", due_in=-MINUTE, state=Owed.BREACHED, reason="running since 05:42, usually 3m",
+        evidence=(Evidence("run", f"{odd}/1", made, "running since 05:42, usually 3m"),),
+    )  # fmt: skip
+    assert "running 10m" in line_of(due(house), " odd ")
+    quick = house.pipeline("s", "quick")
+    owe(
+        house, quick, type="duration_anomaly", promise="quick", due_in=-MINUTE, state=Owed.BREACHED,
+        reason="finished in 2m instead of 40m: did it process anything?",
+    )  # fmt: skip
+    assert "finished in 2m" in line_of(due(house), " quick ")
+    owe(
+        house, "set:night", type="completeness", promise="night", due_in=-MINUTE, state=Owed.BREACHED, p50_in=MINUTE,
+        reason="due 05:51: 3 of 4 done, missing p",
+    )  # fmt: skip
+    assert "3 of 4 done" in line_of(due(house), "night")
 
 
 # --- keys -----------------------------------------------------------------------------------------------------------

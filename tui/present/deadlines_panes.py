@@ -29,7 +29,7 @@ def verdict_row(
     if not any(count.values()):
         left.append(("Nothing is owed  ", "text b"))
     elif len(left) == 1 and not count.get(Owed.UNKNOWN):
-        left.append(("All as promised  ", "run-ok b"))
+        left.append(("Nothing is late now  " if count.get(Owed.MET_LATE) else "All as promised  ", "run-ok b"))
     said: list[Clause] = []
     if count.get(Owed.PENDING):
         said.append(f"{count[Owed.PENDING]} owed")
