@@ -110,7 +110,15 @@ def demo(argv: list[str], folder: Path) -> Transcript:
         hand = Hand(screen, transcript)
         hand.wait(re.compile(r"failed +ldz_to_rdv_contracts"), 40)
         hand.wait(re.compile(r"running +flowchart_360"), 30)
-        hand.keep("The floor opens on what is broken. One job failed, one runs.")
+        hand.keep("The floor opens on what is broken. One job failed, others run.")
+
+        hand.press("5")
+        hand.wait(re.compile(r"owed .*ldz_to_rdv_contracts +if rerun now"))
+        hand.keep(
+            "`5` is what is owed: when it is due, when it will be done, by when it must start. The failed job is not late yet: "
+            "a rerun that starts now would be in time."
+        )
+        hand.press("1")
 
         hand.go_to("ldz_to_rdv_contracts")
         hand.press("enter")
@@ -156,6 +164,9 @@ def demo(argv: list[str], folder: Path) -> Transcript:
         hand.press("h")
         hand.wait(re.compile(r"✓ +ok +ldz_to_rdv_contracts"), 30)
         hand.keep("`h`, all runs of this pipeline: the rerun from `load_fact` ended well.")
+        hand.press("5")
+        hand.wait(re.compile(r"met .*ldz_to_rdv_contracts +done"))
+        hand.keep("And what it owed is met, before it was due.")
         hand.press("q")
     subprocess.run([*argv, "engine", "stop", "--demo"], env={**os.environ, **env}, check=False, capture_output=True)
     return transcript
@@ -261,7 +272,11 @@ def main() -> int:
         parts = [demo(argv, Path(folder))]
     if args.airflow:
         parts.append(on_airflow(argv))
-    (ROOT / "docs" / "first-hour.md").write_text(page(parts))
+    file = ROOT / "docs" / "first-hour.md"
+    _, found, kept = (
+        file.read_text().partition("## A real Airflow\n") if file.exists() and not args.airflow else ("", "", "")
+    )
+    file.write_text(page(parts) + ("\n" + found + kept if found else ""))  # without --airflow that part stays as it was
     return 0
 
 

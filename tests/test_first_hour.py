@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -23,9 +24,11 @@ def record() -> ModuleType:
 def test_the_demo_is_seen_a_job_stopped_and_a_failure_repaired(tmp_path: Path) -> None:
     transcript = record().demo([sys.executable, "-P", "-m", "tui.cli"], tmp_path)
     assert len(transcript.parts) >= 7
-    first, last = transcript.parts[0][2], transcript.parts[-1][2]
+    first, owed, repaired, kept = (transcript.parts[n][2] for n in (0, 1, -2, -1))
     assert "failed   ldz_to_rdv_contracts" in first
-    assert "✓  ok       ldz_to_rdv_contracts" in last or "✓ ok" in last.replace("  ", " ")
+    assert re.search(r"owed .*ldz_to_rdv_contracts +if rerun now", owed)
+    assert "✓  ok       ldz_to_rdv_contracts" in repaired
+    assert re.search(r"met .*ldz_to_rdv_contracts +done", kept)
 
 
 def test_the_transcript_in_the_docs_shows_both_worlds() -> None:
