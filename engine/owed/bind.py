@@ -116,8 +116,11 @@ class Binder:
                 why = f"{thing.key} has no schedule that can be read{said}: give it a due time by the clock"
             warned.append((e.id, why, e.place))
             return None
-        if schedule is not None and thing.mode is Mode.ACTIVE:
-            self._agree(e.id, thing, schedule, e.place, warned)
+        heard = warned if thing.mode is Mode.ACTIVE else []
+        if schedule is not None and not self._agree(e.id, thing, schedule, e.place, heard):
+            if e.due is None and e.type in ("start_by", "finish_by"):
+                return None  # ticks that never come are not owed
+            schedule = None  # its runs are told by when they come: the dates of our ticks are not theirs
         rule, date_zone = self._date_rule(thing)
         calendar = self._calendar(e)
         made = promise(
@@ -221,8 +224,11 @@ class Binder:
     def shadow(self, owed: Promise, thing: Thing) -> Promise:
         """The same due time as it is for one member of a set, or for what a sequence waits for: by that one's own schedule and dates."""
         rule, date_zone = self._date_rule(thing)
+        schedule = self.schedule_of(thing)
+        if schedule is not None and not self._agree(owed.id, thing, schedule, "", []):
+            schedule = None
         return replace(
-            owed, type="finish_by", on=thing.key, schedule=self.schedule_of(thing), business_date=rule, date_zone=date_zone, members=(),
+            owed, type="finish_by", on=thing.key, schedule=schedule, business_date=rule, date_zone=date_zone, members=(),
             due=1440 if owed.due is None else owed.due, windows=(),
         )  # fmt: skip
 
