@@ -28,7 +28,7 @@ from engine.store.writer import Tx
 
 MOST: Final = 4_000
 """Pipelines of which something is held; beyond it all is forgotten and read anew."""
-FACTS_AGE: Final = 600_000
+FACTS_AGE: Final = 86_400_000
 """For how long a pipeline's schedule and zone are taken as they were."""
 LEARNING: Final = 60_000
 """For how long too few runs are taken for all there are: history is fetched after the first look, ms."""
