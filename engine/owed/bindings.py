@@ -121,7 +121,7 @@ class Bindings:
         for held in rows.held(tx, now, now - FORGET, now - DAY, now - FREEZE):
             w = self._by_id.get(held.expectation_id)
             if w is not None and not (w.rolling and held.one.state in SETTLED):
-                self._hold(w, held, waivers)
+                self._hold(tx, w, held, waivers)
         for w in self._watches.values():
             since = min((e.one.from_at for e in w.entries.values() if e.unsettled), default=now)
             if w.rolling:
@@ -129,18 +129,29 @@ class Bindings:
             if since < now - DAY:
                 for held in rows.held_since(tx, w.bound.id, since, now - DAY):
                     if held.one.key not in w.entries:
-                        self._hold(w, held, waivers)
+                        self._hold(tx, w, held, waivers)
                 self._ledger.sort(w)
             if w.default:
                 self._ledger.relive(w, now)
 
-    def _hold(self, w: Watch, held: rows.Held, waivers: dict[str, Any]) -> Entry:
+    def _hold(self, tx: Tx, w: Watch, held: rows.Held, waivers: dict[str, Any]) -> Entry:
         e = w.entries[held.one.key] = Entry(held.one, held.id, held.told, fresh=False, risk=held.risk)
         e.waiver = waivers.get(held.one.key)
         e.predicted_at, e.settled_at = 1, held.changed
         if e.one.state is Owed.AT_RISK:  # it stands until prediction says otherwise
             e.words = e.one.reason.rpartition("; ")[0] or e.one.reason
+        if w.default and held.one.state is Owed.EXCLUDED:
+            e.frozen = True  # let go, or from before a pause: nothing is made up for
+        elif not e.unsettled:  # as it was held before: what was settled long ago is not judged anew by a restart
+            e.frozen = held.one.due_at < tx.now and held.changed < tx.now - FREEZE
+        e.placed = False
         return e
+
+    def _put_back(self, tx: Tx, w: Watch) -> None:
+        """It was configured before: what is stored of it stands, and goes on to be judged."""
+        waivers = asked.waivers(tx, tx.now)
+        for held in rows.held_all(tx, w.bound.id, tx.now - DAY):
+            self._hold(tx, w, held, waivers)
 
     def _bind_all(self, tx: Tx, loading: bool = False) -> None:
         """Everything anew."""
@@ -231,6 +242,8 @@ class Bindings:
                 self._of_thing.setdefault(promise.on, []).append(w)
                 if w.bound.pipeline_id is not None:
                     self._of_pipeline.setdefault(w.bound.pipeline_id, []).append(w)
+                if known is not None and known.gone and not w.rolling:
+                    self._put_back(tx, w)
             else:
                 w.bound, w.fingerprint, w.ticks = replace(d.bound, id=id), d.fingerprint, d.ticks
             if known is not None and not known.gone and known.fingerprint != record.fingerprint:
@@ -295,7 +308,7 @@ class Bindings:
         if w is None:  # it was of an engine before this one, or is judged by run
             w = Watch(Draft(rows.gone_bound(known), ""), known.id)
             for held in rows.held_open(tx, known.id):
-                self._hold(w, held, {})
+                self._hold(tx, w, held, {})
             self._ledger.retire(tx, w, why)
         rows.put_gone(tx, known.id)
         self._known[spot] = replace(known, gone=True)
@@ -306,12 +319,14 @@ class Bindings:
         if edges:
             found = self._looking.binder.edges(self._looking.things)
             rows.put_edges(tx, found)
-            self._ups, self._downs = {}, {}
+            before, self._ups, self._downs = self._ups, {}, {}
             for up, down, _ in found:
                 self._ups.setdefault(down, []).append(up)
                 self._downs.setdefault(up, []).append(down)
             if self.outlook is not None:
                 self.outlook.configured(tx, found)
+            downs = sorted(before.keys() | self._ups.keys())
+            self._forecast_anew(tx, [d for d in downs if before.get(d) != self._ups.get(d)])
         if runs and self.live is not None:
             self.live.configured(tx, list(self._per_run.values()))
 
@@ -331,6 +346,9 @@ class Bindings:
         return thing
 
     def _root(self, tx: Tx, w: Watch, one: Occurrence) -> str | None:
+        raise NotImplementedError
+
+    def _forecast_anew(self, tx: Tx, keys: Sequence[str]) -> None:
         raise NotImplementedError
 
     def _waived_on(self, key: str, date: str) -> bool:

@@ -98,6 +98,7 @@ class Judge(Bindings):
                 self._resolve(w)
         self._warned["unmatched"] = looking.binder.unmatched(looking.things.values(), frozenset(self._listed))
         self._around(tx)
+        self._forecast_anew(tx, [t.key for t in moved])  # what waits for one that was paused, or has another schedule
         self._judge(tx)
 
     def on_runs(self, tx: Tx, changes: Sequence[RunChange]) -> None:
@@ -127,6 +128,8 @@ class Judge(Bindings):
         moved = looking.runs.take(tx, ids) if ids else {}
         moved.update(dict.fromkeys(fresh, NEVER))
         self._stir(moved)
+        past = {c.pipeline_id for c in changes if c.backfilled}
+        self._forecast_anew(tx, [looking.things[i].key for i in past if i in looking.things])
         if self._downs:
             self._ripple(tx, [looking.things[i].key for i in moved if i in looking.things])
         self._judge(tx)
@@ -139,16 +142,31 @@ class Judge(Bindings):
             reached |= further
             layer = sorted(further)
         for key in reached:
-            for w in self._of_thing.get(key, ()):
-                if w.bound.promise.type not in PREDICTED:
-                    continue
-                at = tx.now + 1_000 * (1 + w.bound.id % RIPPLE)
-                for e in w.entries.values():
-                    if e.asked_at and e.one.state.unsettled:
-                        e.look_at = e.wake = at if e.look_at is None else min(e.look_at, at)
-                if at < w.look_at:
-                    w.look_at = at
-                    heapq.heappush(self._heap, (at, w.bound.id))
+            self._again(tx, key)
+
+    def _forecast_anew(self, tx: Tx, keys: Sequence[str]) -> None:
+        """What was learnt of these, or what they wait for, is otherwise now: they are predicted again, and what waits for them."""
+        for key in keys:
+            self._again(tx, key)
+        if keys:
+            self._ripple(tx, keys)
+
+    def _again(self, tx: Tx, key: str) -> None:
+        """Predict what is owed of a thing again: soon, not all at once."""
+        watches = list(self._of_thing.get(key, ()))
+        pipeline = self._looking.by_key.get(key)
+        if pipeline is not None:  # sets that it is a member of
+            watches += [w for id in self._of_other.get(pipeline, ()) if (w := self._by_id.get(id)) is not None]
+        for w in watches:
+            if w.bound.promise.type not in PREDICTED:
+                continue
+            at = tx.now + 1_000 * (1 + w.bound.id % RIPPLE)
+            for e in w.entries.values():
+                if e.asked_at and e.one.state.unsettled:
+                    e.look_at = e.wake = at if e.look_at is None else min(e.look_at, at)
+            if at < w.look_at:
+                w.look_at = at
+                heapq.heappush(self._heap, (at, w.bound.id))
 
     def _stir(self, pipelines: Mapping[int, int]) -> None:
         """Runs of these are others now, the last of which began then; who has nothing open since then need not look."""
@@ -214,7 +232,7 @@ class Judge(Bindings):
         self._writing(tx)
         e = w.entries.get(occurrence_key)
         if e is None:
-            e = self._hold(w, held, {})
+            e = self._hold(tx, w, held, {})
             self._ledger.sort(w)
         e.waiver, e.frozen, e.wake = asked.waiver(tx, occurrence_key), False, 0
         self._dirty.add(w.bound.id)
@@ -276,6 +294,9 @@ class Judge(Bindings):
 
     def _tell(self, tx: Tx) -> None:
         ledger = self._ledger
+        for pipeline in ledger.excused:
+            self._dirty.update(self._of_other.get(pipeline, ()))
+        ledger.excused.clear()
         for thing in sorted(ledger.touched):
             self._matters(tx, thing)
         ledger.touched.clear()

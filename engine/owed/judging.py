@@ -174,6 +174,7 @@ class Looking:
             return later
         matched = self._match(tx, w)
         near, moved, of_run = 0, False, w.bound.pipeline_id is not None and not w.upstreams
+        foresees = self.outlook is not None and not w.gone and w.bound.promise.type in PREDICTED
         for e in list(w.entries.values()):
             if e.frozen:
                 moved = True
@@ -181,7 +182,14 @@ class Looking:
             runs = matched(e)
             waits = e.one.state.waiting
             near += waits
-            if of_run and now < e.wake and runs == e.runs and (now < e.one.due_at or e.one.state in _DECIDED):
+            fresh = waits and near <= NEAREST and not e.asked_at and foresees  # it is among the next ones now
+            if (
+                of_run
+                and not fresh
+                and now < e.wake
+                and runs == e.runs
+                and (now < e.one.due_at or e.one.state in _DECIDED)
+            ):
                 later = min(later, e.wake) if e.unsettled else later
                 continue
             moved = True
@@ -208,7 +216,9 @@ class Looking:
         if now >= one.due_at and (seen is None or seen < one.due_at) and one.state.unsettled:
             self._ask(w, e)
         facts = self._facts(tx, w, e, seen)
-        if w.bound.promise.type in PREDICTED and self.outlook is not None and one.state.unsettled and not w.gone:
+        again = one.state is Owed.WAIVED and one.opened_as is not Owed.WAIVED and not e.waived(now)
+        foresees = self.outlook is not None and not w.gone and w.bound.promise.type in PREDICTED
+        if foresees and (one.state.unsettled or again):
             self._predict(tx, w, e, now, near)
             facts = facts if e.words is None else replace(facts, risk=e.words)
         at = self._patient(w, one, facts, now)
@@ -249,13 +259,19 @@ class Looking:
     def _match(self, tx: Tx, w: Watch) -> Callable[[Entry], tuple[RunFact, ...]]:
         """Which runs belong to which occurrence of a pipeline's promise."""
         pipeline = w.bound.pipeline_id
-        ones = [e.one for e in w.entries.values() if not e.frozen]
-        if pipeline is None or not ones:
+        mine = [e for e in w.entries.values() if not (e.frozen and e.placed)]
+        ones = [e.one for e in mine]
+        if pipeline is None or not any(not e.frozen for e in mine):
             return lambda e: ()
         taken = frozenset(run.key for e in w.entries.values() if e.frozen for run in e.runs)
         dates = {o.business_date for o in ones if o.dated and o.by_clock}
         facts = self.runs.of(tx, pipeline, min(o.from_at for o in ones), dates)
         found = match(ones, facts, taken)
+        for e in mine:
+            if not e.placed:  # which runs were its own is not stored
+                e.placed = True
+                if e.frozen:
+                    e.runs = found.get(e.one.key, ())
         return lambda e: found.get(e.one.key, ())
 
     def _facts(self, tx: Tx, w: Watch, e: Entry, seen: int | None) -> Facts:
@@ -327,7 +343,7 @@ class Looking:
                     seen = None
                     break
                 seen = at if n == 0 or seen is None else min(seen, at)
-        if one.state is Owed.BREACHED:
+        if one.state is Owed.BREACHED or (one.state is Owed.EXCLUDED and one.type == "sequence"):
             seen = max(seen or 0, one.due_at)
         return seen
 
@@ -453,7 +469,7 @@ class Looking:
             if one is None or one.opened_as not in (Owed.PENDING, Owed.SHIFTED):
                 return now + HOUR
             usual = f"longest pause of its last {n + 1} runs: {span(longest)}"
-            w.entries[one.key] = Entry(replace(one, why_opened=one.why_opened or usual))
+            self._known(tx, w, replace(one, why_opened=one.why_opened or usual))
         e = next(iter(w.entries.values()))
         if now < e.one.due_at:
             return e.one.due_at
@@ -486,12 +502,17 @@ class Looking:
         return tuple(fact for facts in found.values() for fact in facts)
 
     def _opened(self, tx: Tx, w: Watch, one: Occurrence) -> Entry:
+        e = self._known(tx, w, one)
+        if e.id is None:
+            self.ledger.store(tx, w, [e])
+        return e
+
+    def _known(self, tx: Tx, w: Watch, one: Occurrence) -> Entry:
+        """As it is stored, with what people said of it, where it is: it may have been opened before a restart or a reload."""
         known = rows.held_one(tx, one.key)
         e = w.entries[one.key] = Entry(one)
         if known is not None:
-            e.one, e.id, e.told, e.fresh = known.one, known.id, known.told, False
-        else:
-            self.ledger.store(tx, w, [e])
+            e.one, e.id, e.told, e.fresh, e.waiver = known.one, known.id, known.told, False, asked.waiver(tx, one.key)
         return e
 
     def _took(self, tx: Tx, w: Watch, e: Entry, after: Occurrence, now: int) -> None:

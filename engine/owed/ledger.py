@@ -55,7 +55,7 @@ class Entry:
     """An occurrence in memory. ``id`` None: it has no row. ``fresh``: never judged. ``frozen``: not judged any more.
 
     ``words``, ``look_at``, ``root``: of the last prediction. ``polled``: its source was asked to answer about its due time.
-    ``settled_at``: when we knew, by our clock. ``wake``: when its verdict can change though its runs do not (0: now). ``asked_at``, ``asked_of``: when, and of which runs, prediction was asked last.
+    ``settled_at``: when we knew, by our clock. ``placed``: its runs are known (after a restart: not yet). ``wake``: when its verdict can change though its runs do not (0: now). ``asked_at``, ``asked_of``: when, and of which runs, prediction was asked last.
     """
 
     one: Occurrence
@@ -74,12 +74,17 @@ class Entry:
     runs: tuple[RunFact, ...] = ()
     wake: int = 0
     settled_at: int = 0
+    placed: bool = True
     asked_at: int = 0
     asked_of: tuple[RunFact, ...] = ()
 
     @property
     def when(self) -> str:
         return self.one.key.rpartition("|")[2]
+
+    def waived(self, now: int) -> bool:
+        """Whether somebody's word that it is not owed holds now."""
+        return self.waiver is not None and (self.waiver.until is None or now < self.waiver.until)
 
     @property
     def unsettled(self) -> bool:
@@ -153,21 +158,24 @@ class Watch:
         entries, horizon = self.entries, now
         settled: list[Entry] = []
         old: list[str] = []
+        newest: Entry | None = None
         for key, e in entries.items():
             one = e.one
             if e.frozen or not e.unsettled:
                 settled.append(e)
+                if now - DAY <= one.due_at <= now:
+                    newest = e
             elif one.due_at < now - FORGET:
                 old.append(key)
             elif one.from_at < horizon:
                 horizon = one.from_at
         for key in old:
             del entries[key]
-        newest = settled[-1] if settled and settled[-1].one.due_at >= now - DAY else None
         for e in settled:
             one = e.one
-            if e is not newest and e.frozen and one.due_at < horizon and (one.met_at or 0) < horizon:
-                del entries[one.key]
+            if e is newest or not e.frozen or one.due_at >= horizon or (one.met_at or 0) >= horizon:
+                break  # a run of a newer one must find that at its place as long as an older one is judged
+            del entries[one.key]
         if self.default and len(entries) > HELD_LEAN:
             for key in list(entries)[: len(entries) - HELD_LEAN]:
                 del entries[key]
@@ -180,6 +188,8 @@ class Ledger:
         self.changes: list[OwedChange] = []
         self.touched: set[str] = set()
         """Things of which another occurrence may matter now."""
+        self.excused: set[int] = set()
+        """Pipelines of which something was waived, or is owed again: sets over them are to be judged."""
 
     # --- opening --------------------------------------------------------------------------------------------------
 
@@ -300,10 +310,10 @@ class Ledger:
 
     def relive(self, w: Watch, now: int) -> None:
         """After a restart: what was well beside a hole has no row, but its runs are not the hole's. It is judged again."""
-        broken = [e.one.due_at for e in w.entries.values() if e.one.state.unsettled and e.one.due_at <= now]
+        broken = [e.one.due_at for e in w.entries.values() if not e.frozen and e.one.due_at <= now]
         if not broken or w.bound.promise.schedule is None:
             return
-        for one in open_between(w.bound.promise, min(broken), min(w.opened_until, now)):
+        for one in open_between(w.bound.promise, min(broken), w.opened_until):
             if one.key not in w.entries and one.opened_as in (Owed.PENDING, Owed.SHIFTED):
                 w.entries[one.key] = Entry(one)
         self.sort(w)
@@ -336,6 +346,8 @@ class Ledger:
             if after.state is not was:
                 e.settled_at = now
                 self._settle(tx, e)
+                if Owed.WAIVED in (was, after.state) and w.bound.pipeline_id is not None:
+                    self.excused.add(w.bound.pipeline_id)
         news = after.state is not was or (fresh and after.state is Owed.BREACHED and not e.told)
         if news or (alerting and not e.told):
             run = e.runs[-1].key if e.runs else None

@@ -68,7 +68,8 @@ def match(
     goes on), from that one's early tolerance on: a late match of a hole, or an early run. Backfills match by date
     only. Attempts and reruns stay where their first run is. The answer depends on the set of facts alone, not on their order.
 
-    Pass all occurrences from the oldest unsettled one on, settled ones too; ``taken`` names runs that belong to others.
+    Pass all occurrences from the oldest unsettled one on, settled ones too; ``taken`` names runs that, with
+    their reruns, belong to others.
     """
     owed = sorted(
         (o for o in occurrences if o.opened_as not in (Owed.EXCLUDED, Owed.WAIVED)),
@@ -76,7 +77,7 @@ def match(
     )
     groups: dict[str, list[RunFact]] = {}
     for fact in newest(facts):
-        if fact.key not in taken:
+        if fact.key not in taken and fact.rerun_of not in taken:
             groups.setdefault(fact.key, []).append(fact)
     home: dict[str, str] = {}
     served: set[str] = set()

@@ -294,8 +294,8 @@ def _failed_itself(one: Occurrence, facts: Facts, now: int) -> Occurrence | None
     """A heartbeat that says "failed" is broken at once, until it says that all is well; None: there is no such word."""
     at, said = min((f for f in facts.fails if f[0] >= one.from_at), default=(None, ""))
     well = [b for b in facts.beats if b >= one.from_at]
-    if at is None or (well and min(well) < at and min(well) <= one.due_at):
-        return None
+    if at is None or (well and min(well) < at):
+        return None  # after a sign of life, in time or late, the next one is owed
     words = f"said it failed {_time(one, at)}" + (f": {said}" if said else "")
     proof = (Evidence("beat", one.on, at, words),)
     after = [b for b in well if b >= at]

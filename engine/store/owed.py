@@ -334,6 +334,12 @@ def held_open(tx: Tx, expectation_id: int) -> list[Held]:
     return sorted((_held(row) for row in rows), key=lambda h: (h.one.due_at, h.id))
 
 
+def held_all(tx: Tx, expectation_id: int, since: int) -> list[Held]:
+    """What is stored of one promise and falls due since then, whatever became of it; by due time."""
+    rows = tx.db.execute(_HELD + "o.expectation_id = ? AND o.due_at >= ?", (expectation_id, since)).fetchall()
+    return sorted((_held(row) for row in rows), key=lambda h: (h.one.due_at, h.id))
+
+
 def held_one(tx: Tx, key: str) -> Held | None:
     """One occurrence by its key, whatever its state."""
     row = tx.db.execute(_HELD + "o.key = ?", (key,)).fetchone()
