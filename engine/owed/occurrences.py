@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Final
@@ -34,6 +34,7 @@ from engine.owed.windows import Window, effect
 
 EARLIEST_MS: Final = 300_000
 _EARLY_SHARE: Final = 10
+_SILENT_DAYS: Final = 800
 _LOOK_BACK_DAYS: Final = 31
 _RULE: Final = re.compile(r"(start|logical|interval_end|param:\S+)(?:\s*([+-])\s*(\d{1,3})\s*d)?")
 OPENED: Final = ("start_by", "finish_by", "completeness", "source_arrival", "sequence", "heartbeat")
@@ -194,11 +195,32 @@ def open_between(owed: Promise, a: int, b: int) -> list[Occurrence]:
 
 
 def rolling(owed: Promise, last: int) -> Occurrence | None:
-    """The heartbeat that is owed after the one at ``last``, ``max_age`` later; None if the promise has no ``max_age``."""
+    """The heartbeat that is owed after the one at ``last``, ``max_age`` later; None if the promise has no ``max_age``.
+
+    Nothing else would be owed until the next sign of life, so it is never given up: dates that the calendar closes do not
+    count as silence, and a window that waives moves it past its end, as one that shifts does.
+    """
     if owed.max_age_ms is None:
         return None
     day = local_date(owed.zone, last)
-    return _open(owed, _iso(last), day, day, None, last + 1, last + owed.max_age_ms, "")
+    windows = tuple(replace(w, expect="shift") if w.expect == "waive" else w for w in owed.windows)
+    kept = replace(owed, calendar=None, windows=windows)
+    return _open(kept, _iso(last), day, day, None, last + 1, _silent_until(owed, last, owed.max_age_ms), "")
+
+
+def _silent_until(owed: Promise, last: int, silence: int) -> int:
+    """When it has been silent for so long on dates that the calendar opens; without any such date: simply so long after."""
+    if owed.calendar is None:
+        return last + silence
+    at, left, day = last, silence, local_date(owed.zone, last)
+    for _ in range(_SILENT_DAYS):
+        ends = _due_on(owed.zone, day, 1440)[0]
+        if owed.calendar.is_business_day(day):
+            if at + left < ends:
+                return at + left
+            left -= max(0, ends - at)
+        at, day = max(at, ends), day + ONE_DAY
+    return last + silence
 
 
 def _by_clock(owed: Promise, a: int, b: int) -> list[Occurrence]:
