@@ -274,7 +274,7 @@ def parse(text: str, tz: str = "UTC") -> Schedule:
         days=frozenset(days),
         weekdays=frozenset(_sunday(d) for d in weekdays),
         # As Vixie cron: a day field that starts with a star narrows the other, two written ones add up.
-        both=fields[2].startswith("*") or fields[4].startswith("*"),
+        both=fields[2].startswith(("*", "?")) or fields[4].startswith(("*", "?")),
         tz=where,
     )
     # 2096-2104 holds the longest wait for a 29 February.
@@ -315,7 +315,7 @@ def _items(
         if slash and not (step_text.isascii() and step_text.isdigit() and 0 < int(step_text[:9]) <= 10_000):
             raise bad("the step after '/' must be a number from 1 on")
         step = int(step_text[:9]) if slash else 1
-        if body == "*":
+        if body == "*" or (body == "?" and name in ("day", "weekday")):
             # 0-6 for weekdays: 7 is only another name of Sunday and would upset steps.
             found.update(range(low, (6 if name == "weekday" else high) + 1, step))
         elif name == "day" and body == "l" and not slash:
@@ -332,8 +332,8 @@ def _items(
         elif "-" in body:
             first_text, _, final_text = body.partition("-")
             first, final = number(first_text), number(final_text)
-            if name == "weekday" and final == 0 and first > 0:
-                final = 7  # fri-sun
+            if name == "weekday" and final < first:
+                final += 7  # fri-sun, fri-mon
             if final < first:
                 raise bad("the range ends before it begins")
             found.update(range(first, final + 1, step))

@@ -214,12 +214,29 @@ def _trigger(summary: str | None, described: str | None) -> Trigger:
 
 def _schedule(summary: str, next_run: int | None) -> str:
     """``0:07:00`` as ``every 7m``, or as ``every 7m + 6m3s`` where its next run is that much beside whole multiples since
-    the epoch: Airflow counts most deltas from the run before, and for a paused DAG from now. Any other summary as it is."""
+    the epoch: Airflow counts most deltas from the run before, and for a paused DAG from now. A cron as ``_cron`` says; any other summary as it is."""
     seconds = _seconds(summary)
     if not seconds:
-        return summary
+        return _cron(summary)
     beside = 0 if next_run is None else next_run // 1000 % seconds
     return f"every {_span(seconds)}" + (f" + {_span(beside)}" if beside else "")
+
+
+def _cron(summary: str) -> str:
+    """Where both day fields say something, either suffices to Airflow (its croniter), also where one is ``*/2``: to Vixie cron,
+    and to us, a star narrows the other. So the star is written out. Beside ``1#2`` or ``L5`` it does not look at the day."""
+    fields = summary.split()
+    if len(fields) != 5 or fields[2] in ("*", "?") or fields[4] in ("*", "?"):
+        return summary
+    if "#" in fields[4] or fields[4][0] in "lL":
+        fields[2] = "*"
+    else:
+        fields[2], fields[4] = _unstarred(fields[2], "1-31"), _unstarred(fields[4], "0-6")
+    return " ".join(fields)
+
+
+def _unstarred(text: str, whole: str) -> str:
+    return ",".join(whole + term[1:] if term.startswith("*") else term for term in text.split(","))
 
 
 def _seconds(summary: str) -> int:

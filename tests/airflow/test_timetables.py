@@ -74,6 +74,31 @@ def test_what_is_not_read_as_ticks_keeps_its_trigger(summary: str, described: st
         schedule.parse(summary)
 
 
+@pytest.mark.parametrize(
+    ("summary", "days"),
+    [
+        ("0 4 */2 * MON", "11-23 11-25 11-27 11-29 11-30"),
+        ("0 4 1-7 * */2", "11-22 11-24 11-26 11-28 11-29"),
+        ("0 4 1-31 * 1", "11-22 11-23 11-24 11-25 11-26"),
+        ("0 4 4-5 * 0-6", "11-22 11-23 11-24 11-25 11-26"),
+        ("0 4 ? * 2", "11-24 12-01 12-08 12-15 12-22"),
+        ("0 4 13 * ?", "12-13 01-13 02-13 03-13 04-13"),
+        ("0 4 * * FRI-MON", "11-22 11-23 11-27 11-28 11-29"),
+        ("0 4 13 * 1#2", "12-14 01-11 02-08 03-08 04-12"),
+    ],
+)
+def test_days_are_those_of_airflows_own_croniter(summary: str, days: str) -> None:
+    """What croniter 7.0.0 answers from 2026-11-21 15:20 on."""
+    found = pipeline_of(Dag("d", timetable_summary=summary), "air", "http://a")
+    assert found.schedule is not None
+    read = schedule.parse(found.schedule)
+    at, ours = ms("2026-11-21T15:20"), []
+    for _ in range(5):
+        at = read.after(at) or 0
+        ours.append(datetime.fromtimestamp(at / 1000, UTC).strftime("%m-%d %H:%M"))
+    assert ours == [f"{day} 04:00" for day in days.split()]
+
+
 def test_none_is_no_schedule() -> None:
     found = pipeline_of(Dag("d", timetable_summary=None, timetable_description=NEVER), "air", "http://a")
     assert (found.trigger, found.schedule, found.next_run) == (Trigger.MANUAL, None, None)

@@ -63,7 +63,7 @@ def now() -> int:
 
 CLOCK = {
     "daily": Trigger.CRON, "weekly": Trigger.CRON, "quarterly": Trigger.CRON, "cron": Trigger.CRON, "cron_third": Trigger.CRON,
-    "cron_lastfri": Trigger.CRON, "cron_both": Trigger.CRON, "interval_utc": Trigger.CRON, "trigger_back": Trigger.CRON,
+    "cron_lastfri": Trigger.CRON, "cron_both": Trigger.CRON, "cron_star": Trigger.CRON, "cron_wrap": Trigger.CRON, "interval_utc": Trigger.CRON, "trigger_back": Trigger.CRON,
     "paris_trigger": Trigger.CRON, "paris_interval": Trigger.CRON, "paris_start": Trigger.CRON, "delta": Trigger.INTERVAL,
     "delta_days": Trigger.INTERVAL, "delta_interval": Trigger.INTERVAL, "stopped": Trigger.CRON,
 }  # fmt: skip
