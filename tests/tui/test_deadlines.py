@@ -110,6 +110,85 @@ def test_worst_first_then_by_due_time_and_what_is_not_owed_last(tale):
     assert states.index(Owed.MET_LATE) < states.index(Owed.MET)
 
 
+def ticks(house: House, n: int = 40) -> str:
+    """A pipeline with a promise every two minutes, of which one broke, and another that is due after all of them."""
+    key, other = house.pipeline("s", "probe"), house.pipeline("s", "report")
+    for i in range(n):
+        owe(house, key, due_in=(2 * i + 1) * MINUTE, promise="probe", reason="not started")
+    owe(
+        house,
+        key,
+        due_in=-MINUTE,
+        promise="probe",
+        state=Owed.BREACHED,
+        reason="due 05:51: failed 05:50, a success is still owed",
+    )
+    owe(house, other, due_in=3 * HOUR, reason="not started")
+    return key
+
+
+def test_ticks_of_every_two_minutes_do_not_hide_what_is_due_later(house):
+    ticks(house)
+    view = due(house)
+    names = [d.row.name for d in view.rows_shown]
+    assert names == ["probe"] * 4 + ["report"]
+    shown = painted(view, 120, 40)
+    assert sum("probe" in line for line in shown[4:9]) == 4
+    assert "probe +37" in shown[8]  # the last that stands there says how many are behind it
+    assert "37 more ticks folded" in "\n".join(shown)
+    assert "41 owed" in shown[1]  # what is counted is not what is drawn
+    view.set_filter("probe")
+    assert len(view.rows_shown) == 41
+    assert len(view.rows()) == 41
+    view.set_filter("")
+    assert len(view.rows()) == 42  # scripts get all
+
+
+def test_the_row_that_was_asked_for_is_never_folded(house):
+    key = ticks(house)
+    wish = f"probe|{key}|{house.now + 61 * MINUTE}"
+    view = due(house, wish)
+    assert view.here is not None
+    assert view.here.row.key == wish
+    view.load()
+    assert view.here.row.key == wish
+
+
+def test_what_broke_says_what_happened_and_not_that_numbers_are_missing(house):
+    key = house.pipeline("s", "probe")
+    owe(
+        house,
+        key,
+        due_in=-MINUTE,
+        state=Owed.BREACHED,
+        course=Course.LEARNING,
+        n=3,
+        learnt=False,
+        reason="due 05:51: failed 05:50",
+    )
+    line = line_of(due(house), "probe")
+    assert "failed 05:50" in line
+    assert "learning" not in line
+
+
+def test_a_run_that_is_not_verified_says_that_first(house):
+    key = house.pipeline("s", "verify")
+    owe(house, key, due_in=-MINUTE, state=Owed.BREACHED, reason="due 05:51: succeeded 05:50, not yet verified")
+    assert "not yet verified, ran 05:50" in line_of(due(house), "verify", 200)
+
+
+def test_a_source_that_was_never_seen_reads_so(tmp_path):
+    h = House(tmp_path)
+    h.engine()
+    h.source("ok")
+    h.source("dark", ok_ago=None)
+    owe(h, h.pipeline("ok", "a"), due_in=HOUR)
+    line = painted(due(h), 120, 40)[1]
+    assert "dark never seen" in line
+    assert "All as promised" not in line  # what the other one owes may not even be known
+    h.close()
+
+
 def test_the_verdict_counts_what_stands_below(tale):
     view = due(tale)
     line = painted(view, 120, 40)[1]

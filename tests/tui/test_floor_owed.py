@@ -217,6 +217,54 @@ def test_the_column_says_due_and_lateness(house: House) -> None:
     assert "event" in row(view, "board_report")  # event-driven: it owes freshness, not a tick
 
 
+def test_a_due_time_that_nobody_has_to_keep_is_not_drawn_as_one(tmp_path: Path) -> None:
+    h = House(tmp_path)
+    h.engine()
+    h.source("s")
+    for name, more in (
+        ("closed", dict(state=Owed.EXCLUDED)),
+        ("excused", dict(state=Owed.WAIVED)),
+        ("chained", dict(type="sequence")),
+    ):
+        key = h.pipeline("s", name)
+        h.history("s", name, n=9)
+        owe(h, key, due_in=18 * HOUR, **more)
+    view = floor(h)
+    assert "next due" not in painted(view, 200, 50)[1]
+    assert "excluded" in row(view, "closed")
+    assert "waived" in row(view, "excused")
+    assert any("chained" in line and "in order" in line for line in painted(view, 200, 50))
+    assert not any("23:52" in line for line in painted(view, 200, 50))
+    h.close()
+
+
+def test_of_two_broken_promises_the_graver_stands_first(tmp_path: Path) -> None:
+    h = House(tmp_path)
+    h.engine()
+    h.source("s")
+    mild, grave = h.pipeline("s", "a_mild"), h.pipeline("s", "b_grave")
+    owe(h, mild, due_in=-30 * MINUTE, state=Owed.BREACHED, severity=Severity.LOW, reason="due 05:22: not started")
+    owe(h, "ping:c_high", due_in=-40 * MINUTE, type="heartbeat", state=Owed.BREACHED, severity=Severity.HIGH)
+    owe(h, grave, due_in=-MINUTE, state=Owed.BREACHED, severity=Severity.CRITICAL, reason="due 05:51: not started")
+    assert [i.name for i in floor(h).all if i.problem] == ["b_grave", "ping c_high", "a_mild"]
+    h.close()
+
+
+def test_a_broken_promise_with_a_declared_duration_says_when_a_start_now_would_end(tmp_path: Path) -> None:
+    h = House(tmp_path)
+    h.engine()
+    h.source("s")
+    key = h.pipeline("s", "report")
+    owe(
+        h, key, due_in=-20 * MINUTE, state=Owed.BREACHED, course=Course.LEARNING, n=0, learnt=False, missed=True,
+        expected_ms=10 * MINUTE, start_in=-30 * MINUTE, p50_in=-20 * MINUTE, reason="due 05:32: not started",
+    )  # fmt: skip
+    said = says(floor(h), key)
+    assert "due 05:32, no run seen · if now 06:02" in said
+    assert "then done" not in said
+    h.close()
+
+
 def test_event_driven_pipelines_show_no_next_time(tmp_path: Path) -> None:
     h = House(tmp_path)
     h.engine()

@@ -10,8 +10,10 @@ from adapters.model import Owed, State
 from engine.store import owed
 from tests.tui import snap, stores
 from tests.tui.owed_stores import owe
+from tests.tui.promises import put_feed
 from tests.tui.stores import DAY, HOUR, MINUTE, SIZES, House, painted
 from tui import keymap
+from tui.present.morning import Tick
 from tui.screens.morning import MorningView
 from tui.view import Open, Request, Say
 
@@ -129,6 +131,23 @@ def test_nobody_watching_and_blind_sources_are_no_green(house):
     blind = night(house)
     assert blind.night.blind
     assert any("unseen" in line and "dataiku" in line for line in painted(blind, 120, 40))
+
+
+def test_what_is_not_known_is_noted_and_not_fine(house):
+    well(house, 1)
+    put_feed(house, "eia")
+    lines = {item.id: item for item in night(house).night.items}
+    assert lines["feeds"].tick is Tick.NOTE
+    assert lines["feeds"].said == ("nothing has arrived yet",)
+
+
+def test_a_blind_source_is_named_once(house):
+    well(house, 1)
+    house.source("dark", ok_ago=None)
+    line = next(line for line in painted(night(house), 200, 50) if "dark: no view" in line)
+    assert line.count("no view") == 1
+    assert "none of its pipelines is known yet" in line
+    assert "0 pipelines" not in line
 
 
 def test_what_was_due_and_not_seen_is_an_exception_and_no_break(house):

@@ -25,6 +25,8 @@ DRIFT: Final = 0.2
 """Share by which the learnt and the declared duration may differ before somebody is told."""
 CELL_MS: Final = 4 * words.MINUTE
 """What one cell of the axis stands for."""
+NEAREST: Final = 3
+"""Rows of one promise in one state that stand on the screen before the rest is folded."""
 FIELDS: Final = ("state", "src", "source", "env", "owner", "layer", "app", "date", "kind", "name")
 _DONE: Final[Mapping[str, str]] = {
     "start_by": "began", "source_arrival": "came", "heartbeat": "beat", "completeness": "all done", "sequence": "in order",
@@ -44,6 +46,8 @@ class Due:
     seen: int | None = None
     later: int = 0
     """By how much (ms) its prediction was carried on, because it has not begun since: see ``carried``."""
+    more: int = 0
+    """Further ticks of the same promise in the same state that stand folded behind this row: see ``folded``."""
 
     @property
     def shown(self) -> Owed:
@@ -84,6 +88,25 @@ def place(d: Due) -> tuple[int, int, int, int]:
     r = d.row
     rank = _RANK[d.shown]
     return rank, -r.due if rank in (3, 4) else r.due, int(r.severity), r.id
+
+
+def folded(rows: Sequence[Due], now: int, keep: str | None) -> list[Due]:
+    """The rows in their order, of each promise and state only the ``NEAREST`` to now: a schedule of every few minutes would else
+    push what is due at noon hundreds of rows down. The farthest that is left says how many stand behind it; ``keep``, an
+    occurrence's key, always stays."""
+    groups: dict[tuple[str, str, Owed], list[Due]] = {}
+    for d in rows:
+        groups.setdefault((d.row.promise, d.row.thing, d.shown), []).append(d)
+    gone: set[int] = set()
+    more: dict[int, int] = {}
+    for group in groups.values():
+        if len(group) <= NEAREST + 1:  # folding one row away would save none
+            continue
+        group.sort(key=lambda d: abs(d.row.due - now))
+        behind = [d for d in group[NEAREST:] if d.row.key != keep]
+        gone.update(d.row.id for d in behind)
+        more[group[NEAREST - 1].row.id] = len(behind)
+    return [replace(d, more=more[d.row.id]) if d.row.id in more else d for d in rows if d.row.id not in gone]
 
 
 def counts(rows: Sequence[Due]) -> dict[Owed, int]:
@@ -141,6 +164,8 @@ def will(d: Due, tz: str, now: int) -> list[Clause]:
         return [f"nothing since {beside(beat, tz, r.due)}"]
     if p is None or (r.type == "completeness" and r.state is Owed.BREACHED):
         return [_reason(r)]
+    if p.course is Course.LEARNING and r.state is Owed.BREACHED:
+        return [_reason(r)]
     if p.course is Course.LEARNING:
         said: list[Clause] = [f"learning {p.n}/{p.basis.need}"]
         return [*said, f"declared {beside(p.p50, tz, r.due)}"] if p.p50 is not None else said
@@ -171,7 +196,10 @@ def _reason(r: OwedRow) -> str:
     """As the judge said, without the due time that has its own column."""
     text = first_line(r.reason)
     head, colon, tail = text.partition(": ")
-    return (tail if colon and head.startswith("due ") else text) or "nothing is known yet"
+    text = (tail if colon and head.startswith("due ") else text) or "nothing is known yet"
+    text = text.removesuffix(", a success is still owed")  # that it is owed says the state
+    done, comma, rest = text.partition(", ")
+    return f"{rest}, ran {done.removeprefix('succeeded ')}" if comma and rest == "not yet verified" else text
 
 
 def _per_run(d: Due, now: int) -> list[Clause]:
@@ -274,7 +302,7 @@ def due_row(d: Due, grid: Grid, tz: str, now: int, *, here: bool) -> list[Span]:
     values: list[Cell] = [
         owed.state_cell(r, stale=d.stale, narrow=grid.word < 8),
         [(words.clock(r.due, tz, now) if grid.due > 6 else words.hhmm(r.due, tz), quiet)],
-        [(cut_middle(clean(r.name), grid.name), "text b" if here or calls else "dim" if over else "text")],
+        _name_cell(d, grid.name, "text b" if here or calls else "dim" if over else "text"),
         _will_cell(said, grid.will, quiet),
         [("n/a" if nobody else "?" if late is None else owed.short(late), f"{token} b" if calls else "run-late" if r.state is Owed.MET_LATE else "dim")],
         axis(d, grid.half, now) if grid.half else [],
@@ -287,6 +315,13 @@ def due_row(d: Due, grid: Grid, tz: str, now: int, *, here: bool) -> list[Span]:
     if d.blind:
         return _quiet(line, "run-stale")
     return _quiet(line, "dim") if over else line
+
+
+def _name_cell(d: Due, cells: int, style: str) -> list[Span]:
+    """The name, and how many more ticks of it stand behind: ``rates_probe +112``."""
+    more = f" +{d.more}" if d.more else ""
+    name = cut_middle(clean(d.row.name), cells - len(more))
+    return [(name, style), *([(more, "dim")] if more else [])]
 
 
 def _quiet(line: Sequence[Span], token: str) -> list[Span]:

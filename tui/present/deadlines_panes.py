@@ -28,7 +28,7 @@ def verdict_row(
             left += [frame.chip(f"{count[state]} {owed.LOOKS[state].word}", token), ("  ", "")]
     if not any(count.values()):
         left.append(("Nothing is owed  ", "text b"))
-    elif len(left) == 1 and not count.get(Owed.UNKNOWN):
+    elif len(left) == 1 and not count.get(Owed.UNKNOWN) and not blind:  # what a blind source owes may not even be known
         left.append(("Nothing is late now  " if count.get(Owed.MET_LATE) else "All as promised  ", "run-ok b"))
     said: list[Clause] = []
     if count.get(Owed.PENDING):
@@ -41,10 +41,18 @@ def verdict_row(
     off = [f"{count[s]} {owed.LOOKS[s].word}" for s in (Owed.EXCLUDED, Owed.WAIVED) if count.get(s)]
     if off:
         said.append(", ".join(off))
-    said += [[(f"{clean(s.name)} not seen since {words.clock(s.last_ok, tz, now)}", "run-stale b")] for s in blind]
+    dark: list[Clause] = [[(f"{clean(s.name)} {_unseen(s, tz, now)}", "run-stale b")] for s in blind]
+    at = (
+        len(said) if count.get(Owed.UNKNOWN) else min(len(said), 1)
+    )  # where no count tells of it, it stands before what is over
+    said[at:at] = dark
     right: list[Span] = [(("date " if frame.is_narrow(n) else "business date ") + date, "dim")] if date else []
     room = n - cells(left) - (cells(right) + 3 if right else 1)
     return ends([*left, *words.sentence(said, max(room, 1), "text", "text")], right, n)
+
+
+def _unseen(s: SourceRow, tz: str, now: int) -> str:
+    return "never seen" if s.last_ok is None else f"not seen since {words.clock(s.last_ok, tz, now)}"
 
 
 def business_date(rows: Sequence[Due], now: int) -> str:

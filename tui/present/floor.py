@@ -111,7 +111,10 @@ def judge_one(r: FloorRow, source: SourceRow | None, now: int, *, silent: bool =
     if row is not None and rank in (Rank.BREACHED, Rank.AT_RISK, Rank.MISSED) and rank < plain and not failed:
         since = _since(r, row, now)
     due = row.due if row is not None and row.declared and rank <= Rank.MISSED else r.next_run
-    order = (rank, int(r.alert_acked), int(r.criticality), due if due is not None else 1 << 62, r.name)
+    weight = int(r.criticality)
+    if row is not None and row.declared and rank <= Rank.MISSED:
+        weight = min(weight, int(row.severity))
+    order = (rank, int(r.alert_acked), weight, due if due is not None else 1 << 62, r.name)
     late = owing.late_sources(r.key) if wrong else ()
     chained = bool(owing.down) and not behind
     return Item(r.key, rank, look, stale, source, r, since, order, row, behind, late, checks, chained)
@@ -183,7 +186,8 @@ def verdict(items: Sequence[Item], now: int) -> frame.Verdict:
             promised += 1
             if row.state is Owed.AT_RISK and not i.stale:
                 danger.append(row)
-            if not i.stale and row.state.waiting and row.due > now and (due is None or row.due < due.due):
+            ends = row.type != "sequence"  # at the end of its date nothing has to be there
+            if ends and not i.stale and row.state.waiting and row.due > now and (due is None or row.due < due.due):
                 due = row
         if r is None:
             continue

@@ -87,7 +87,7 @@ def _blind_story(item: Item, items: Sequence[Item], tz: str, now: int) -> list[C
     look = HEALTH_LOOKS[s.health if s.health != Health.FRESH else Health.STALE]
     detail = first_line(s.detail or "")
     fact = detail or (f"{look.word} since {words.clock(s.last_ok, tz, now)}" if s.last_ok else look.word)
-    out: list[Clause] = [fact, f"{words.many(n, 'pipeline')} unknown"]
+    out: list[Clause] = [fact, f"{words.many(n, 'pipeline')} unknown" if n else "none of its pipelines is known yet"]
     if s.hint:
         out.append(first_line(s.hint))
     if s.until is not None and s.until > now:

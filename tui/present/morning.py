@@ -135,7 +135,7 @@ def _runs(reader: Reader, since: int, now: int, tz: str, covered: set[str]) -> l
                 "runs",
                 tick,
                 name,
-                (": ".join([one.look.word, *said[:1]]), *said[1:]),
+                said if tick is Tick.BLIND else (": ".join([one.look.word, *said[:1]]), *said[1:]),
                 one.key,
                 run,
                 one.since,
@@ -363,7 +363,8 @@ def _feeds(reader: Reader, since: int, now: int, tz: str) -> list[Item]:
     if fine:
         last = max((f.arrived for f in feeds if f.arrived is not None), default=None)
         said = (f"last arrival {words.clock(last, tz, now)}",) if last is not None else ("nothing has arrived yet",)
-        found.append(Item("feeds", "sources", Tick.FINE, words.many(fine, "source"), said))
+        tick = Tick.FINE if last is not None else Tick.NOTE  # what never came is not fine, it is not known
+        found.append(Item("feeds", "sources", tick, words.many(fine, "source"), said))
     return found
 
 
@@ -394,7 +395,8 @@ def _capacity(reader: Reader) -> list[Item]:
             if least >= 14
             else f"not enough data to tell when they are full ({least}/14 days)"
         )
-        found.append(Item("disks", "capacity", Tick.FINE, words.many(len(known), "disk"), (said,)))
+        tick = Tick.FINE if least >= 14 else Tick.NOTE
+        found.append(Item("disks", "capacity", tick, words.many(len(known), "disk"), (said,)))
     return found
 
 

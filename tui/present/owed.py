@@ -241,6 +241,8 @@ def sentence(row: OwedRow, tz: str, now: int) -> list[Clause]:
             pass
     out: list[Clause] = []
     p = row.prediction
+    if row.type == "sequence" and row.state is Owed.PENDING:
+        return ["nothing out of order so far"]  # its due time is only the end of its date
     if row.type == "sequence" and row.state is Owed.BREACHED:
         return [f"out of order: {reason(row, tz)}"]
     if row.type in _NO_END or p is None:
@@ -288,7 +290,9 @@ def _predicted(row: OwedRow, p: PredictionRow, due: str, tz: str, now: int) -> l
             out.append(
                 f"{due}, {_missing(row, tz)}" if row.state is Owed.BREACHED else f"{due}, {learning_words(p, row)}"
             )
-            if p.p50 is not None:
+            if p.p50 is not None and row.state is Owed.BREACHED:
+                out.append(f"if now {words.clock(now + max(p.p50 - p.start, 0), tz, now)}")
+            elif p.p50 is not None:
                 out.append(f"then done {p50}")
         case Course.OVERRUN:
             out.append(f"{due}, longer than all {p.n} known runs")

@@ -46,6 +46,8 @@ def reckoning(
     more: list[Clause] = []
     if d.row.members:
         more.append(f"{len(d.row.members)} belong to it")
+    if d.more:
+        more.append(f"{d.more} more of its ticks like this one: a filter with its name lists them")
     if d.row.alert_at > d.row.due and d.row.state.unsettled:
         more.append(f"people are told at {words.clock(d.row.alert_at, tz, now)}")
     if d.row.runbook:

@@ -129,7 +129,10 @@ class DeadlinesView(DueMenus):
 
     def _order(self) -> None:
         at = self._index()
-        self.rows_shown = [d for d in self.all if not self.filter or self.filter.holds(deadlines.facts(d))]
+        if self.filter:
+            self.rows_shown = [d for d in self.all if self.filter.holds(deadlines.facts(d))]
+        else:
+            self.rows_shown = deadlines.folded(self.all, self.context.now(), self._wanted())
         keys = [d.row.key for d in self.rows_shown]
         if self._wish is not None and keys:
             found = next((d.row.key for d in self.rows_shown if self._wish in (d.row.key, d.row.thing)), None)
@@ -145,6 +148,11 @@ class DeadlinesView(DueMenus):
             self.feed = names[0] if names else None
         if self.pane == "feeds" and not names:
             self.pane = "owed"
+
+    def _wanted(self) -> str | None:
+        """The occurrence that must not be folded away: the one that was asked for, or that is under the cursor."""
+        keys = {d.row.key for d in self.all}
+        return self._wish if self._wish in keys else self.cursor if self.moved else None
 
     def _index(self) -> int:
         return next((i for i, d in enumerate(self.rows_shown) if d.row.key == self.cursor), 0)
@@ -249,6 +257,8 @@ class DeadlinesView(DueMenus):
         self._top[0] = first = window(self._top[0], at, rows, total)
         hint = f"{first + 1}–{min(first + rows, total)} of {total}" if total > rows else ""
         note = f"filter {self.filter.text}" if self.filter else "by due time, worst first · 24 hours back and ahead"
+        more = sum(d.more for d in self.rows_shown)
+        note += f" · {more} more ticks folded, / lists them" if more and not frame.is_narrow(width) else ""
         note += " · times in UTC" if self.utc else ""
         note += f" · the first {words.count(MOST)} only" if len(self._found) >= MOST else ""
         out: list[Line] = [lines.rule("Owed", note, hint, width, focused=True)]
@@ -440,4 +450,4 @@ class DeadlinesView(DueMenus):
         if self.head is None:
             self.load()
         now = self.context.now()
-        return [deadlines.record(d, now) for d in self.rows_shown]
+        return [deadlines.record(d, now) for d in (self.rows_shown if self.filter else self.all)]
