@@ -1,4 +1,4 @@
-"""The rules of the floor: a run that failed, a source that cannot be reached, a promise at risk or broken. And people's words."""
+"""The rules of the floor: a run that failed, a source out of reach, a pipeline that is gone, a promise at risk or broken. And people."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from adapters.model import AlertState, Health
-from engine.alerts import failed_run, owed, people, unreachable
+from engine.alerts import failed_run, gone, owed, people, unreachable
 from engine.alerts.lifecycle import REOPEN_WITHIN_MS, Lifecycle
 from engine.config.model import Facts
 from engine.context import Context
 from engine.owed.bound import OwedChange
 from engine.peer import Peer
 from engine.store import alerts as rows
-from engine.store import alerts_owed
+from engine.store import alerts_gone, alerts_owed
 from engine.store.alerts import Alert
 from engine.store.runs import RunChange
 from engine.store.writer import Tx
@@ -86,6 +86,7 @@ class Alerts:
         unreachable.tick(tx, self.life, lambda source: self._held(source, tx.now))
         for alert in rows.ack_expired(tx):
             people.ack_ran_out(tx, self.life, alert, self.facts(tx, alert))
+        self._look_for_gone(tx)
         owed.tick(tx, self.life, facts_of)
         for alert in rows.held_back(tx):
             self._let_go(tx, alert)
@@ -94,6 +95,15 @@ class Alerts:
             rows.sweep(tx, tx.now - self.ctx.config.store.retain_runs_ms)
         rows.close_old(tx, tx.now - REOPEN_WITHIN_MS)
         self.open_count = rows.count_open(tx)
+
+    def _look_for_gone(self, tx: Tx) -> None:
+        """Where a pipeline or a promise changed, and now and then: some end with time alone."""
+        versions = alerts_gone.versions(tx)
+        looked, until = tx.memo.get("alerts_gone", ((), 0))
+        if versions == looked and tx.now < until:
+            return
+        tx.memo["alerts_gone"] = versions, tx.now + SWEEP_EVERY_MS  # a rollback takes it back
+        gone.judge(tx, self.life)
 
     def _let_go(self, tx: Tx, alert: Alert) -> None:
         """What held an alert back may be over: then one message, with the true since."""
