@@ -140,12 +140,16 @@ class Owed(IntEnum):
     @property
     def waiting(self) -> bool:
         """Not due yet."""
-        return self in (Owed.PENDING, Owed.AT_RISK, Owed.SHIFTED)
+        return self in _WAITING
 
     @property
     def unsettled(self) -> bool:
         """Facts can still change it in the ordinary course of things: to be judged again."""
-        return self.waiting or self in (Owed.BREACHED, Owed.UNKNOWN)
+        return self in _UNSETTLED
+
+
+_WAITING = frozenset((Owed.PENDING, Owed.AT_RISK, Owed.SHIFTED))
+_UNSETTLED = _WAITING | {Owed.BREACHED, Owed.UNKNOWN}
 
 
 class Course(IntEnum):

@@ -7,6 +7,7 @@ the runs themselves is not counted (``bench.store`` does).
 
 from __future__ import annotations
 
+import gc
 import tempfile
 import time
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from bench.store import PIPELINES
 from engine.clock import Clock
 from engine.config.model import Config, Expectation, Source
 from engine.context import Context
+from engine.main import settle_memory
 from engine.owed.bound import OwedChange
 from engine.owed.judge import Judge
 from engine.owed.live import Live
@@ -116,6 +118,7 @@ def _measure(path: Path, rows: int) -> list[Figure]:
         again.configured(tx)
     restarted = (time.process_time() - began) * 1000
     judge = again
+    settle_memory()  # as the engine does after its start
     costs: list[float] = []
     going: list[Run] = []
     dues = 0
@@ -148,6 +151,7 @@ def _measure(path: Path, rows: int) -> list[Figure]:
                 ).fetchone()[0]
             assert len(changes) >= CHANGED, len(changes)
     store.close()
+    gc.unfreeze()
     p50, p95 = percentile(costs, 0.5), percentile(costs, 0.95)
     note = f"{rows:,} runs, {len(owed):,} expectations, {CYCLES} cycles, {dues / CYCLES:.0f} due times each, {told.n:,} changes told"
     return [

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import IntEnum
 from math import exp, log, sqrt
+from operator import sub, truediv
 from typing import Final
 
 from adapters.model import RunKind, Shape, State
@@ -208,7 +209,7 @@ def carry(past: Sequence[Past]) -> float | None:
     pairs: list[float] = []
     for at, logs in classes.values():
         for gap in range(1, len(at)):
-            pairs += [(d - c) / (b - a) for a, b, c, d in zip(at, at[gap:], logs, logs[gap:], strict=False)]
+            pairs += map(truediv, map(sub, logs[gap:], logs), map(sub, at[gap:], at))
     if not pairs:
         return None
     pairs.sort()

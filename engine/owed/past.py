@@ -80,8 +80,7 @@ class _Tail:
 
     def runs(self, since: int) -> list[Past]:
         first = bisect_left(self.at, since)
-        found = map(Past, self.at, self.ms, [_CLASSES[d] for d in self.day])
-        return list(found)[first:]
+        return [*map(Past, self.at[first:], self.ms[first:], map(_CLASSES.__getitem__, self.day[first:]))]
 
     def add(self, run: Past) -> bool:
         """Take in a newer run; False if it is not newer."""

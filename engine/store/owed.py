@@ -160,14 +160,17 @@ def put_prediction(tx: Tx, occurrence_id: int, p: Prediction, risk: Risk) -> Non
     tx.bump("owed")
 
 
-def basis_json(basis: Basis) -> str:
-    """As ``engine.store.owed_rows.BasisRow`` reads it."""
-    return json.dumps(
-        {
-            "learnt": basis.learnt, "n": basis.n, "since": basis.since, "until": basis.until,
-            "day": None if basis.day is None else _DAYS[basis.day], "trend": basis.trend, "shift": basis.shift, "scaled": basis.scaled,
-        }
-    )  # fmt: skip
+def basis_json(b: Basis) -> str:
+    """As ``engine.store.owed_rows.BasisRow`` reads it. Written by hand: it is done for each prediction that says something new."""
+    day = "null" if b.day is None else f'"{_DAYS[b.day]}"'
+    return (
+        f'{{"learnt": {"true" if b.learnt else "false"}, "n": {b.n}, "since": {_num(b.since)}, "until": {_num(b.until)}, "day": {day},'
+        f' "trend": {_num(b.trend)}, "shift": {_num(b.shift)}, "scaled": {b.scaled}}}'
+    )
+
+
+def _num(value: float | None) -> str:
+    return "null" if value is None else repr(value)
 
 
 def put_now(tx: Tx, thing: str, pipeline_id: int | None, occurrence_id: int | None) -> None:

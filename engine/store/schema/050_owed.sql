@@ -15,8 +15,9 @@ CREATE INDEX expectation_pipeline ON expectation(pipeline_id);
 -- flags: 1 dated, 2 by_clock, 4 warnings count, 8 missed. state: adapters.model.Owed. bdate as yyyymmdd. evidence: JSON list of
 -- [what, key, at, words]. extra: JSON of members and upstream. run: the native id of the run that counts, of its pipeline.
 -- Occurrences of one run (max_duration, duration_anomaly, runaway) are kept only while that run goes on, and when it broke them.
+-- An id is never given twice: predictions of an occurrence that is forgotten stay for calibration.
 CREATE TABLE occurrence (
-  id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, expectation_id INTEGER NOT NULL, bdate INTEGER, tick INTEGER,
+  id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, expectation_id INTEGER NOT NULL, bdate INTEGER, tick INTEGER,
   from_at INTEGER NOT NULL, declared_at INTEGER NOT NULL, due_at INTEGER NOT NULL, alert_at INTEGER NOT NULL,
   flags INTEGER NOT NULL DEFAULT 4, opened_as INTEGER NOT NULL DEFAULT 0, why_opened TEXT NOT NULL DEFAULT '',
   state INTEGER NOT NULL DEFAULT 0, reason TEXT NOT NULL DEFAULT '', since INTEGER, met_at INTEGER, lateness_ms INTEGER,
