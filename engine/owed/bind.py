@@ -64,6 +64,7 @@ class Binder:
         self._zones = {s.name: s.timezone for s in config.sources}
         self._schedules: dict[tuple[str, str], Schedule | None] = {}
         self._said: dict[int, str] = {}
+        self._dated = [rule for rule in config.pipelines if rule.business_date]
 
     def _lay(self, e: Expectation) -> list[Expectation]:
         """Among which others it stands."""
@@ -124,8 +125,8 @@ class Binder:
         rule, date_zone = self._date_rule(thing)
         calendar = self._calendar(e)
         made = promise(
-            e, thing.key, schedule=schedule, calendar=calendar, business_date=rule, date_zone=date_zone, upstream=e.after,
-            windows=self._windows_of(thing.facts),
+            e, thing.key, schedule=schedule, calendar=calendar, business_date=rule, date_zone=date_zone,
+            logical_before=self._tick_before(thing, rule), upstream=e.after, windows=self._windows_of(thing.facts),
         )  # fmt: skip
         return self._draft(e, made, e.severity, thing, words_of(e, thing.schedule))
 
@@ -140,7 +141,7 @@ class Binder:
             rule, date_zone = self._date_rule(thing)
             made = Promise(
                 id=SCHEDULE, type="start_by", on=thing.key, zone=schedule.zone, schedule=schedule, business_date=rule, date_zone=date_zone,
-                grace_ms=GRACE_MS, windows=windows,
+                logical_before=self._tick_before(thing, rule), grace_ms=GRACE_MS, windows=windows,
             )  # fmt: skip
             return [self._draft(None, made, severity, thing, f"start within 10m of its schedule ({schedule.text})")]
         zone = thing.timezone or self._zones.get(thing.source, "UTC")
@@ -170,12 +171,22 @@ class Binder:
         return self._schedules[spot]
 
     def _date_rule(self, thing: Thing) -> tuple[str, str | None]:
-        """By which rule its source dates its runs, and in which zone. Of local jobs their own; others date by the tick itself."""
+        """By which rule its runs are dated, and in which zone: of local jobs their own, else [[pipeline]]'s, else by the tick itself."""
         if thing.kind == LOCAL:
             job = self._jobs.get(thing.key.partition(":")[2])
             if job is not None:
                 return job.business_date, job.timezone
-        return "start", self._zones.get(thing.source, "UTC")
+        rule = "start"
+        if self._dated and thing.kind != LOCAL:
+            facts = thing.facts
+            rule = next(
+                (r.business_date for r in reversed(self._dated) if r.business_date and matches(r.match, facts)), rule
+            )
+        return rule, self._zones.get(thing.source, "UTC")
+
+    def _tick_before(self, thing: Thing, rule: str) -> bool:
+        """Whether its logical date is that of the tick before, as with data intervals; of a local job it is its own."""
+        return thing.kind != LOCAL and rule.startswith("logical")
 
     # --- feeds, heartbeats, sets ----------------------------------------------------------------------------------
 
@@ -229,7 +240,7 @@ class Binder:
             schedule = None
         return replace(
             owed, type="finish_by", on=thing.key, schedule=schedule, business_date=rule, date_zone=date_zone, members=(),
-            due=1440 if owed.due is None else owed.due, windows=(),
+            logical_before=self._tick_before(thing, rule), due=1440 if owed.due is None else owed.due, windows=(),
         )  # fmt: skip
 
     # --- what belongs to any ----------------------------------------------------------------------------------------

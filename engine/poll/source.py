@@ -17,8 +17,9 @@ from adapters.errors import AdapterError, BadResponse, Forbidden, NotFound, Rate
 from adapters.first_error import first_error
 from adapters.model import Health, Run, State, StepRun, parse_key
 from engine.alerts import Alerts
-from engine.config.model import Source
+from engine.config.model import LOCAL, Source
 from engine.context import Context
+from engine.facts.dates import Dates
 from engine.owing import Owing
 from engine.poll import logs
 from engine.poll.pace import Budget, Pace
@@ -89,6 +90,7 @@ class Poller:
         self._owing = owing
         self._listed = self._whole = False
         """Whether the last poll was told everything that changed."""
+        self._dates = None if source.kind == LOCAL else Dates(source_id, source.timezone)
         self._told = told
         self._watches = watches
         self._poked = asyncio.Event()
@@ -286,7 +288,9 @@ class Poller:
         return changes
 
     def _ours(self, tx: Any, run: Run) -> Run:
-        """Our own stop is not a failure: the run is STOPPED, by whom. A reason that was found in a log stays."""
+        """Dated by our rule. Our own stop is not a failure: the run is STOPPED, by whom. A reason found in a log stays."""
+        if self._dates is not None:
+            run = self._dates.of(tx, run)
         if run.state not in (State.FAILED, State.TIMED_OUT) or run.generated:
             return run
         who = store_actions.stopped_by(tx, run.key, run.attempt, run.ended)

@@ -159,6 +159,15 @@ def pipeline_version(tx: Tx) -> int:
     return tx.db.execute("SELECT version FROM meta WHERE topic = 'pipeline'").fetchone()[0]
 
 
+def date_rules(tx: Tx, source_id: int) -> dict[str, tuple[str, str | None, str | None]]:
+    """By key, of pipelines with a rule of their own for business dates: (rule, schedule, its zone)."""
+    found = tx.db.execute(
+        "SELECT key, business_date_rule, schedule, timezone FROM pipeline WHERE source_id = ? AND business_date_rule IS NOT NULL",
+        (source_id,),
+    ).fetchall()
+    return {key: (rule, schedule, zone) for key, rule, schedule, zone in found}
+
+
 def put_margin(tx: Tx, feed: str, day: int, arrived: int, start: Start) -> bool:
     """False: it is as it was."""
     changed = tx.db.execute(
