@@ -132,7 +132,7 @@ class Bindings:
                         self._hold(tx, w, held, waivers)
                 self._ledger.sort(w)
             if w.default:
-                self._ledger.relive(w, now)
+                self._ledger.relive(w, now, waivers)
 
     def _hold(self, tx: Tx, w: Watch, held: rows.Held, waivers: dict[str, Any]) -> Entry:
         e = w.entries[held.one.key] = Entry(held.one, held.id, held.told, fresh=False, risk=held.risk)
@@ -143,7 +143,7 @@ class Bindings:
         if w.default and held.one.state is Owed.EXCLUDED:
             e.frozen = True  # let go, or from before a pause: nothing is made up for
         elif not e.unsettled:  # as it was held before: what was settled long ago is not judged anew by a restart
-            e.frozen = held.one.due_at < tx.now and held.changed < tx.now - FREEZE
+            e.frozen = e.freezes_at < tx.now
         e.placed = False
         return e
 
@@ -197,7 +197,7 @@ class Bindings:
             if spot not in wanted:
                 self._retire(tx, spot, "no longer configured")
         self._warned["unmatched"] = looking.binder.unmatched(looking.things.values(), frozenset(self._listed))
-        self._around(tx, edges=False, runs=any(e.type in PER_RUN for e in (*old, *new)))
+        self._around(tx, edges=others, runs=any(e.type in PER_RUN for e in (*old, *new)))
 
     def _drafts_of(self, thing: Thing) -> list[Draft]:
         warned: list[Warned] = []
@@ -307,8 +307,10 @@ class Bindings:
             return
         if w is None:  # it was of an engine before this one, or is judged by run
             w = Watch(Draft(rows.gone_bound(known), ""), known.id)
+            mine = self._live_now.get(w.thing, {})
             for held in rows.held_open(tx, known.id):
                 self._hold(tx, w, held, {})
+                mine.pop(held.id, None)
             self._ledger.retire(tx, w, why)
         rows.put_gone(tx, known.id)
         self._known[spot] = replace(known, gone=True)

@@ -130,6 +130,7 @@ class Judge(Bindings):
         self._stir(moved)
         past = {c.pipeline_id for c in changes if c.backfilled}
         self._forecast_anew(tx, [looking.things[i].key for i in past if i in looking.things])
+        self._sets_again(tx, moved)
         if self._downs:
             self._ripple(tx, [looking.things[i].key for i in moved if i in looking.things])
         self._judge(tx)
@@ -152,21 +153,31 @@ class Judge(Bindings):
             self._ripple(tx, keys)
 
     def _again(self, tx: Tx, key: str) -> None:
-        """Predict what is owed of a thing again: soon, not all at once."""
-        watches = list(self._of_thing.get(key, ()))
+        """Predict what is owed of a thing again, and of the sets that it is a member of."""
+        for w in self._of_thing.get(key, ()):
+            self._soon(tx, w)
         pipeline = self._looking.by_key.get(key)
-        if pipeline is not None:  # sets that it is a member of
-            watches += [w for id in self._of_other.get(pipeline, ()) if (w := self._by_id.get(id)) is not None]
-        for w in watches:
-            if w.bound.promise.type not in PREDICTED:
-                continue
-            at = tx.now + 1_000 * (1 + w.bound.id % RIPPLE)
-            for e in w.entries.values():
-                if e.asked_at and e.one.state.unsettled:
-                    e.look_at = e.wake = at if e.look_at is None else min(e.look_at, at)
-            if at < w.look_at:
-                w.look_at = at
-                heapq.heappush(self._heap, (at, w.bound.id))
+        if pipeline is not None:
+            self._sets_again(tx, (pipeline,))
+
+    def _sets_again(self, tx: Tx, members: Iterable[int]) -> None:
+        for pipeline in members:
+            for id in self._of_other.get(pipeline, ()):
+                w = self._by_id.get(id)
+                if w is not None:
+                    self._soon(tx, w)
+
+    def _soon(self, tx: Tx, w: Watch) -> None:
+        """Predict what a bound owes again: within seconds, not all at once."""
+        if w.bound.promise.type not in PREDICTED:
+            return
+        at = tx.now + 1_000 * (1 + w.bound.id % RIPPLE)
+        for e in w.entries.values():
+            if e.asked_at and e.one.state.unsettled:
+                e.look_at = e.wake = at if e.look_at is None else min(e.look_at, at)
+        if at < w.look_at:
+            w.look_at = at
+            heapq.heappush(self._heap, (at, w.bound.id))
 
     def _stir(self, pipelines: Mapping[int, int]) -> None:
         """Runs of these are others now, the last of which began then; who has nothing open since then need not look."""
@@ -297,6 +308,9 @@ class Judge(Bindings):
         for pipeline in ledger.excused:
             self._dirty.update(self._of_other.get(pipeline, ()))
         ledger.excused.clear()
+        feeds = [thing for thing in ledger.touched if thing.startswith(FEED)]
+        if feeds:
+            self._ripple(tx, feeds)  # late, waived, or not promised any more: who waits for it is to be told
         for thing in sorted(ledger.touched):
             self._matters(tx, thing)
         ledger.touched.clear()

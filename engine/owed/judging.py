@@ -12,7 +12,7 @@ from adapters.model import Owed, State
 from engine.context import Context
 from engine.owed.bind import PING, SCHEDULE, Binder, span
 from engine.owed.bound import Bound
-from engine.owed.ledger import DAY, FREEZE, HOUR, Entry, Ledger, Watch
+from engine.owed.ledger import DAY, HOUR, Entry, Ledger, Watch
 from engine.owed.matching import RunFact, match
 from engine.owed.occurrences import Occurrence, open_between, rolling
 from engine.owed.predict import Risk
@@ -119,6 +119,11 @@ class Runs:
                 moved[pipeline] = max(moved.get(pipeline, 0), begun)
         return moved
 
+    def moved(self, pipeline: int, runs: Sequence[RunFact]) -> bool:
+        """Whether any of these was otherwise when it was read last."""
+        held = self._held.get(pipeline)
+        return held is not None and any(run not in held.facts.get(run.key, (run,)) for run in runs)
+
     def holds(self, pipeline: int) -> bool:
         return pipeline in self._held
 
@@ -195,11 +200,11 @@ class Looking:
             moved = True
             e.runs = runs
             e.wake = self._one(tx, w, e, now, near <= NEAREST)
+            near -= waits and not e.one.state.waiting
             later = min(later, e.wake)
             if not e.unsettled:  # no reason to wake up, but one to look at it again when something else does
-                e.wake = min(e.wake, max(e.settled_at + FREEZE, e.one.due_at) + 1)
-            if not e.unsettled and e.one.due_at < now and e.settled_at < now - FREEZE:
-                e.frozen = True
+                e.wake = min(e.wake, e.freezes_at + 1)
+                e.frozen = e.freezes_at < now
         if w.default:
             calm = self.ledger.let_go(tx, w, now)
             later = later if calm is None else min(later, calm)
@@ -242,6 +247,10 @@ class Looking:
             if not w.gone:
                 for source in w.sources:
                     self.blind.setdefault(source, {})[w.bound.id] = one.due_at
+                for pipeline in w.upstreams:  # whether it had succeeded is known once it was looked at again
+                    self.blind.setdefault(self.things[pipeline].source, {})[w.bound.id] = (
+                        now if now < one.due_at else one.due_at
+                    )
             if at < now:
                 later = min(later, one.due_at + self._patience(w)[1])
         if w.bound.promise.type == "source_arrival" and one.state.unsettled and one.due_at <= now:
@@ -259,11 +268,14 @@ class Looking:
     def _match(self, tx: Tx, w: Watch) -> Callable[[Entry], tuple[RunFact, ...]]:
         """Which runs belong to which occurrence of a pipeline's promise."""
         pipeline = w.bound.pipeline_id
+        if pipeline is not None and any(e.frozen and self.runs.moved(pipeline, e.runs) for e in w.entries.values()):
+            for e in w.entries.values():
+                e.placed = e.placed and not e.frozen
         mine = [e for e in w.entries.values() if not (e.frozen and e.placed)]
         ones = [e.one for e in mine]
         if pipeline is None or not any(not e.frozen for e in mine):
             return lambda e: ()
-        taken = frozenset(run.key for e in w.entries.values() if e.frozen for run in e.runs)
+        taken = frozenset(run.key for e in w.entries.values() if e.frozen and e.placed for run in e.runs)
         dates = {o.business_date for o in ones if o.dated and o.by_clock}
         facts = self.runs.of(tx, pipeline, min(o.from_at for o in ones), dates)
         found = match(ones, facts, taken)

@@ -6,7 +6,7 @@ at most the row of its next occurrence (none where it ticks more often than hour
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -18,6 +18,7 @@ from engine.owed.occurrences import Occurrence, open_between, reload
 from engine.owed.predict import Prediction, Risk
 from engine.owed.verdict import Waiver
 from engine.store import owed as rows
+from engine.store import owed_facts as asked
 from engine.store.missed import drop_missed, put_missed
 from engine.store.writer import Tx
 
@@ -81,6 +82,12 @@ class Entry:
     @property
     def when(self) -> str:
         return self.one.key.rpartition("|")[2]
+
+    @property
+    def freezes_at(self) -> int:
+        """When no other run is waited for any more. What is waived may have a run all the same, and that fills no other hole."""
+        due = self.one.due_at + (FREEZE if self.one.state is Owed.WAIVED else 0)
+        return max(self.settled_at + FREEZE, due)
 
     def waived(self, now: int) -> bool:
         """Whether somebody's word that it is not owed holds now."""
@@ -209,10 +216,12 @@ class Ledger:
         if until <= w.opened_until:
             return
         known = w.entries
+        waivers: Mapping[str, Waiver] = {}
         if (
             w.unsure or w.opened_until < now
-        ):  # after a start, a reload, or a while without an engine: what is stored stands
+        ):  # after a start, a reload, or a while without an engine: what is stored stands, and what people said
             w.unsure = False
+            waivers = asked.waivers(tx, now)
             stored = rows.keys_due(tx, w.bound.id, w.opened_until)
             found = [o for o in found if o.key not in stored]
         if w.default:  # nobody asked for it: a tick from before it was known is not owed
@@ -223,7 +232,7 @@ class Ledger:
             ]
         fresh = [o for o in found if o.key not in known]
         for one in fresh:
-            known[one.key] = Entry(one)
+            known[one.key] = Entry(one, waiver=waivers.get(one.key))
         if fresh and not w.lean:
             self.store(tx, w, [known[o.key] for o in fresh])
         w.opened_until = until
@@ -292,7 +301,7 @@ class Ledger:
             ]:
                 if w.default or (e.one.tick or 0) > now:
                     self.drop(tx, w, e)
-            if w.default:
+            if w.default and source_said:
                 for e in w.entries.values():
                     e.frozen = True  # of the old schedule: what is broken is no longer made up for
             w.opened_until, w.next_open, w.lean, w.unsure = now, 0, None, True
@@ -302,20 +311,21 @@ class Ledger:
         said = reload([e.one for e in w.entries.values()], fresh)
         stored = rows.keys_due(tx, w.bound.id, now - 1)  # also what is settled, and no longer in memory
         new = [o for o in said.occurrences if o.key not in w.entries and o.key not in stored]
+        waivers = asked.waivers(tx, now) if new else {}
         for one in new:
-            w.entries[one.key] = Entry(one)
+            w.entries[one.key] = Entry(one, waiver=waivers.get(one.key))
         self.store(tx, w, [w.entries[o.key] for o in new])
         self.sort(w)
         return said.kept
 
-    def relive(self, w: Watch, now: int) -> None:
+    def relive(self, w: Watch, now: int, waivers: Mapping[str, Waiver]) -> None:
         """After a restart: what was well beside a hole has no row, but its runs are not the hole's. It is judged again."""
         broken = [e.one.due_at for e in w.entries.values() if not e.frozen and e.one.due_at <= now]
         if not broken or w.bound.promise.schedule is None:
             return
         for one in open_between(w.bound.promise, min(broken), w.opened_until):
             if one.key not in w.entries and one.opened_as in (Owed.PENDING, Owed.SHIFTED):
-                w.entries[one.key] = Entry(one)
+                w.entries[one.key] = Entry(one, waiver=waivers.get(one.key))
         self.sort(w)
 
     def sort(self, w: Watch) -> None:
@@ -336,6 +346,8 @@ class Ledger:
         before, e.one = e.one, after
         was, fresh, e.fresh = before.state, e.fresh, False
         alerting = after.state is Owed.BREACHED and after.alerting(now)
+        if after.state is not was:
+            e.settled_at = now
         if after is not before:
             if not (self._put_lean(tx, w, e, was) if w.default else self._update(tx, e)):
                 return  # one hole too many of a schedule that nobody declared
@@ -344,7 +356,6 @@ class Ledger:
                 return
             self.touched.add(w.thing)
             if after.state is not was:
-                e.settled_at = now
                 self._settle(tx, e)
                 if Owed.WAIVED in (was, after.state) and w.bound.pipeline_id is not None:
                     self.excused.add(w.bound.pipeline_id)
@@ -372,7 +383,11 @@ class Ledger:
         state = e.one.state
         if state.waiting and was.waiting:
             return True  # what its run does meanwhile is to be read of the run
-        if state in (Owed.MET, Owed.EXCLUDED, Owed.WAIVED) and not e.one.missed:
+        by_word = state is Owed.WAIVED and e.waiver is not None  # it stays in sight: it may be taken back
+        if by_word and e.id is None:
+            self.store(tx, w, [e])
+            return True
+        if state in (Owed.MET, Owed.EXCLUDED, Owed.WAIVED) and not e.one.missed and not by_word:
             if e.id is not None:
                 rows.drop_occurrence(tx, e.id, predicted=False)
                 e.id = None
