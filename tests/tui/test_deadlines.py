@@ -466,6 +466,16 @@ def test_a_tenth_is_taken_of_the_last_twenty_only(tale):
     assert not margins.Source(replace(feed, margins=tuple(days), buffer_ms=2 * MINUTE), None).thin
 
 
+def test_a_file_that_came_again_came_in_time_all_the_same(house):
+    promises.put_feed(house, "eia", arrived_ago=MINUTE)
+    owe(house, "feed:eia", due_in=-10 * MINUTE, type="source_arrival", state=Owed.MET, met_in=-20 * MINUTE)
+    view = due(house)
+    view.act("view.pane")
+    shown = painted(view, 120, 40)
+    assert "05:32" in next(line for line in shown if " eia " in line and "05:" in line)
+    assert any("came 05:32, again 05:51" in line for line in shown)
+
+
 def test_a_feed_that_cannot_be_looked_for_makes_its_arrival_unknown(house):
     promises.put_feed(house, "eia", error="permission denied: /in", arrived_ago=DAY)
     owe(house, "feed:eia", due_in=HOUR, type="source_arrival")

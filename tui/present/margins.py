@@ -66,6 +66,14 @@ class Source:
         return p10 is not None and p10 < (self.feed.buffer_ms or 0)
 
     @property
+    def came(self) -> int | None:
+        """When it came: by what kept the promise where one was kept, so that a file that came again does not look late."""
+        o, at = self.owed, self.feed.arrived
+        if at is not None and o is not None and o.state in (Owed.MET, Owed.MET_LATE) and o.met_at is not None:
+            return min(o.met_at, at)
+        return at
+
+    @property
     def look(self) -> Look:
         if self.silent or self.feed.error:
             return BLIND
@@ -148,7 +156,7 @@ def feed_row(s: Source, cols: Sequence[Column], tz: str, now: int, *, here: bool
     said, sign = trend(margins)
     low = min(0, *margins) if margins else 0
     expected = words.clock(o.due, tz, now) if o is not None else "no date"
-    arrived = "never" if f.arrived is None else words.clock(f.arrived, tz, now)
+    arrived = "never" if s.came is None else words.clock(s.came, tz, now)
     late = o is not None and o.state in (Owed.MET_LATE, Owed.BREACHED)
     values: list[Cell] = [
         [(look.glyph, look.token), ("  ", ""), (look.narrow if cols[0].width < 10 else look.word, look.style)],
@@ -180,7 +188,8 @@ def feed_facts(s: Source, tz: str, now: int) -> list[tuple[str, list[Clause]]]:
     f, o = s.feed, s.owed
     first: list[Clause] = []
     if f.arrived is not None:
-        first.append(f"{clean(f.what or f.name)} came {words.clock(f.arrived, tz, now)}")
+        again = "" if s.came == f.arrived else f", again {words.clock(f.arrived, tz, now)}"
+        first.append(f"{clean(f.what or f.name)} came {words.clock(s.came, tz, now)}{again}")
         if f.size is not None:
             first.append(words.size(f.size))
     else:
