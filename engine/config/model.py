@@ -77,6 +77,8 @@ class PipelineRule:
     criticality: Severity | None = None
     owner: str | None = None
     business_date: str | None = None
+    timezone: str | None = None
+    """Zone of its schedule, where its source does not say it (Airflow does not)."""
     consumers: tuple[str, ...] = ()
     runbook: str | None = None
     done_when: tuple[str, ...] = ()

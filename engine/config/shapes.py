@@ -144,6 +144,7 @@ PIPELINE = Table(
             Text('"start", "start - 1d", "logical", "interval_end" or "param:NAME"', BUSINESS_DATE),
             "which date a run is for",
         ),
+        "timezone": Field(zone, "zone of its schedule, where its source does not say it"),
         "consumers": Field(ListOf(words, unique=True), "who waits for it", default=()),
         "runbook": Field(words, "file in the runbooks folder"),
         "done_when": Field(ListOf(words, unique=True), "checks that must pass before a success counts", default=()),

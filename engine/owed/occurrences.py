@@ -427,7 +427,10 @@ def disagreement(schedule: Schedule, next_run: int, now: int) -> str | None:
     if ours is not None and abs(ours - next_run) <= 60_000:
         return None
     reads = "never" if ours is None else _iso(ours)
-    return f'schedule "{schedule.text}" in {schedule.zone} reads as {reads}, its source says {_iso(next_run)}'
+    return (
+        f'schedule "{schedule.text}" in {schedule.zone} reads as {reads}, its source says {_iso(next_run)}:'
+        " no tick is owed until a [[pipeline]] gives it the right timezone"
+    )
 
 
 # --- reload ---------------------------------------------------------------------------------------------------------

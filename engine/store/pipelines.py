@@ -96,7 +96,7 @@ def _what(had: tuple[Any, ...], now: tuple[Any, ...]) -> list[str]:
 
 
 def _values(item: Pipeline, rules: Sequence[PipelineRule], source: str, environment: str) -> tuple[Any, ...]:
-    application = layer = runbook = business_date = None
+    application = layer = runbook = business_date = timezone = None
     owner, criticality = item.owner, Severity.MEDIUM
     consumers: tuple[str, ...] = ()
     done_when: tuple[str, ...] = ()
@@ -111,6 +111,7 @@ def _values(item: Pipeline, rules: Sequence[PipelineRule], source: str, environm
         owner = rule.owner or owner
         runbook = rule.runbook or runbook
         business_date = rule.business_date or business_date
+        timezone = rule.timezone or timezone
         consumers = rule.consumers or consumers
         done_when = rule.done_when or done_when
         criticality = criticality if rule.criticality is None else rule.criticality
@@ -122,7 +123,7 @@ def _values(item: Pipeline, rules: Sequence[PipelineRule], source: str, environm
     if done_when:
         extra["done_when"] = list(done_when)
     return (
-        item.name, int(item.mode), int(item.trigger), item.schedule, item.timezone, item.next_run, owner, join(item.tags),
+        item.name, int(item.mode), int(item.trigger), item.schedule, timezone or item.timezone, item.next_run, owner, join(item.tags),
         item.url, item.description, application, layer, int(criticality), runbook, join(consumers), business_date,
         json.dumps(extra, ensure_ascii=False) if extra else None, 0,
     )  # fmt: skip

@@ -378,3 +378,24 @@ async def test_good_nights_leave_nothing_behind(folder: Path) -> None:
         assert [r.state for r in declared] == [Owed.MET] * 3
         assert all(r.due > night.clock.at - DAY and r.state is Owed.PENDING for r in rows if not r.declared)
         assert not night.reader.alerts(open_only=False)
+
+
+@pytest.mark.parametrize("told", [False, True])
+async def test_a_schedule_in_a_zone_that_its_source_does_not_tell(folder: Path, told: bool) -> None:
+    """Airflow says a cron and when it is next, never the zone of the cron: ours is wrong until somebody says it."""
+    zone = '[[pipeline]]\nmatch = "air:daily_sales"\ntimezone = "America/New_York"\n' if told else ""
+    async with Scenario(folder, "2026-11-20 04:40", AIR + zone) as night:
+        night.server.add_dag("daily_sales", schedule="0 23 * * *", next_run=night.when("05:00"))
+        night.past("daily_sales")
+        night.begin()
+        await night.until("05:14")
+        warned = [w.words for w in night.reader.owed_warnings()]
+        owed = [r for r in night.reader.owed_of(SALES) if r.promise == "schedule" and r.due < night.clock.at]
+        if told:
+            assert not warned
+            assert [r.state for r in owed] == [Owed.BREACHED]
+        else:
+            assert len(warned) == 1
+            assert "no tick is owed until a [[pipeline]] gives it the right timezone" in warned[0]
+            assert not owed
+            assert not night.alerts()

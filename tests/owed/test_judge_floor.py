@@ -136,7 +136,8 @@ def test_the_sources_own_next_run_wins(court: Made) -> None:
     floor.list("sales", next_run=at("04:00") + DAY)
     (said,) = floor.reader.owed_warnings()
     assert said.words == (
-        'air:sales: schedule "0 5 * * *" in Europe/Paris reads as 2026-11-21T04:00Z, its source says 2026-11-21T03:00Z'
+        'air:sales: schedule "0 5 * * *" in Europe/Paris reads as 2026-11-21T04:00Z, its source says 2026-11-21T03:00Z:'
+        " no tick is owed until a [[pipeline]] gives it the right timezone"
     )
     floor.until("06:00")
     assert floor.told() == []  # a tick that we read wrongly is not called missed

@@ -254,7 +254,8 @@ def test_the_source_knows_its_next_run_better() -> None:
     schedule, now = parse("0 5 * * *", PARIS), at("2026-11-21T12:00")
     assert disagreement(schedule, at("2026-11-22T05:00:59"), now) is None
     assert disagreement(schedule, at("2026-11-22T06:00"), now) == (
-        'schedule "0 5 * * *" in Europe/Paris reads as 2026-11-22T04:00Z, its source says 2026-11-22T05:00Z'
+        'schedule "0 5 * * *" in Europe/Paris reads as 2026-11-22T04:00Z, its source says 2026-11-22T05:00Z:'
+        " no tick is owed until a [[pipeline]] gives it the right timezone"
     )
 
 
