@@ -424,7 +424,8 @@ def check(args: Namespace) -> int:
     for warning in config.warnings:
         print(f"warning: {warning}")
     print(
-        f"{config.path}: {len(config.sources)} sources, {len(config.jobs)} jobs, {len(config.contacts)} contacts: fine"
+        f"{config.path}: {len(config.sources)} sources, {len(config.jobs)} jobs, {len(config.contacts)} contacts,"
+        f" {len(config.expectations)} expectations: fine"
     )
     return EXIT_OK
 

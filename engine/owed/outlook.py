@@ -136,7 +136,7 @@ class Outlook:
         """
         if one.type not in PREDICTED:
             return None
-        ask = _Ask(tx, now, bdate_number(one.business_date), one.due_at if one.tick is None else one.tick)
+        ask = _Ask(tx, now, bdate_number(one.business_date), one.due_at - 1 if one.tick is None else one.tick)
         if one.type == "completeness":
             return self._complete(ask, bound, one, risk)
         facts = past.facts_of(tx, one.on)

@@ -399,3 +399,26 @@ async def test_a_schedule_in_a_zone_that_its_source_does_not_tell(folder: Path, 
             assert "no tick is owed until a [[pipeline]] gives it the right timezone" in warned[0]
             assert not owed
             assert not night.alerts()
+
+
+SET = """
+[[expectation]]
+id = "all-of-it"
+type = "completeness"
+of = ["air:load_*"]
+due = "06:00"
+"""
+
+
+async def test_a_tick_at_the_due_time_is_that_of_the_next_round(folder: Path) -> None:
+    """The members run each hour on the hour: what starts at 06:00 is not what was to be complete by 06:00."""
+    async with Scenario(folder, "2026-11-20 05:40", AIR + SET) as night:
+        for name in ("load_a", "load_b"):
+            night.server.add_dag(name, schedule="0 * * * *", next_run=night.when("06:00"))
+            night.past(name, start="05:00", minutes=(9, 10, 11, 10, 9, 12, 10, 11, 10, 9, 10, 11))
+            night.server.add_run(name, state="success", run_after=night.when("05:00"), ran_s=600.0)
+        night.begin()
+        await night.until("05:58")
+        row = night.owed("set:all-of-it")
+        assert row.state in (Owed.PENDING, Owed.MET), row.reason
+        assert not night.alerts()
