@@ -267,10 +267,16 @@ def _complete(one: Occurrence, facts: Facts) -> _Found:
 
 
 def _arrival(one: Occurrence, facts: Facts) -> _Found:
+    """Of the date, where its name tells one. Else it is for the due time that is nearest: what comes at 00:30 and was due at 22:00
+    is late, and not the next evening's; what was due at 04:45 may come before midnight."""
+    half = max(0, one.declared_at - one.from_at) // 2
     best: Arrival | None = None
     for arrival in facts.arrivals:
         dated = arrival.business_date
-        if dated != one.business_date if dated is not None else arrival.at < one.from_at:
+        if dated is not None:
+            if dated != one.business_date:
+                continue
+        elif not one.declared_at - half <= arrival.at < one.declared_at + half:
             continue
         if best is None or (arrival.at, arrival.what) < (best.at, best.what):
             best = arrival

@@ -199,9 +199,11 @@ def last_beat(tx: Tx, name: str) -> int | None:
 
 
 def arrivals(tx: Tx, feed: str, since: int) -> tuple[Arrival, ...]:
-    """What came of a feed since then."""
+    """What came of a feed since then; with its date only where the name of the file tells one: else the hour it came decides."""
     rows = tx.db.execute(
-        "SELECT what, at, bdate FROM arrival WHERE feed = ? AND at >= ? ORDER BY at, id", (feed, since)
+        "SELECT a.what, a.at, CASE WHEN f.file LIKE '%{%}%' THEN a.bdate END FROM arrival a LEFT JOIN feed f ON f.name = a.feed"
+        " WHERE a.feed = ? AND a.at >= ? ORDER BY a.at, a.id",
+        (feed, since),
     ).fetchall()
     return tuple(Arrival(what, at, bdate_text(bdate)) for what, at, bdate in rows)
 

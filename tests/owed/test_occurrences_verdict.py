@@ -210,6 +210,12 @@ def test_source_arrival() -> None:
     assert says(owed, "07:31", arrivals=(replace(there, at=at("07:00")),))[0] is Owed.MET_LATE
     old = Arrival("eia.csv", at("2026-11-20T06:10"))
     assert says(owed, "06:31", arrivals=(old,))[0] is Owed.BREACHED  # still yesterday's
+    before_midnight = Arrival("eia.csv", at("2026-11-20T23:30"))
+    assert says(owed, "06:31", arrivals=(before_midnight,))[0] is Owed.MET
+    late = Arrival("eia.csv", at("2026-11-21T17:00"))
+    assert says(owed, "17:01", arrivals=(late,))[0] is Owed.MET_LATE
+    tomorrows = Arrival("eia.csv", at("2026-11-22T06:20"))
+    assert says(owed, "2026-11-22T06:25", arrivals=(tomorrows,))[0] is Owed.BREACHED  # does not hide yesterday's hole
 
 
 def test_heartbeat() -> None:
