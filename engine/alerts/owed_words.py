@@ -185,13 +185,36 @@ def _impact(change: OwedChange, known: PipelineFacts | None) -> str:
 def _do(change: OwedChange, known: PipelineFacts | None) -> str:
     runbook = change.bound.runbook or (known.runbook if known else None)
     parts = [f"runbook {runbook}"] if runbook else []
-    if change.run_key:
+    if change.run_key and _tells(change):
         parts.append(f"log: watchfloor logs '{change.run_key}'")
     if change.prediction is not None and change.prediction.course is Course.RERUN:
         parts.append(outlook(change))
     if known and known.owner:
         parts.append(f"owner {known.owner}")
-    return " · ".join(part for part in parts if part) or "see who is to deliver it"
+    return " · ".join(part for part in parts if part) or _first_step(change, known)
+
+
+def _tells(change: OwedChange) -> bool:
+    """Whether the log of that run helps: of a set only the run of somebody who is missing."""
+    if change.after.type != "completeness" or not change.run_key:
+        return True
+    pipeline = change.run_key.partition("/")[0].partition(":")[2]
+    return pipeline in change.after.reason.partition("missing ")[2].split(", ")
+
+
+def _first_step(change: OwedChange, known: PipelineFacts | None) -> str:
+    """What somebody with a telephone in the hand does or asks for, where neither a runbook, a run nor an owner is known."""
+    one = change.after
+    if one.type == "heartbeat":
+        beat = one.on.partition(":")[2]
+        return f"look where {beat} runs; the next `watchfloor ping {beat} ok` ends this"
+    if one.type == "source_arrival":
+        return "ask who sends it; this ends when it is there"
+    if one.type == "completeness":
+        return "see to those that are missing; watchfloor show deadlines has all of them"
+    if known is not None and one.type in ("start_by", "finish_by", "schedule", "overdue"):
+        return f"see why it did not start, or start it: watchfloor act start '{one.on}'"
+    return f"see what it waits for: watchfloor show deadlines --filter '{one.on.partition(':')[2]}'"
 
 
 def probability(value: float) -> str:

@@ -30,6 +30,7 @@ _INVISIBLE = re.compile(
     "[\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
 )
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]+")
+_CLOCK = re.compile(r"\d\d:\d\d")
 _TAG = re.compile(r"<(?=[!@#/?A-Za-z|])")
 _MENTION = re.compile(r"@(?=(?:everyone|here|channel|all)\b)", re.IGNORECASE)
 _LINK = re.compile(r"\]\(")
@@ -135,10 +136,28 @@ def with_lines(body: str, owed: str, behind: str) -> str:
             continue
         out.append(line)
         if owed and line.startswith("Now: "):
-            out.append(_OWED + plain(owed))
+            out.append(_OWED + plain(_together(owed)))
         elif behind and line.startswith("Impact: "):
             out.append(_BEHIND + plain(behind, 2 * LINE_MAX))
     return "\n".join(out)
+
+
+_TICKS = 4
+"""Due times of one kind that are named; of a schedule of every few minutes nobody reads more."""
+
+
+def _together(owed: str) -> str:
+    """Parts that differ by their due time only as one: ``deadline broken: due 15:31, 15:33, 15:35 … 15:51 (11 times)``."""
+    found: dict[str, list[str]] = {}
+    for part in owed.split("; "):
+        head, due, at = part.rpartition(": due ")
+        simple = due and _CLOCK.fullmatch(at)
+        found.setdefault(f"{head}{due}" if simple else part, []).append(at if simple else "")
+    out: list[str] = []
+    for head, times in found.items():
+        said = times if len(times) <= _TICKS else [*times[: _TICKS - 1], f"… {times[-1]} ({len(times)} times)"]
+        out.append(head + ", ".join(said).replace(", …", " …"))
+    return "; ".join(out)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

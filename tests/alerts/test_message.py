@@ -110,3 +110,15 @@ def test_a_short_channel_keeps_where_since_and_id(limit: int) -> None:
     if limit >= 100:
         assert short.endswith("id 7K2F · message 01J")
     assert fit(body, 0) == body
+
+
+def test_due_times_of_one_kind_are_told_together() -> None:
+    body = "prod / s\nNow: failed\nImpact: none\nDo: x\nEnds: y"
+    ticks = [f"deadline broken: due 15:{m:02}" for m in range(31, 53, 2)]
+    owed = "; ".join([*ticks, "at risk: due 16:00, must start by 15:30"])
+    line = message.with_lines(body, owed, "").split("\n")[2]
+    assert line == (
+        "Owed: deadline broken: due 15:31, 15:33, 15:35 … 15:51 (11 times); at risk: due 16:00, must start by 15:30"
+    )
+    one = message.with_lines(body, "deadline broken: due 06:00", "").split("\n")[2]
+    assert one == "Owed: deadline broken: due 06:00"

@@ -509,3 +509,31 @@ def test_a_promise_taken_out_of_the_configuration_claims_nothing(floor: Floor) -
     assert floor.states == [AlertState.CLOSED]
     with floor.store.transaction() as tx:
         assert links.of(tx, owes.one.key) is None
+
+
+def do_line(floor: Floor) -> str:
+    body = floor.all("SELECT body FROM outbox ORDER BY created, id")[-1][0]
+    return next(line for line in body.split("\n") if line.startswith("Do: "))
+
+
+@pytest.mark.parametrize(
+    ("on", "type", "reason", "want"),
+    [
+        ("ping:vault", "heartbeat", "due 06:00: said it failed 05:58", "the next 'watchfloor ping vault ok' ends this"),
+        ("feed:eia", "source_arrival", "due 06:00: not arrived", "ask who sends it"),
+        ("flow:daily", "finish_by", "due 06:00: not started", "start it: watchfloor act start 'flow:daily'"),
+        ("flow:daily", "start_by", "due 06:00: not started", "start it: watchfloor act start 'flow:daily'"),
+    ],
+)
+def test_a_message_says_the_first_step_where_nobody_wrote_one(
+    floor: Floor, on: str, type: str, reason: str, want: str
+) -> None:
+    Owes(floor, on, type).to(Owed.BREACHED, reason)
+    assert want in do_line(floor)
+
+
+@pytest.mark.parametrize(("run", "shown"), [("flow:done/r1", False), ("flow:daily/r1", True)])
+def test_of_a_set_only_the_log_of_who_is_missing_is_offered(floor: Floor, run: str, shown: bool) -> None:
+    reason = "due 06:00: 1 of 3 done, missing other, daily"
+    Owes(floor, "set:night", "completeness").to(Owed.BREACHED, reason, run_key=run)
+    assert (f"log: watchfloor logs '{run}'" in do_line(floor)) is shown

@@ -265,6 +265,32 @@ def test_a_broken_promise_with_a_declared_duration_says_when_a_start_now_would_e
     h.close()
 
 
+def test_of_a_run_that_is_not_verified_no_start_is_waited_for(tmp_path: Path) -> None:
+    h = House(tmp_path)
+    h.engine()
+    h.source("s")
+    key = h.pipeline("s", "verify")
+    owe(
+        h, key, due_in=-20 * MINUTE, state=Owed.BREACHED, p50_in=MINUTE, p90_in=2 * MINUTE, late=1.0, must_start_in=-21 * MINUTE,
+        reason="due 05:32: succeeded 05:31, not yet verified",
+    )  # fmt: skip
+    said = says(floor(h), key)
+    assert "due 05:32, succeeded 05:31, not yet verified" in said
+    for never in ("not started", "if now", "had to start"):
+        assert never not in said
+    h.close()
+
+
+def test_a_source_that_fell_silent_is_blind_since_its_last_answer(tmp_path: Path) -> None:
+    h = House(tmp_path)
+    h.engine()
+    h.source("ok")
+    h.source("quiet", ok_ago=10 * MINUTE, since_ago=DAY)
+    item = next(i for i in floor(h).all if i.key == "source:quiet")
+    assert item.since == h.now - 10 * MINUTE
+    h.close()
+
+
 def test_event_driven_pipelines_show_no_next_time(tmp_path: Path) -> None:
     h = House(tmp_path)
     h.engine()

@@ -28,7 +28,7 @@ def test_a_failure_behind_an_active_run_stays_among_the_problems(tmp_path: Path)
     assert "1 not made good" in text
     row = next(line for line in text.splitlines() if "daily" in line and "►" in line)
     assert "running" in row
-    assert "failed at 05:23, not made good yet" in row
+    assert "went wrong at 05:23, not made good yet" in row
     h.close()
 
 

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from adapters.model import Health
+from adapters.model import Health, Owed
 from tests.tui import snap, stores
+from tests.tui.owed_stores import owe
 from tests.tui.stores import HOUR, MINUTE, SECOND, SIZES, House, painted
 from tui import keymap
 from tui.screens.sources import SourcesView
@@ -215,3 +216,15 @@ def test_a_source_that_was_never_reached_is_not_said_to_lack_anything(house):
     text = "\n".join(painted(sources(house), 120, 40))
     assert "nothing is known yet" in text
     assert "not offered by this system" not in text
+
+
+def test_of_what_is_owed_it_claims_nothing(house):
+    house.engine()
+    house.source("s")
+    key = house.pipeline("s", "a")
+    house.history("s", "a", n=2)
+    owe(house, key, due_in=-MINUTE, state=Owed.BREACHED)
+    line = painted(sources(house), 120, 40)[1]
+    assert "No run is broken" in line
+    assert "fine" not in line
+    assert "as owed" not in line

@@ -162,7 +162,7 @@ def will(d: Due, tz: str, now: int) -> list[Clause]:
         return [f"began {beside(_run_at(r), tz, r.due)}, too early"]
     if r.type == "heartbeat" and r.state.waiting and (beat := _last_beat(r)) is not None:
         return [f"nothing since {beside(beat, tz, r.due)}"]
-    if p is None or (r.type == "completeness" and r.state is Owed.BREACHED):
+    if p is None or (r.type == "completeness" and r.state is Owed.BREACHED) or owed.unverified(r):
         return [_reason(r)]
     if p.course is Course.LEARNING and r.state is Owed.BREACHED:
         return [_reason(r)]
@@ -297,7 +297,11 @@ def due_row(d: Due, grid: Grid, tz: str, now: int, *, here: bool) -> list[Span]:
     quiet = "dim" if r.settled or over else "text"
     late = late_ms(d, now)
     nobody = over or (late is None and p is None and not d.blind) or (r.type == "sequence" and r.state is Owed.MET)
-    starts = p.latest_start if p is not None and r.state.unsettled and r.type not in PER_RUN else None
+    starts = (
+        p.latest_start
+        if p is not None and r.state.unsettled and r.type not in PER_RUN and not owed.unverified(r)
+        else None
+    )
     said = will(d, tz, now)
     values: list[Cell] = [
         owed.state_cell(r, stale=d.stale, narrow=grid.word < 8),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from adapters.model import Mode, Owed, Severity, State, Trigger, Verb
+from adapters.model import Health, Mode, Owed, Severity, State, Trigger, Verb
 from tui.present import floor_owed, frame, owed, words
 from tui.present.cut import clean
 from tui.present.floor_item import LEARNED as LEARNED
@@ -151,8 +151,11 @@ def arrange(
     """
     items = list(pipelines)
     for s in () if silent else frame.blind(sources, now):
-        order = (int(Rank.BLIND), 0, int(Severity.HIGH), s.since, s.name)
-        items.append(Item(f"source:{s.name}", Rank.BLIND, NO_VIEW, True, s, None, s.since, order))
+        since = (
+            s.last_ok if s.health == Health.FRESH and s.last_ok is not None else s.since
+        )  # it answered well until then
+        order = (int(Rank.BLIND), 0, int(Severity.HIGH), since, s.name)
+        items.append(Item(f"source:{s.name}", Rank.BLIND, NO_VIEW, True, s, None, since, order))
     for row in owing.now.values():
         if row.pipeline_id is None and (item := _thing(row, owing, now)) is not None:
             items.append(replace(item, stale=True) if silent else item)

@@ -28,7 +28,7 @@ def story(item: Item, items: Sequence[Item], tz: str, now: int) -> list[Clause]:
     if item.rank == Rank.MENDING:
         since = f" at {words.clock(r.alert_since, tz, now)}" if r.alert_since is not None else ""
         ran = elapsed(r, here)
-        out.append(f"failed{since}, not made good yet")
+        out.append(f"went wrong{since}, not made good yet")  # it failed, or did not come at all
         out.append(f"a run is {item.look.word}" + (f", {words.running(ran)}" if ran is not None else ""))
     match r.state:
         case State.MISSED:

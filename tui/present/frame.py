@@ -148,7 +148,8 @@ def verdict_row(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[
         since = (
             [] if verdict.since is None else [(" since ", "text b"), (words.clock(verdict.since, tz, now), "text b")]
         )
-        add(chip(f"{verdict.broken} broken", "run-failed"), *since)
+        what = words.many(verdict.broken, "broken run") if verdict.of_runs else f"{verdict.broken} broken"
+        add(chip(what, "run-failed"), *since)
     if verdict.danger:
         add(chip(f"{words.many(len(verdict.danger), 'deadline')} in danger", "run-late"))
         names = len(left)
@@ -166,9 +167,14 @@ def verdict_row(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[
         add(("No pipeline seen yet", "text b"), ("   nothing here says that all is well", "dim"))
     elif len(left) == 1 and not verdict.unknown:
         if verdict.warnings:
-            add(("Nothing broken", "text b"), (f"   {words.many(verdict.warnings, 'warning')}", "run-warning"))
+            add(
+                ("No run is broken" if verdict.of_runs else "Nothing broken", "text b"),
+                (f"   {words.many(verdict.warnings, 'warning')}", "run-warning"),
+            )
         elif verdict.unrun:
             add((f"{verdict.total - verdict.unrun} fine", "run-ok b"), (f"   {verdict.unrun} never ran", "dim"))
+        elif verdict.of_runs:
+            add(("No run is broken", "run-ok b"))
         else:
             add((f"All {verdict.total} {'as owed' if verdict.promised else 'fine'}", "run-ok b"))
     elif verdict.unknown and not dark:

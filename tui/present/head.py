@@ -110,6 +110,8 @@ class Verdict:
     next_at: int | None = None
     oldest: int | None = None
     """Age in ms of the oldest truth on the screen."""
+    of_runs: bool = False
+    """Only runs were looked at: of what is owed nothing can be said, neither that it is broken nor that it is kept."""
     promised: int = 0
     """Things of which somebody declared a promise; 0: nothing is owed, and no deadline is spoken of."""
     danger: tuple[tuple[str, int], ...] = ()
@@ -128,6 +130,7 @@ def verdict_of(counts: Counts) -> Verdict:
         warnings=n.get(State.WARNING, 0),
         unknown=counts.unknown,
         total=counts.total,
+        of_runs=True,
     )
 
 

@@ -475,7 +475,7 @@ def _ahead(reader: Reader, now: int, tz: str) -> list[Item]:
     found: list[Item] = []
     for span in reader.spans(now, now + AHEAD):
         name = clean(span.name)
-        when = f"{words.clock(span.start, tz, now)}–{words.clock(span.until, tz, now)}"
+        when = f"{words.clock(span.start, tz, now)}–{words.clock(span.until, tz, max(span.start, now))}"
         found.append(
             Item(
                 f"window|{name}|{span.start}",

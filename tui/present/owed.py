@@ -169,6 +169,7 @@ def start_words(row: OwedRow, tz: str, now: int) -> str:
     if (
         p is None
         or p.latest_start is None
+        or unverified(row)
         or row.type in PER_RUN
         or row.state in (Owed.MET, Owed.MET_LATE, Owed.EXCLUDED, Owed.WAIVED)
     ):
@@ -282,6 +283,11 @@ def _missing(row: OwedRow, tz: str) -> str:
     return text or look(row).word
 
 
+def unverified(row: OwedRow) -> bool:
+    """Its run is done, only its checks have not passed: no start is waited for, and no end can be predicted."""
+    return row.reason.endswith("not yet verified")
+
+
 def _predicted(row: OwedRow, p: PredictionRow, due: str, tz: str, now: int) -> list[Clause]:
     out: list[Clause] = []
     p50 = words.clock(p.p50, tz, now)
@@ -299,8 +305,8 @@ def _predicted(row: OwedRow, p: PredictionRow, due: str, tz: str, now: int) -> l
         case Course.RERUN:
             out.append(f"{due}, {rerun_words(p, tz, now)}")
         case Course.WAITING:
-            if row.state is Owed.BREACHED and row.type == "completeness":
-                out.append(f"{due}, {_missing(row, tz)}")  # some of it is done: who is missing is what helps
+            if row.state is Owed.BREACHED and (row.type == "completeness" or unverified(row)):
+                out.append(f"{due}, {_missing(row, tz)}")  # some of it is done: what is missing is what helps
             elif row.state is Owed.BREACHED:
                 out.append(f"{due}, {'no run seen' if row.missed else 'not started'}")
                 out.append(f"if now {p50}")

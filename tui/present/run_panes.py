@@ -153,7 +153,9 @@ def told(
     ]
     for event, delivery in told_:
         if event:
-            text = " ".join(clean(t) for t in (event.what, event.who and f"by {event.who}", event.detail) if t)
+            who = event.who and (f"{event.who}" if event.what == "told" else f"by {event.who}")
+            said = (who, event.what) if event.what == "told" else (event.what, who)
+            text = " ".join(clean(t) for t in (*said, event.detail) if t)
             out.append(fit([(f"  {words.clock(event.at, tz, now):<10} ", "dim"), (text, "text")], width))
         elif delivery:
             ok = delivery.sent is not None
