@@ -174,7 +174,8 @@ class Judge(Bindings):
         at = tx.now + 1_000 * (1 + w.bound.id % RIPPLE)
         for e in w.entries.values():
             if e.asked_at and e.one.state.unsettled:
-                e.look_at = e.wake = at if e.look_at is None else min(e.look_at, at)
+                e.look_at = at if e.look_at is None else min(e.look_at, at)
+                e.wake = min(e.wake, e.look_at)
         if at < w.look_at:
             w.look_at = at
             heapq.heappush(self._heap, (at, w.bound.id))

@@ -204,7 +204,7 @@ class Looking:
             later = min(later, e.wake)
             if not e.unsettled:  # no reason to wake up, but one to look at it again when something else does
                 e.wake = min(e.wake, e.freezes_at + 1)
-                e.frozen = e.freezes_at < now
+                e.frozen = e.freezes_at < now and not (e.one.state is Owed.WAIVED and self._unseen(w, e.one.due_at))
         if w.default:
             calm = self.ledger.let_go(tx, w, now)
             later = later if calm is None else min(later, calm)
@@ -247,12 +247,11 @@ class Looking:
             if not w.gone:
                 for source in w.sources:
                     self.blind.setdefault(source, {})[w.bound.id] = one.due_at
-                for pipeline in w.upstreams:  # whether it had succeeded is known once it was looked at again
-                    self.blind.setdefault(self.things[pipeline].source, {})[w.bound.id] = (
-                        now if now < one.due_at else one.due_at
-                    )
             if at < now:
                 later = min(later, one.due_at + self._patience(w)[1])
+        if one.state is Owed.UNKNOWN:
+            for pipeline in w.upstreams:  # whether it had succeeded by then is known once it was looked at again
+                self.blind.setdefault(self.things[pipeline].source, {})[w.bound.id] = min(now, one.due_at)
         if w.bound.promise.type == "source_arrival" and one.state.unsettled and one.due_at <= now:
             later = min(later, now + RECHECK)
         if one.state is Owed.BREACHED and not e.told:
@@ -358,6 +357,10 @@ class Looking:
         if one.state is Owed.BREACHED or (one.state is Owed.EXCLUDED and one.type == "sequence"):
             seen = max(seen or 0, one.due_at)
         return seen
+
+    def _unseen(self, w: Watch, due: int) -> bool:
+        """Whether a source has not been seen since then."""
+        return any(self.seen.get(source, 0) < due for source in w.sources)
 
     def _patience(self, w: Watch) -> tuple[int, int]:
         """(how old the last look may be for its source to be well, how long after a due time the next one may take)."""

@@ -172,6 +172,8 @@ class Watch:
                 settled.append(e)
                 if now - DAY <= one.due_at <= now:
                     newest = e
+                if not e.frozen and one.from_at < horizon and one.opened_as not in (Owed.EXCLUDED, Owed.WAIVED):
+                    horizon = one.from_at
             elif one.due_at < now - FORGET:
                 old.append(key)
             elif one.from_at < horizon:
@@ -254,12 +256,12 @@ class Ledger:
         a = max(a, now - FORGET)
         if promise.schedule is None or promise.due is not None or w.default:
             return end, open_between(promise, a, end) if end > a else []
-        ahead = sum(1 for e in w.entries.values() if e.one.due_at > now)
+        ahead = sum(1 for e in w.entries.values() if e.one.declared_at > now)  # a window may move them far
         found: list[Occurrence] = []
         while a < end and ahead < AT_ONCE:
             b = min(a + SLICE, end)
             some = open_between(promise, a, b)
-            ahead += sum(1 for o in some if o.due_at > now)
+            ahead += sum(1 for o in some if o.declared_at > now)
             found += some
             a = b
         return a, found
@@ -271,7 +273,7 @@ class Ledger:
             return now + DAY if w.tick is None else w.tick
         if promise.schedule is not None and promise.due is None:
             if until < now + AHEAD:  # full: when a few of them are over
-                dues = [e.one.due_at for e in w.entries.values() if e.one.due_at > now]
+                dues = sorted(e.one.declared_at for e in w.entries.values() if e.one.declared_at > now)
                 return dues[min(len(dues) - 1, AT_ONCE // 4)] if dues else now + HOUR
             after = promise.due_after_ms if promise.due_after_ms is not None else promise.grace_ms
             tick = promise.schedule.after(until - after)

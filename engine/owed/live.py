@@ -90,6 +90,12 @@ class Live:
         """Follow runs that changed."""
         here = self._held(tx)
         told: list[OwedChange] = []
+        past = {c.pipeline_id for c in changes if c.backfilled}
+        if past:  # history came: what is usual for runs that go on is known only now
+            for going in here.runs.values():
+                if going.pipeline_id in past:
+                    going.usual = None
+                    here.wake(going, tx.now)
         asked = [c for c in changes if not c.backfilled and (c.after.active or self._matters(here, c))]
         stored = store.seen(tx, (c.run_id for c in asked)) if asked else {}
         for change in asked:
