@@ -83,10 +83,10 @@ class Answers:
                 return self._note(message, client.peer)
             case "reload":
                 self._allow_own(client.peer, "reload the configuration")
-                await self.engine.reload()
+                kept = await self.engine.reload()
                 if self.engine.config_error:
                     raise RequestError("bad_config", self.engine.config_error, "the old configuration keeps running")
-                return {"config_hash": self.engine.ctx.config.hash}
+                return {"config_hash": self.engine.ctx.config.hash, "kept": kept}
             case "stop":
                 self._allow_own(client.peer, "stop the engine")
                 self.engine.stop(f"stopped by {client.peer.login}")

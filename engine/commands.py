@@ -140,12 +140,12 @@ def _simple(args: Namespace, do: str, words: str, **body: Any) -> int:
 
     try:
         with asking(args) as ask:
-            ask(do, **body)
+            answer = ask(do, **body)
     except NoEngine as error:
         return fail(str(error), EXIT_NO_ENGINE)
     except RequestError as error:
         return fail(f"{error.message}{'; ' + error.hint if error.hint else ''}", error.exit_code)
-    print(words)
+    print("\n".join((words, *answer.get("kept", ()))))
     return EXIT_OK
 
 

@@ -107,7 +107,8 @@ class Engine:
             )  # fmt: skip
         self._wire(config)
         with self.store.transaction() as tx:
-            self.owing.configured(tx)
+            for words in self.owing.configured(tx):
+                self.log(words)
         settle_memory()
 
     async def run(self) -> None:
@@ -332,8 +333,12 @@ class Engine:
 
     # --- configuration ----------------------------------------------------------------------------------------------
 
-    async def reload(self) -> None:
-        """Take the new configuration whole, or keep the old one and show why. StoreError: not taken, asked again soon."""
+    async def reload(self) -> list[str]:
+        """Take the new configuration whole, or keep the old one and show why; which open occurrences keep their old due time.
+
+        StoreError: not taken, asked again soon.
+        """
+        kept: list[str] = []
         async with self._reloading:
             old = self.ctx.config
             now = stamp(old)
@@ -345,16 +350,17 @@ class Engine:
             else:
                 self.config_error = None
                 if new.hash != old.hash:
-                    await self._take(old, new)
+                    kept = await self._take(old, new)
             with self.store.transaction() as tx:
                 store_sources.engine_config(tx, self.ctx.config.hash, self.config_error)
             self._config_stamp = now
+        return kept
 
     def _never_written(self, config: Config) -> bool:
         """The floor opened empty because there was no file, and there is none yet."""
         return not config.sources and not config.path.exists()
 
-    async def _take(self, old: Config, new: Config) -> None:
+    async def _take(self, old: Config, new: Config) -> list[str]:
         before = {s.name: s for s in old.sources}
         after = {s.name: s for s in new.sources}
         self._sync(new)  # first: a store that cannot be written leaves the old configuration whole
@@ -378,13 +384,14 @@ class Engine:
         self.ctx.config = new
         self._wire(new)
         with self.store.transaction(full=True) as tx:
-            self.owing.configured(tx)
+            said = self.owing.configured(tx)
         for name, poller in self.pollers.items():
             if name not in kept:
                 poller.start()
             else:
                 poller.poke()
-        self.log(f"configuration {new.hash[:12]} taken")
+        self.log("; ".join((f"configuration {new.hash[:12]} taken", *said)))
+        return said
 
 
 def settle_memory() -> None:

@@ -16,6 +16,7 @@ from engine.owed.judge import Judge
 from engine.owed.live import Live
 from engine.owed.outlook import Outlook
 from engine.owed.people import People
+from engine.store import owed
 from engine.store.runs import RunChange
 from engine.store.writer import Tx
 
@@ -31,10 +32,11 @@ class Owing:
         self.pings = Pings(ctx, self.judge, self.checks.poke)
         self.people = People(ctx, self.judge, audit)
 
-    def configured(self, tx: Tx) -> None:
-        """``ctx.config`` is new, at the start or by a reload."""
+    def configured(self, tx: Tx) -> list[str]:
+        """``ctx.config`` is new, at the start or by a reload. Which open occurrences keep their old due time, in words."""
         self.feeds.configured(tx)
         self.judge.configured(tx)
+        return owed.kept_now(tx)
 
     def on_listing(self, tx: Tx, source: str, told: Sequence[tuple[str, str]]) -> None:
         """Pipelines of a source were listed, and what of them changed (``engine.store.pipelines.apply_pipelines``)."""

@@ -224,6 +224,14 @@ def put_spans(tx: Tx, spans: Iterable[tuple[str, str, str, int, int, str]]) -> N
     tx.bump("owed")
 
 
+def kept_now(tx: Tx) -> list[str]:
+    """What this transaction said of open occurrences that keep their old due time, by promise."""
+    found = tx.db.execute(
+        "SELECT words FROM owed_event WHERE at = ? AND what = 'kept' ORDER BY id", (tx.now,)
+    ).fetchall()
+    return [row[0] for row in found]
+
+
 def put_event(tx: Tx, thing: str, what: str, words: str) -> None:
     """Something that is told once."""
     tx.db.execute("INSERT INTO owed_event (at, thing, what, words) VALUES (?, ?, ?, ?)", (tx.now, thing, what, words))
