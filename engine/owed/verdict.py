@@ -257,11 +257,14 @@ def _complete(one: Occurrence, facts: Facts) -> _Found:
             proof += [_proof(one, run, run.ended) for run in runs[-1:]]
         elif done[0] >= latest:
             latest, last = done
-    count = f"{len(one.members) - len(missing)} of {len(one.members)}"
+    count, waived = f"{len(owed) - len(missing)} of {len(one.members)}", len(one.members) - len(owed)
+    excused = f", {waived} waived" if waived else ""
     if missing:
         more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-        return _Found(None, f"{count} done, missing {', '.join(missing[:_NAMED])}{more}", tuple(proof[:_NAMED]))
-    words = f"{count} done" + (f" {_time(one, latest)}" if last else "")
+        return _Found(
+            None, f"{count} done{excused}, missing {', '.join(missing[:_NAMED])}{more}", tuple(proof[:_NAMED])
+        )
+    words = f"{count} done" + (f" {_time(one, latest)}" if last else "") + excused
     # With every member excused it is fulfilled as soon as it is owed.
     return _Found(latest if last else one.from_at, words, () if last is None else (_proof(one, last, latest),))
 
