@@ -11,7 +11,7 @@ from adapters.model import Course, Owed
 from engine.store.rows import OwedRow
 from tests.tui.owed_stores import owe
 from tests.tui.stores import HOUR, MINUTE, TZ, House, text_of
-from tui.present import cut, owed, words
+from tui.present import cut, owed, owed_basis, words
 from tui.present.owed import basis_lines
 
 
@@ -160,3 +160,26 @@ def test_one_run_has_no_time_by_which_it_had_to_start(house: House) -> None:
         must_start_in=-48 * MINUTE,
     )  # fmt: skip
     assert "start by" not in said(one, house)
+
+
+def test_an_occurrence_that_keeps_an_older_due_time_says_so(house: House) -> None:
+    kept = row(house, due_in=8 * MINUTE, words="finish by 08:00 Europe/Paris, mon-fri")
+    first = owed_basis.basis(kept, TZ, house.now)[0][1]
+    assert "opened when 06:00 was declared and keeps it, 08:00 counts for the next" in first
+    same = row(house, promise="same", due_in=8 * MINUTE, words="finish by 06:00 Europe/Paris, mon-fri")
+    assert "keeps it" not in owed_basis.basis(same, TZ, house.now)[0][1]
+    margin = row(house, promise="margin", due_in=8 * MINUTE, words="arrive by 05:50 Europe/Paris + 10m")
+    assert "keeps it" not in owed_basis.basis(margin, TZ, house.now)[0][1]
+
+
+def test_a_time_that_the_clock_skips_is_no_older_due_time() -> None:
+    paris = 1_806_195_600_000  # 2027-03-28 03:00 in Paris, where 02:30 is skipped
+    assert not words.exists(paris, "02:30", TZ)
+    assert words.exists(paris, "03:30", TZ)
+
+
+def test_what_is_due_tomorrow_does_not_read_as_over(house: House) -> None:
+    assert words.day_clock(house.now - 10 * MINUTE, TZ, house.now) == "05:42"
+    assert words.day_clock(house.now + 23 * HOUR, TZ, house.now) == "Sat 04:52"
+    assert words.day_clock(house.now + 5 * HOUR, TZ, house.now) == "10:52"
+    assert words.day_clock(house.now + 30 * HOUR, TZ, house.now) == "21 Nov"

@@ -130,7 +130,7 @@ def due_cell(item: Item, tz: str, now: int) -> list[Span]:
         return [(owed.look(row).word, "dim")]  # a due time that nobody has to keep would read as one
     if row.type == "sequence" and row.state.waiting:  # its date ends then: nothing has to be there at midnight
         return [("in order", "dim")] if not item.stale else [("?", "run-stale")]
-    at = words.clock_short(row.due, tz, now)
+    at = words.day_clock(row.due, tz, now)
     late = "?" if item.stale and row.state.unsettled else owed.lateness(row, now)
     if len(at) + 1 + len(late) > 10:
         late = ""

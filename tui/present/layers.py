@@ -120,7 +120,9 @@ def due_cell(lane: Lane, tz: str, now: int, room: int) -> tuple[str, str]:
         return late, style
     if late == "?" and not unknown:
         late = ""  # nothing predicts it yet: its due time says all that is known
-    at = words.hhmm(o.due, tz)
+    at = words.day_clock(o.due, tz, now)
+    if len(at) > room:  # only its day has room
+        at = at.partition(" ")[0] if at[0].isalpha() else words.hhmm(o.due, tz)
     if room >= 10 and len(at) + 1 + len(late) <= room:
         return f"{at} {late}".rstrip(), style
     return (late if unknown or o.state in (Owed.BREACHED, Owed.AT_RISK) else at), style

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import exp
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from tui.view import Line, Span
 
 _LABEL: Final = 22
+_BY: Final = re.compile(r"\bby (\d\d:\d\d)\b")
+"""The declared time of day in how a promise reads."""
 
 
 def basis(row: OwedRow, tz: str, now: int) -> list[tuple[str, str]]:
@@ -59,7 +62,7 @@ def _promise(row: OwedRow, tz: str, now: int) -> Iterator[tuple[str, str]]:
     reads = clean(row.expectation)
     if row.declared:
         place = f"declared in {clean(row.place)}" if row.place else "declared"
-        yield at, f"{place}: {reads}, severity {row.severity.name.lower()}"
+        yield at, f"{place}: {reads}, severity {row.severity.name.lower()}" + _kept(row)
     else:
         yield (
             at,
@@ -76,6 +79,17 @@ def _promise(row: OwedRow, tz: str, now: int) -> Iterator[tuple[str, str]]:
         yield f"{was} → {at}", f"moved by a window: {clean(row.why_opened) or 'shifted'}"
     elif row.opened_as in (Owed.EXCLUDED, Owed.WAIVED) and row.why_opened:
         yield owed.LOOKS[row.opened_as].word, clean(row.why_opened)
+
+
+def _kept(row: OwedRow) -> str:
+    """Where the configuration says another time of day than this one was opened with."""
+    found = _BY.search(row.expectation)
+    if found is None or " + " in row.expectation[found.end() :]:  # a margin is in the due time already
+        return ""
+    reads, opened = "00:00" if found[1] == "24:00" else found[1], words.hhmm(row.declared_due, row.zone)
+    if reads == opened or not words.exists(row.declared_due, reads, row.zone):
+        return ""
+    return f"; this one was opened when {opened} was declared and keeps it, {reads} counts for the next"
 
 
 def _prediction(row: OwedRow, tz: str, now: int) -> Iterator[tuple[str, str]]:
@@ -109,7 +123,8 @@ def _prediction(row: OwedRow, tz: str, now: int) -> Iterator[tuple[str, str]]:
         yield f"start by {at}", "the due time less the p90: started later, even a run as quick as nine of ten is late"
     if b.trend is not None:
         each = (exp(b.trend) - 1) * 100
-        yield f"trend {each:+.1f}% a run", "beyond the noise of its history, so it is carried to the next run"
+        said = f"{each:+.1f} %" if abs(each) >= 0.05 else f"{'+' if each > 0 else '-'}0.1 % or less"
+        yield f"trend {said} a run", "beyond the noise of its history, so it is carried to the next run"
     if b.shift is not None:
         yield f"level since {words.day(b.shift, tz)}", "five runs in a row were on one side: history starts anew there"
     if b.scaled:

@@ -146,6 +146,19 @@ def hhmm(ms: int, tz: str) -> str:
     return f"{_local(ms // MINUTE * MINUTE, tz):%H:%M}"
 
 
+def exists(ms: int, wall: str, tz: str) -> bool:
+    """Whether the clock of ``tz`` showed ``wall`` ("02:30") on the date of ``ms``: in spring it skips an hour."""
+    hour, minute = int(wall[:2]) % 24, int(wall[3:])
+    there = _local(ms, tz).replace(hour=hour, minute=minute, second=0, microsecond=0)
+    return there.astimezone(UTC).astimezone(there.tzinfo).strftime("%H:%M") == f"{hour:02}:{minute:02}"
+
+
+def day_clock(ms: int, tz: str, now: int) -> str:
+    """A due time in at most nine cells: ``06:00``; with its day when it is more than twelve hours ahead (``Sun 15:36``): else it
+    reads as one of today that is over; ``27 Nov`` from a day on."""
+    return clock(ms, tz, now) if HOUR * 12 < ms - now < DAY else clock_short(ms, tz, now)
+
+
 def hhmmss(ms: int, tz: str) -> str:
     return f"{_local(ms // SECOND * SECOND, tz):%H:%M:%S}"
 
