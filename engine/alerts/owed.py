@@ -63,6 +63,9 @@ class _Case:
                 here = self.link is not None and self.link.role is not Role.BEHIND
                 if self.link is not None and here and self.change.before is not Owed.UNKNOWN:
                     rows.event(self.tx, self.link.alert_id, "? not known", detail=message.plain(self.one.reason))
+                    # it stays as it is, but no longer says that what it was is so
+                    self._put(self.link.alert_id, self.link.role, self.link.state)
+                    refresh(self.tx, self.life, self._alert(self.link.alert_id))
             case Owed.AT_RISK:
                 self._at_risk()
             case Owed.BREACHED if self.change.alerting:

@@ -93,8 +93,14 @@ def _predicted(change: OwedChange, p50: int, p90: int) -> str:
 
 
 def fact(change: OwedChange, timezone: str) -> str:
-    """``late — due 06:00, predicted 06:14 (p50), 06:26 (p90)``, ``at risk — due 06:00, must start by 05:04``."""
+    """``late — due 06:00, predicted 06:14 (p50), 06:26 (p90)``, ``at risk — due 06:00, must start by 05:04``.
+
+    Of what nobody sees any more what it was, marked: ``? at risk — due 06:00, not seen since 05:52``.
+    """
     one = change.after
+    if one.state is Owed.UNKNOWN:
+        seen = one.reason.partition(", it was")[0].partition("; ")[0]
+        return f"{_was(change)} — {seen}" if _per_run(change) else f"{_was(change)} — {due(change, timezone)}, {seen}"
     if _per_run(change):
         return f"{'at risk' if one.state is Owed.AT_RISK else _LATE[one.type]} — {one.reason}"
     when = due(change, timezone)
@@ -102,6 +108,11 @@ def fact(change: OwedChange, timezone: str) -> str:
         return f"at risk — {when}, {outlook(change) or one.reason}"
     said = outlook(change, start=False) or _without_due(one.reason)
     return f"{_LATE.get(one.type, 'late')} — {when}" + (f", {said}" if said else "")
+
+
+def _was(change: OwedChange) -> str:
+    """``? at risk``, ``? late``: as it was known last."""
+    return "? at risk" if change.before is Owed.AT_RISK else f"? {_LATE.get(change.after.type, 'late')}"
 
 
 def _without_due(reason: str) -> str:
@@ -131,7 +142,9 @@ def _per_run(change: OwedChange) -> bool:
 
 def _word(change: OwedChange) -> str:
     one = change.after
-    if one.state is Owed.AT_RISK:
+    if one.state is Owed.UNKNOWN:
+        word = _was(change)
+    elif one.state is Owed.AT_RISK:
         word = "at risk"
     elif _per_run(change):
         return _LATE[one.type]

@@ -171,12 +171,22 @@ def test_unknown_changes_nothing_but_says_so(floor: Floor) -> None:
     owes.to(Owed.UNKNOWN, "never seen")
     assert floor.states == []
     owes.to(Owed.AT_RISK, "x", prediction=said())
-    before = floor.all("SELECT state, severity, title FROM alert")
-    owes.to(Owed.UNKNOWN, "not seen since 05:31, it was due 06:00")
-    owes.to(Owed.UNKNOWN, "not seen since 05:31, it was due 06:00")
-    assert floor.all("SELECT state, severity, title FROM alert") == before
-    assert events(floor, "? not known") == ["not seen since 05:31, it was due 06:00"]
+    before = floor.all("SELECT state, severity FROM alert")
+    ((at_risk,),) = floor.all("SELECT title FROM alert")
+    for _ in range(2):
+        owes.to(Owed.UNKNOWN, "not seen since 05:31, it was due 06:00; last known: running since 05:00")
+    assert floor.all("SELECT state, severity FROM alert") == before
+    title, body = floor.one("SELECT title, body FROM alert")
+    assert title == "daily ? at risk — due 06:00, not seen since 05:31"
+    assert "last known: running since 05:00" in body
+    assert events(floor, "? not known") == ["not seen since 05:31, it was due 06:00; last known: running since 05:00"]
     assert kinds(floor) == ["fire"]
+    owes.to(Owed.AT_RISK, "x", prediction=said())
+    assert floor.one("SELECT title FROM alert") == at_risk
+    owes.to(Owed.BREACHED, "due 06:00: running since 05:00", prediction=said())
+    owes.to(Owed.UNKNOWN, "no longer at its source; running since 05:00")
+    assert floor.one("SELECT title FROM alert") == "daily ? late — due 06:00, no longer at its source"
+    assert kinds(floor) == ["fire", "escalate"]
 
 
 def test_broken_before_people_are_to_be_told_is_no_alert_yet(floor: Floor) -> None:
