@@ -65,6 +65,8 @@ class Binder:
         self._schedules: dict[tuple[str, str], Schedule | None] = {}
         self._said: dict[int, str] = {}
         self._dated = [rule for rule in config.pipelines if rule.business_date]
+        self.dates_vary = bool(self._dated) or any(job.business_date != "start" for job in config.jobs)
+        """Whether the same due time may be of another date for another pipeline."""
 
     def _lay(self, e: Expectation) -> list[Expectation]:
         """Among which others it stands."""

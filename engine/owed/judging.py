@@ -289,7 +289,7 @@ class Looking:
         one, promise = e.one, w.bound.promise
         if promise.type == "completeness":
             members = {m: self._of_other(tx, w, e, self.by_key.get(m)) for m in one.members}
-            excused = frozenset(m for m in one.members if self.waived_on(m, one.business_date))
+            excused = frozenset(m for m in one.members if self.waived_on(m, self._dated_for(w, one, m)))
             e.runs = tuple(run for m in one.members for run in members[m])
             return Facts(seen=seen, waiver=e.waiver, members=members, excused=excused)
         if promise.type == "sequence":
@@ -299,6 +299,15 @@ class Looking:
             feed = w.thing.partition(":")[2]
             return Facts(seen=seen, waiver=e.waiver, arrivals=asked.arrivals(tx, feed, one.from_at - 2 * DAY))
         return Facts(runs=e.runs, seen=seen, waiver=e.waiver, gone=w.gone)
+
+    def _dated_for(self, w: Watch, one: Occurrence, member: str) -> str:
+        """The business date that an occurrence of a set is of for one of its members, by that one's own rule."""
+        pipeline = self.by_key.get(member)
+        if pipeline is None or not self.binder.dates_vary:
+            return one.business_date
+        owed = self.binder.shadow(w.bound.promise, self.things[pipeline])
+        some = open_between(owed, one.declared_at - 1, one.declared_at)
+        return some[0].business_date if some else one.business_date
 
     def _of_other(self, tx: Tx, w: Watch, e: Entry, pipeline: int | None) -> tuple[RunFact, ...]:
         """Runs of a member, or of what a sequence waits for, that are for the same date as an occurrence."""

@@ -65,6 +65,21 @@ def test_a_member_that_was_waived_is_excused(court: Made) -> None:
     assert floor.owed("close").state is Owed.MET
 
 
+def test_a_member_is_excused_for_the_date_that_it_has_itself(court: Made) -> None:
+    floor = court(
+        expect("close", "set:close", "completeness", due="08:00", of=("air:c_*",)), expect("b", "air:c_b", due="07:00"),
+        pipelines=(PipelineRule(match="air:c_b", business_date="start - 1d"),),
+    )  # fmt: skip
+    floor.list("c_a", "c_b")
+    floor.until("06:00")
+    floor.see(floor.run("1", "c_a", "05:00", "05:30", **TODAY))
+    waive(floor, floor.owed("b", "2026-11-19").key)
+    assert (floor.owed("close").state, floor.owed("close").reason) == (
+        Owed.MET,
+        "1 of 2 done 05:30, 1 waived, due 08:00",
+    )
+
+
 def test_a_sequence_is_broken_by_the_order_of_one_date(court: Made) -> None:
     floor = court(expect("order", "air:load", "sequence", after="air:extract"))
     floor.list("extract", "load")
