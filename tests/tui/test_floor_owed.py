@@ -337,6 +337,17 @@ def test_finished_but_not_verified_reads_so_and_becomes_a_problem_when_it_lasts(
     assert (item.look.word, item.rank, item.problem) == ("unproved", Rank.WARNING, True)
 
 
+def test_a_deadline_that_broke_on_a_check_says_once_that_it_is_not_verified(house: House) -> None:
+    key = AF + "verified_load"
+    owe(
+        house, key, promise="proof", due_in=-5 * MINUTE, state=Owed.BREACHED,
+        reason="due 05:47: succeeded 05:39, not yet verified",
+    )  # fmt: skip
+    said = says(floor(house), key)
+    assert said.count("not yet verified") == 1
+    assert "check rows-ldz failed" in said
+
+
 # --- things that are no pipeline ------------------------------------------------------------------------------------
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from adapters.model import State, StepRun, Verb, step_key
-from tests.tui.stores import ALL_VERBS, HOUR, MINUTE, SECOND, SIZES, House, painted, story
+from adapters.model import AlertState, Severity, State, StepRun, Verb, step_key
+from engine.store.rows import AlertEventRow
+from tests.tui.stores import ALL_VERBS, HOUR, MINUTE, NOW, SECOND, SIZES, TZ, House, painted, story, text_of
 from tui import keymap
+from tui.present import run_panes
 from tui.screens.run import RunView
 from tui.view import Copy, Open, Request, Say
 
@@ -197,3 +200,23 @@ def test_each_key_of_the_help_means_something_here(house: House) -> None:
         before = painted(v, 120, 40)
         answered = v.act(action.id)
         assert answered or painted(v, 120, 40) != before, action.id
+
+
+def test_a_run_that_was_never_made_has_no_steps_to_wait_for(tmp_path: Path) -> None:
+    tale = story(tmp_path)
+    missed = "prod-airflow:tmc_cards_to_ldz/due"
+    shown = "\n".join(painted(view(tale, missed), 120, 40))
+    assert "no run was made: there are no steps and there is no log" in shown
+    assert "not read yet" not in shown
+    tale.close()
+
+
+def test_who_was_told_is_no_author(tmp_path: Path) -> None:
+    events = [
+        AlertEventRow(at=NOW - MINUTE, what="told the end", who="ana", detail=None),
+        AlertEventRow(at=NOW - MINUTE, what="acked", who="ben", detail=None),
+    ]
+    alert = SimpleNamespace(id="0000D3WW", severity=Severity.HIGH, state=AlertState.ACKED, held_back=None)
+    shown = text_of(run_panes.told(alert, [(e, None) for e in events], TZ, NOW, 80))  # type: ignore[arg-type]
+    assert "ana told the end" in shown[1]
+    assert "acked by ben" in shown[2]

@@ -161,7 +161,8 @@ def _checks(item: Item, tz: str, now: int) -> list[Clause]:
     """``finished 05:22, not yet verified`` and which check says what."""
     r = item.row
     ended = f" {words.clock(r.ended, tz, now)}" if r is not None and r.ended is not None else ""
-    out: list[Clause] = [f"finished{ended}, not yet verified"]
+    said_so = item.owed is not None and item.owed.state is Owed.BREACHED and owed.unverified(item.owed)
+    out: list[Clause] = [] if said_so else [f"finished{ended}, not yet verified"]
     for check in sorted(item.checks, key=lambda c: -c.state):
         said = first_line(check.words)
         word = "failed" if check.state == 2 else "waits"

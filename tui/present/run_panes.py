@@ -153,8 +153,8 @@ def told(
     ]
     for event, delivery in told_:
         if event:
-            who = event.who and (f"{event.who}" if event.what == "told" else f"by {event.who}")
-            said = (who, event.what) if event.what == "told" else (event.what, who)
+            to = event.what.startswith("told")  # then it names who was told, else who did it
+            said = (event.who, event.what) if to else (event.what, event.who and f"by {event.who}")
             text = " ".join(clean(t) for t in (*said, event.detail) if t)
             out.append(fit([(f"  {words.clock(event.at, tz, now):<10} ", "dim"), (text, "text")], width))
         elif delivery:

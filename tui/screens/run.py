@@ -202,10 +202,14 @@ class RunView(View):
         detail, steps = self.detail, self._steps()
         narrow = frame.is_narrow(width)
         hint = "" if narrow else "░ queued  █ running  ┊ usual end"
-        out: list[Line] = [rule("Steps", story.steps_note(steps), hint, width, focused=True)]
+        missed = detail.row.state is State.MISSED and not steps
+        note = "none" if missed else story.steps_note(steps)
+        out: list[Line] = [rule("Steps", note, hint, width, focused=True)]
         if not steps:
             why = (
-                "this system does not show steps"
+                "no run was made: there are no steps and there is no log"
+                if missed
+                else "this system does not show steps"
                 if self.source and "steps" not in self.source.offers
                 else "steps are read while this screen is open"
             )
