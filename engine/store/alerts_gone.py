@@ -21,9 +21,10 @@ class Gone:
 
 def gone(tx: Tx) -> list[Gone]:
     """Of sources that are configured, by source and key."""
+    # CROSS JOIN: from the few that are gone, not from the thousands that are promised
     rows = tx.db.execute(
-        "SELECT p.key, s.name, coalesce(p.mode_since, p.seen), e.promise, e.words FROM pipeline p JOIN source s ON s.id = p.source_id"
-        " JOIN expectation e ON e.pipeline_id = p.id AND e.declared = 1 AND e.gone = 0"
+        "SELECT p.key, s.name, coalesce(p.mode_since, p.seen), e.promise, e.words FROM pipeline p CROSS JOIN source s ON s.id = p.source_id"
+        " CROSS JOIN expectation e ON e.pipeline_id = p.id AND e.declared = 1 AND e.gone = 0"
         " WHERE p.mode = ? AND s.gone = 0 ORDER BY s.name, p.key, e.promise",
         (int(Mode.GONE),),
     ).fetchall()
