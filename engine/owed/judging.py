@@ -274,15 +274,17 @@ class Looking:
         ones = [e.one for e in mine]
         if pipeline is None or not any(not e.frozen for e in mine):
             return lambda e: ()
-        taken = frozenset(run.key for e in w.entries.values() if e.frozen and e.placed for run in e.runs)
         dates = {o.business_date for o in ones if o.dated and o.by_clock}
         facts = self.runs.of(tx, pipeline, min(o.from_at for o in ones), dates)
-        found = match(ones, facts, taken)
-        for e in mine:
-            if not e.placed:  # which runs were its own is not stored
-                e.placed = True
+        found = match(ones, facts, w.taken)
+        if any(
+            e.frozen for e in mine
+        ):  # which runs were its own is not stored; what came up after it was frozen was not
+            for e in mine:
                 if e.frozen:
-                    e.runs = found.get(e.one.key, ())
+                    e.runs = tuple(run for run in found.get(e.one.key, ()) if run.begun <= e.freezes_at)
+                e.placed = True
+            found = match([e.one for e in mine if not e.frozen], facts, w.taken)
         return lambda e: found.get(e.one.key, ())
 
     def _facts(self, tx: Tx, w: Watch, e: Entry, seen: int | None) -> Facts:

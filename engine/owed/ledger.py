@@ -145,6 +145,11 @@ class Watch:
     def rolling(self) -> bool:
         return (self.bound.promise.id == OVERDUE and self.default) or self.bound.promise.type == "heartbeat"
 
+    @property
+    def taken(self) -> frozenset[str]:
+        """Runs of what is not judged any more."""
+        return frozenset(run.key for e in self.entries.values() if e.frozen and e.placed for run in e.runs)
+
     def need_from(self) -> int | None:
         """From when on its runs have to be known; None: it owes nothing now."""
         if not self.entries:
