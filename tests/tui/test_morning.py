@@ -172,6 +172,7 @@ def test_it_tells_what_came_and_went_what_is_late_what_is_excused_and_what_is_ah
         owed.put_spans(
             tx, [("db-patching", "maintenance", "*", house.now + HOUR, house.now + 2 * HOUR, "actions blocked")]
         )
+        owed.put_event(tx, keys[0], "level shift", "takes 1h 10m since Tue 17 Nov, was 44m")
         owed.put_warnings(tx, [("ghost", "its selector air:gost_* matches nothing", "watchfloor.toml:31")])
     text = "\n".join(painted(night(house), 200, 50))
     for said in (
@@ -183,6 +184,7 @@ def test_it_tells_what_came_and_went_what_is_late_what_is_excused_and_what_is_ah
         "db-patching",
         "matches nothing",
         "watchfloor.toml:31",
+        "takes 1h 10m since Tue 17 Nov, was 44m",
     ):
         assert said in text, said
 
@@ -259,3 +261,24 @@ def test_for_scripts_every_line_has_its_state_and_evidence(house):
     worst = data["lines"][0]
     assert (worst["state"], worst["key"], worst["section"]) == ("bad", "air:p000", "runs")
     assert "boom" in worst["says"]
+
+
+def test_one_key_says_where_the_numbers_of_an_exception_come_from(house):
+    well(house, 1)
+    owe(
+        house,
+        "ping:vault",
+        due_in=-HOUR,
+        type="heartbeat",
+        state=Owed.BREACHED,
+        reason="silent",
+        words="a sign of life every 26h",
+    )
+    view = night(house)
+    hand = Hand(view)
+    hand.press("i")
+    shown = "\n".join(painted(view, 120, 40))
+    assert "declared in watchfloor.toml:12: a sign of life every 26h" in shown
+    assert not hand.effects
+    hand.press("escape")
+    assert "declared in" not in "\n".join(painted(view, 120, 40))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from adapters.model import AlertState, Owed, State
+from adapters.model import AlertState, Owed, State, unquote_id
 from tui.present import floor, words
 from tui.present.cut import clean, first_line
 from tui.present.floor_owed import Owing
@@ -254,6 +254,12 @@ def _deadlines(reader: Reader, since: int, now: int, tz: str, covered: set[str])
         warned = f"{right.right} of {right.warned} warnings came true" if right.warned else "nothing was warned of"
         off = f"P(late) was off by {right.error * 100:.0f} points on average over {right.n} predictions"
         found.append(Item("calibration", "deadlines", Tick.NOTE, "predictions, 7 days", (warned, off)))
+    for event in reader.owed_events(since, NAMED):
+        name = event.thing.partition(":")[2] or event.thing
+        said = (first_line(event.words), words.clock(event.at, tz, now))
+        found.append(
+            Item(f"event|{event.thing}|{event.at}", "deadlines", Tick.NOTE, clean(unquote_id(name)), said, event.thing)
+        )
     for said in reader.owed_warnings():
         place = (said.place,) if said.place else ()
         found.append(
