@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from adapters.model import Owed, State, Trigger
 from tui.present import owed, words
+from tui.present.chain import NO_LAYER
 from tui.present.cut import clean, cut, cut_middle, pad
 from tui.present.glyphs import LOOKS, STALE_MARK, Look
 from tui.present.lines import merge
@@ -208,6 +209,8 @@ def row_line(
         ("▌" if here else " ", f"mark{ground}" if here else ""),
         (mark, f"{'run-stale' if lane.stale else lane.look.token}{ground}"),
     ]
+    if layer == NO_LAYER:
+        layer = "none"  # five cells
     out.append((pad(cut(layer, grid.layer - 1), grid.layer), f"dim{ground}"))
     out.append((pad(cut_middle(lane.name, grid.name), grid.name + 1), f"{style}{ground}"))
     for day in days:

@@ -17,6 +17,7 @@ from tui.present.menu import Entry, Menu
 from tui.present.morning import Item, Night, Tick
 from tui.screens import VERB_OF, answered, open_plan, window
 from tui.screens.lists import Handler, ListScreen
+from tui.screens.owed_pane import OwedPane
 from tui.view import Context, Copy, Effect, Line, Open, Request, Say, Span
 
 FRESH_MS = 5_000
@@ -49,7 +50,8 @@ class MorningView(ListScreen):
         self.cursor: str | None = None
         self.answering: str | None = None
         """Id of the line whose answer is being typed."""
-        self.basis: OwedRow | None = None
+        self.basis: OwedPane | None = None
+        """Over the lower rows: where each number of the cursor's promise comes from."""
         self._read = -FRESH_MS
         self._top = 0
 
@@ -333,7 +335,25 @@ class MorningView(ListScreen):
 
     def _basis(self) -> Sequence[Effect]:
         row = self._owed()
-        return (Open("deadlines", row.thing),) if row is not None else (Say("no number here is declared or learnt"),)
+        if row is None:
+            return (Say("no number here is declared or learnt"),)
+        self.basis = OwedPane(row, clean(row.name))
+        return ()
+
+    def act(self, action: str) -> Sequence[Effect]:
+        if self.basis is not None:
+            pane, self.basis = self.basis, None
+            if pane.takes(action):
+                return ()
+            if pane.scroll(action):
+                self.basis = pane
+                return ()
+        return super().act(action)
+
+    def under_menu(self, body: Sequence[Line], width: int, room: int) -> list[Line]:
+        if self.basis is None:
+            return super().under_menu(body, width, room)
+        return self.basis.over(body, width, room, self.context.timezone, self.context.now())
 
     def _source(self) -> SourceRow | None:
         item = self.here
