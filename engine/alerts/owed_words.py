@@ -55,10 +55,9 @@ def clock(change: OwedChange, at: int, beside: int | None = None) -> str:
 
 
 def due(change: OwedChange, timezone: str) -> str:
-    """``due 06:00``, ``due 06:00 America/New_York``; with its day where it is in danger since another one."""
+    """``due 06:00``, ``due 06:00 America/New_York``."""
     one = change.after
-    seen = one.since if one.state is Owed.AT_RISK else None
-    return f"due {time_words(one.zone, one.due_at, seen)}" + ("" if one.zone == timezone else f" {one.zone}")
+    return f"due {time_words(one.zone, one.due_at)}" + ("" if one.zone == timezone else f" {one.zone}")
 
 
 def listed(change: OwedChange, known: PipelineFacts | None) -> str:

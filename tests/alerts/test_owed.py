@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from adapters.model import AlertState, Course, Owed, Severity, State, run_key
-from engine.alerts import Alerts, owed_words
+from engine.alerts import Alerts
 from engine.config.model import PipelineRule, Route
 from engine.config.units import SeverityTest
 from engine.notify import message
@@ -547,17 +547,3 @@ def test_of_a_set_only_the_log_of_who_is_missing_is_offered(floor: Floor, run: s
     reason = "due 06:00: 1 of 3 done, missing other, daily"
     Owes(floor, "set:night", "completeness").to(Owed.BREACHED, reason, run_key=run)
     assert (f"log: watchfloor logs '{run}'" in do_line(floor)) is shown
-
-
-def test_a_danger_of_tomorrow_names_its_day() -> None:
-    promise = Promise(id="p", type="finish_by", on="flow:daily")
-    bound = Bound(id=1, promise=promise, severity=Severity.HIGH, words="finish by 06:00")
-    one = Occurrence(
-        key="k", promise="p", type="finish_by", on="flow:daily", zone="Europe/Paris", business_date=DATE, tick=None,
-        from_at=DUE - 86_400_000, declared_at=DUE, due_at=DUE, alert_at=DUE, dated=True, by_clock=True, state=Owed.AT_RISK,
-        since=DUE - 20 * 60 * MINUTE,
-    )  # fmt: skip
-    change = OwedChange(bound=bound, occurrence_id=1, before=Owed.PENDING, after=one, alerting=False)
-    assert owed_words.due(change, "Europe/Paris") == "due Fri 20 Nov 06:00"
-    soon = replace(change, after=replace(one, since=DUE - 10 * MINUTE))
-    assert owed_words.due(soon, "Europe/Paris") == "due 06:00"
