@@ -228,3 +228,7 @@ def test_of_what_is_owed_it_claims_nothing(house):
     assert "No run is broken" in line
     assert "fine" not in line
     assert "as owed" not in line
+    small = painted(sources(house), 40, 10)[0]
+    assert "no run is broken" in small
+    house.source("dark", ok_ago=None, health=Health.UNREACHABLE)
+    assert "1 blind" in painted(sources(house), 40, 10)[0]

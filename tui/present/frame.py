@@ -454,11 +454,16 @@ def tiny(
     if silent(ctx, head.engine):
         one: list[Span] = [("no engine", "banner-fg b on:banner-bg")]
     elif verdict.broken:
-        one = [(f"{verdict.broken} broken{when}", "run-failed b")]
+        what = words.many(verdict.broken, "broken run") if verdict.of_runs else f"{verdict.broken} broken"
+        one = [(what + when, "run-failed b")]
     elif verdict.danger:
         one = [(f"{len(verdict.danger)} in danger", "run-late b")]
     elif verdict.unknown or not verdict.total:
         one = [(f"{verdict.unknown or '?'} unknown", "run-stale b")]
+    elif dark := blind(head.sources, now):  # what they have may not even be known
+        one = [(f"{len(dark)} blind", "run-stale b")]
+    elif verdict.of_runs:
+        one = [("no run is broken", "run-ok")]
     else:
         said = f"all {verdict.total} fine" if not verdict.unrun else f"{verdict.total - verdict.unrun} fine"
         one = [(f"{verdict.mending} not made good", "run-late b")] if verdict.mending else [(said, "run-ok")]
