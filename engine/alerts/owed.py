@@ -120,6 +120,10 @@ class _Case:
                 self._put(link.alert_id, link.role, Part.OVER)
                 refresh(self.tx, self.life, self._alert(link.alert_id))
         role = Role.JOINED if link is None or link.role is Role.BEHIND else link.role
+        again = any(
+            o.state is Part.BROKEN and o.expectation_id == self.change.bound.id and o.occurrence != self.one.key
+            for o in links.hanging(self.tx, joined.id)
+        )
         self._put(joined.id, role, Part.BROKEN)
         rows.event(self.tx, joined.id, "deadline broken", detail=self._details)
         lead = "" if role is Role.OWN and not has_failure(joined) else words.headline(self.change, self.timezone)
@@ -131,6 +135,9 @@ class _Case:
         elif joined.parent is not None and (parent := rows.get(self.tx, joined.parent)) is not None and parent.open:
             rows.update(self.tx, joined.id, severity=min(joined.severity, severity), told_with=None)
             self._behind(refresh(self.tx, self.life, self._alert(joined.id)), parent)
+        elif again and severity >= joined.severity:
+            # one tick more of a promise that is broken already: on the alert, in its next message, no message of its own
+            refresh(self.tx, self.life, self._alert(joined.id))
         else:
             raised(self.tx, self.life, joined, severity)
             alert = refresh(self.tx, self.life, self._alert(joined.id))

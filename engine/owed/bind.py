@@ -255,10 +255,12 @@ class Binder:
             source = key.partition(":")[0]
             if key not in known and (source in listed or source not in self._zones):
                 found += [(e.id, f'"{key}" matches no pipeline: nothing is owed by it', e.place) for e in items]
-        if self._globs and all(name in listed for name in self._zones):
+        if self._globs:
             facts = [t.facts for t in things]
+            whole = all(name in listed for name in self._zones)
             for e in self._globs:
-                if not any(matches(e.on, f) for f in facts):
+                source = e.on.partition(":")[0]  # one that names its source needs only that one's answer
+                if (whole or source in listed) and not any(matches(e.on, f) for f in facts):
                     found.append((e.id, f'"{e.on}" matches no pipeline: nothing is owed by it', e.place))
         return found
 

@@ -24,6 +24,8 @@ from engine.store.owed_facts import Thing
 from engine.store.runs import RunChange, run_id_of
 from engine.store.writer import Tx
 
+MUCH: Final = 50
+"""Bounds that a poll stirred, above which what is not urgent is foreseen with the next ticks: the poll's transaction stays short."""
 PORTION: Final = 1_000
 """Bounds looked at in one transaction at most; the rest come with the next tick."""
 RIPPLE: Final = 10
@@ -133,7 +135,11 @@ class Judge(Bindings):
         self._sets_again(tx, moved)
         if self._downs:
             self._ripple(tx, [looking.things[i].key for i in moved if i in looking.things])
-        self._judge(tx)
+        looking.busy = len(self._dirty) > MUCH
+        try:
+            self._judge(tx)
+        finally:
+            looking.busy = False
 
     def _ripple(self, tx: Tx, keys: Iterable[str]) -> None:
         """What waits for these may be predicted otherwise now: soon, not all at once."""

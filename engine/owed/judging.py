@@ -32,6 +32,9 @@ STARTS: Final = 31
 STARTS_SINCE: Final = 60 * DAY
 GAPS: Final = 8
 _DECIDED: Final = (Owed.MET, Owed.MET_LATE, Owed.BREACHED, Owed.EXCLUDED, Owed.WAIVED)
+URGENT: Final = 900_000
+"""What is due sooner is foreseen at once, however much a poll brought."""
+SPREAD: Final = 5
 PREDICTED: Final = ("finish_by", "completeness")
 ASK_AGAIN: Final = 6 * HOUR
 """So old a prediction may get while nothing happens to its run: what was learnt since comes in then."""
@@ -165,6 +168,8 @@ class Looking:
         self.seen: dict[str, int] = {}
         self.before: dict[str, int] = {}
         """What is known of ``seen`` from before this start: good for words only."""
+        self.busy = False
+        """A poll changed much: its verdicts are written with it, what is foreseen of what is not urgent follows within seconds."""
         self.blind: dict[str, dict[int, int]] = {}
         """By source: bounds that wait until it was seen after a due time."""
         self.waived_on: Callable[[str, str], bool] = lambda key, date: False
@@ -415,6 +420,9 @@ class Looking:
             return
         due = e.look_at is not None and e.look_at <= now
         if not due and e.asked_at and now - e.asked_at < ASK_AGAIN and e.asked_of == e.runs:
+            return
+        if self.busy and not due and e.one.due_at - now > URGENT:
+            e.look_at = now + 1_000 * (1 + w.bound.id % SPREAD)
             return
         assert self.outlook is not None
         e.asked_at, e.asked_of = now, e.runs

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from adapters.model import Owed
+from adapters.model import Course, Owed
 from engine.owed.bind import OVERDUE, SCHEDULE, Draft
 from engine.owed.bound import Bound, OwedChange
 from engine.owed.matching import RunFact
@@ -48,6 +48,8 @@ CALM: Final = 900_000
 PREDICT_EVERY: Final = 300_000
 TOLD: Final = 30_000
 MOVED: Final = 0.02
+LOCAL: Final = "local:"
+"""Jobs that we start ourselves: before this engine knew them nobody did."""
 SETTLED: Final = (Owed.MET, Owed.MET_LATE, Owed.EXCLUDED, Owed.WAIVED)
 
 
@@ -231,11 +233,14 @@ class Ledger:
             waivers = asked.waivers(tx, now)
             stored = rows.keys_due(tx, w.bound.id, w.opened_until)
             found = [o for o in found if o.key not in stored]
-        if w.default:  # nobody asked for it: a tick from before it was known is not owed
+        ours = new and w.thing.startswith(LOCAL) and promise.schedule is not None and promise.due is None
+        if (
+            w.default or ours
+        ):  # a tick from before it was known is not owed: nobody asked for it, or nobody could start it
             found = [
                 o
                 for o in found
-                if o.opened_as in (Owed.PENDING, Owed.SHIFTED) and not (new and (o.tick or now + 1) <= now)
+                if (ours or o.opened_as in (Owed.PENDING, Owed.SHIFTED)) and not (new and (o.tick or now + 1) <= now)
             ]
         fresh = [o for o in found if o.key not in known]
         for one in fresh:
@@ -436,6 +441,7 @@ class Ledger:
         if (
             old is None or risk != e.risk or old.course is not p.course or (old.late is None) != (p.late is None)
             or (p.late is not None and old.late is not None and abs(p.late - old.late) >= MOVED)
+            or (p.course is Course.LEARNING and old.n != p.n)
             or _moved(old.p50, p.p50) or _moved(old.p90, p.p90) or _moved(old.latest_start, p.latest_start)
         ):  # fmt: skip
             rows.put_prediction(tx, e.id, p, risk)

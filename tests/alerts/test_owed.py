@@ -547,3 +547,25 @@ def test_of_a_set_only_the_log_of_who_is_missing_is_offered(floor: Floor, run: s
     reason = "due 06:00: 1 of 3 done, missing other, daily"
     Owes(floor, "set:night", "completeness").to(Owed.BREACHED, reason, run_key=run)
     assert (f"log: watchfloor logs '{run}'" in do_line(floor)) is shown
+
+
+def test_each_further_tick_of_a_broken_promise_stands_on_the_alert_and_wakes_nobody(floor: Floor) -> None:
+    """A two-minute job that does not start breaks thirty promises an hour: one message, not thirty."""
+    first = Owes(floor, type="start_by", due="06:00", promise="starts")
+    floor.clock.at = at("06:00")
+    first.to(Owed.BREACHED, "due 06:00: not started")
+    sent(floor)
+    for minute in (2, 4, 6):
+        floor.clock.at = at(f"06:0{minute}")
+        more = Owes(floor, type="start_by", due=f"06:0{minute}", promise="starts")
+        more.one = replace(more.one, key=f"{more.one.key}T{minute}")
+        more.to(Owed.BREACHED, f"due 06:0{minute}: not started")
+        sent(floor)
+    assert kinds(floor) == ["fire"]
+    assert len(events(floor, "deadline broken")) == 3
+    ((alert,),) = floor.all("SELECT count(*) FROM alert WHERE state < 4")
+    assert alert == 1
+    worse = Owes(floor, type="finish_by", due="06:10", id=2, severity=Severity.CRITICAL)
+    floor.clock.at = at("06:10")
+    worse.to(Owed.BREACHED, "due 06:10: not started")
+    assert kinds(floor) == ["fire", "escalate"], "another promise of it is news"

@@ -422,3 +422,36 @@ async def test_a_tick_at_the_due_time_is_that_of_the_next_round(folder: Path) ->
         row = night.owed("set:all-of-it")
         assert row.state in (Owed.PENDING, Owed.MET), row.reason
         assert not night.alerts()
+
+
+JOB = """
+[[job]]
+name = "quarterly"
+schedule = "*/15 * * * *"
+[[job.step]]
+name = "go"
+run = ["true"]
+[[expectation]]
+id = "quarter-starts"
+on = "local:quarterly"
+type = "start_by"
+[[expectation]]
+id = "ghost"
+on = "local:not_there_*"
+type = "finish_by"
+due = "06:00"
+"""
+
+
+async def test_a_new_job_owes_no_tick_from_before_it_was_known_and_a_ghost_is_named(folder: Path) -> None:
+    """The engine starts at 04:46: nobody could have started the 04:45 run. That another source is down hides no warning."""
+    async with Scenario(folder, "2026-11-20 04:46", AIR + JOB) as night:
+        night.server.fault = "down"
+        night.begin()
+        for _ in range(12):
+            await night.step(MINUTE)
+        rows = night.reader.owed_of("local:quarterly")
+        assert rows
+        assert not [r for r in rows if r.due < night.at("05:00")]
+        assert "local:quarterly" not in {a.key for a in night.alerts()}
+        assert [w.promise for w in night.reader.owed_warnings()] == ["ghost"]
