@@ -160,6 +160,11 @@ class Binder:
             warned.append((id, f"{thing.key}: {words}", place))
         return False
 
+    def agrees(self, thing: Thing) -> bool:
+        """Whether its source's own next run is a tick as we read its schedule (or there is nothing to compare)."""
+        at, schedule = thing.next_run, self.schedule_of(thing)
+        return at is None or schedule is None or bool(schedule.between(at - 60_001, at + 60_000))
+
     def schedule_of(self, thing: Thing) -> Schedule | None:
         """Its schedule, where a text that we read says it; None for what is not started by the clock."""
         if thing.schedule is None or thing.trigger not in (Trigger.CRON, Trigger.INTERVAL):

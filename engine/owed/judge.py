@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from adapters.model import Mode, Owed
@@ -67,12 +68,12 @@ class Judge(Bindings):
         self._listed.add(source)
         for row in asked.thing_rows(tx, source):
             had = self._rows.get(row[0])
-            if (
-                had is not None
-                and had[:-1] == row[:-1]
-                and (had[-1] == row[-1] or (had[-1] is not None and row[-1] is not None and row[1] not in self._warned))
-            ):
-                continue  # a next run that moves on means something only where it was not what we read
+            if had is not None and had[:-1] == row[:-1]:
+                both = had[-1] is not None and row[-1] is not None
+                if had[-1] == row[-1] or (
+                    both and row[1] not in self._warned and looking.binder.agrees(asked.thing(row))
+                ):
+                    continue  # a next run that moves on means something only where it is, or was, not what we read
             moved.append(self._put_thing(row))
         if not moved and not first:
             return
@@ -98,10 +99,22 @@ class Judge(Bindings):
         for w in self._watches.values():
             if w.bound.promise.type == "sequence":
                 self._resolve(w)
+            elif first and w.bound.promise.type == "completeness":
+                self._complete(tx, w)
         self._warned["unmatched"] = looking.binder.unmatched(looking.things.values(), frozenset(self._listed))
         self._around(tx)
         self._forecast_anew(tx, [t.key for t in moved])  # what waits for one that was paused, or has another schedule
         self._judge(tx)
+
+    def _complete(self, tx: Tx, w: Watch) -> None:
+        """A source has told for the first time which pipelines it has: what is open of a set waits for those of it too."""
+        members = w.bound.promise.members
+        for e in w.entries.values():
+            if e.one.state.waiting and e.one.due_at > tx.now and set(members) > set(e.one.members):
+                e.one, e.wake = replace(e.one, members=members), 0
+                if e.id is not None:
+                    rows.put_members(tx, e.id, members)
+                self._dirty.add(w.bound.id)
 
     def on_runs(self, tx: Tx, changes: Sequence[RunChange]) -> None:
         """Runs whose stored row changed; to be called in that transaction, after the alerts."""

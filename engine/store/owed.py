@@ -109,6 +109,14 @@ def update_occurrence(tx: Tx, occurrence_id: int, one: Occurrence) -> None:
     tx.bump("owed")
 
 
+def put_members(tx: Tx, occurrence_id: int, members: Sequence[str]) -> None:
+    """Whom an occurrence of a set waits for."""
+    tx.db.execute(
+        "UPDATE occurrence SET extra = ? WHERE id = ?", (json.dumps({"members": list(members)}), occurrence_id)
+    )
+    tx.bump("owed")
+
+
 def drop_occurrence(tx: Tx, occurrence_id: int, predicted: bool = True) -> None:
     """Forget one, with its prediction if it may have one (what was predicted stays for calibration)."""
     if predicted:

@@ -17,7 +17,7 @@ from engine.config.model import PipelineRule, Source, Window
 from engine.config.units import Moment
 from engine.owed.predict import Course, Prediction, Risk
 from engine.store import runs
-from tests.owed.court import DAY, HOUR, MINUTE, SECOND, Court, at, expect
+from tests.owed.court import DAY, HOUR, MINUTE, PARIS, SECOND, Court, at, expect
 
 TODAY = {"business_date": "2026-11-20"}
 Made = Callable[..., Court]
@@ -335,3 +335,32 @@ def test_two_thousand_pipelines(court: Made) -> None:
         floor.judge.on_runs(tx, runs.apply_runs(tx, floor.ids["big"], seen, floor.now))
     assert "big:p0" in looked  # whose tick comes now; of the others the run is none of a tick's
     assert set(looked) <= {f"big:p{n}" for n in range(10)}
+
+
+def test_a_clock_that_disagrees_later_is_noticed(court: Made) -> None:
+    """Its source moves its next run to where our reading has no tick: from then on no tick of ours is owed."""
+    floor = court()
+    floor.list("sales", next_run=at("05:00"))
+    assert not floor.reader.owed_warnings()
+    floor.list("sales", next_run=at("06:00"))
+    (warned,) = floor.reader.owed_warnings()
+    assert "its source says 2026-11-20T05:00Z" in warned.words
+    floor.until("05:20")
+    assert not [s for s in floor.told() if s[1] == "BREACHED"], "a tick that its source does not make was missed"
+
+
+def test_a_set_takes_in_what_a_source_tells_first(court: Made) -> None:
+    """On a first start one source answers before the other: the set that is open waits for the pipelines of both."""
+    floor = court(
+        expect("all", "set:all", "completeness", due="06:00", of=("air:load_*", "dbx:load_*")),
+        sources=(
+            Source(name="air", kind="airflow", timezone=PARIS),
+            Source(name="dbx", kind="airflow", timezone=PARIS),
+        ),
+    )
+    floor.list("load_a", source="air")
+    assert floor.owed("all").members == ("air:load_a",)
+    floor.list("load_b", source="dbx")
+    assert floor.owed("all").members == ("air:load_a", "dbx:load_b")
+    floor.list("load_c", source="dbx")
+    assert floor.owed("all").members == ("air:load_a", "dbx:load_b"), "what comes later is of tomorrow's"
