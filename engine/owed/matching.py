@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from adapters.model import Owed, RunKind, State
@@ -115,9 +115,3 @@ def _place(attempts: Sequence[RunFact], owed: Sequence[Occurrence], served: set[
         if best is None or rank < best:
             best = rank
     return None if best is None else best[3]
-
-
-def match_beats(occurrences: Iterable[Occurrence], beats: Iterable[int]) -> Mapping[str, tuple[int, ...]]:
-    """Which beat of a heartbeat belongs to which tick, as with runs."""
-    facts = [RunFact(key=str(at), state=State.SUCCESS, started=at, ended=at) for at in beats]
-    return {key: tuple(f.begun for f in runs) for key, runs in match(occurrences, facts).items()}

@@ -143,16 +143,6 @@ class OwedQuestions(Link):
         )
         return [owed_row(row) for row in rows]
 
-    def owed_counts(self, since: int, until: int) -> dict[Owed, int]:
-        """How many occurrences due in [since, until] are in which state, and all that are broken."""
-        rows = self.all(
-            "SELECT o.state, count(*) FROM (SELECT id, state, expectation_id FROM occurrence WHERE due_at BETWEEN ? AND ? UNION"
-            " SELECT id, state, expectation_id FROM occurrence WHERE state IN (1, 4) AND due_at < ?) o"
-            " CROSS JOIN expectation e ON e.id = o.expectation_id WHERE e.gone = 0 GROUP BY o.state",
-            (since, until, since),
-        )
-        return {_OWED[state]: n for state, n in rows}
-
     def owed_warnings(self) -> list[OwedWarning]:
         rows = self.all("SELECT promise, words, place, at FROM owed_warning ORDER BY promise, words")
         return [OwedWarning(*row) for row in rows]
@@ -250,16 +240,17 @@ class OwedQuestions(Link):
     def calibration(self, since: int) -> Calibration:
         """How right predictions were whose promise settled since then. Each promise counts once a tenth of P: the first time."""
         rows = self.all(
-            "SELECT b, count(*), sum(was_late), avg(late) FROM (SELECT min(9, CAST(late * 10 AS INTEGER)) AS b, late, was_late, min(at)"
-            " FROM predicted WHERE was_late IS NOT NULL AND at >= ? GROUP BY occurrence_id, 1) GROUP BY b ORDER BY b",
+            "SELECT b, count(*), sum(was_late), avg(late), sum(abs(ended - p50)), count(ended - p50)"
+            " FROM (SELECT min(9, CAST(late * 10 AS INTEGER)) AS b, late, was_late, ended, p50, min(at) FROM predicted WHERE was_late IS NOT NULL AND at >= ? GROUP BY occurrence_id, 1) GROUP BY b ORDER BY b",
             (since,),
         )
         n = sum(row[1] for row in rows)
         high = [row for row in rows if row[0] >= 5]
+        ends = sum(row[5] for row in rows)
         error = sum(abs(row[3] * row[1] - row[2]) for row in rows) / n if n else None
-        return Calibration(
-            n, sum(r[1] for r in high), sum(r[2] for r in high), error, tuple((r[3], r[1], r[2]) for r in rows)
-        )
+        off = round(sum(row[4] for row in rows if row[5]) / ends) if ends else None
+        buckets = tuple((row[3], row[1], row[2]) for row in rows)
+        return Calibration(n, sum(r[1] for r in high), sum(r[2] for r in high), error, off, buckets)
 
     def outcomes(self, since: int, until: int) -> dict[State, int]:
         """How the runs that began in [since, until) stand; what was made up for a demo does not count."""

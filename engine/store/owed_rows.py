@@ -213,6 +213,8 @@ class Calibration:
     warned: int
     right: int
     error: float | None = None
+    off_ms: int | None = None
+    """Mean distance of the real end from the p50 that was said, ms."""
     buckets: tuple[tuple[float, int, int], ...] = ()
     """(said P, predictions, late of them)"""
 

@@ -17,7 +17,7 @@ from adapters.schedule import parse
 from engine.config import model
 from engine.owed.calendar import DAY_MS, BusinessCalendar, parse_days
 from engine.owed.holidays import read_text
-from engine.owed.matching import RunFact, match, match_beats
+from engine.owed.matching import RunFact, match
 from engine.owed.occurrences import (
     Occurrence,
     Promise,
@@ -359,11 +359,6 @@ def test_attempts_stay_together() -> None:
     first = run("a", "2026-11-21T01:00", State.FAILED, updated=1)
     second = replace(run("a", "2026-11-21T03:30"), attempt=2, updated=2)
     assert matched(HOURLY, second, first) == {"21 01:00": ["a"]}
-
-
-def test_beats() -> None:
-    found = match_beats(HOURLY, [at("2026-11-21T01:01"), at("2026-11-21T02:00")])
-    assert sorted(found.values()) == [(at("2026-11-21T01:01"),), (at("2026-11-21T02:00"),)]
 
 
 @settings(max_examples=150, deadline=None)

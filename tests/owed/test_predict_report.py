@@ -1,4 +1,4 @@
-"""Calibration of stored predictions, the capacity forecast, and that the bench walks what it says."""
+"""The loss of a quantile, the capacity forecast, and that the bench walks what it says."""
 
 from __future__ import annotations
 
@@ -8,39 +8,18 @@ import pytest
 
 from bench.families import FAMILIES, RUNS, TUNED, UNSEEN, make
 from bench.predict import figures, survey
-from engine.owed.calibration import Told, calibrate, pinball
+from engine.owed.calibration import pinball
 from engine.owed.forecast import forecast
 
 FIRST = date(2026, 1, 1)
 
 
-def test_calibration_by_band() -> None:
-    late = [Told(finished=11, due=10, late=0.8)] * 3 + [Told(finished=10, due=10, late=0.8)]
-    told = [
-        *late,
-        Told(9, 10, 0.5),
-        Told(11, 10, 0.9),
-        Told(11, 10, 0.1),
-        Told(11, 10, 1.0),
-        Told(11, None, 0.7),
-        Told(11, 10),
-    ]
-    found = calibrate(told)
-    assert found.n == 6
-    assert found.said == pytest.approx((4 * 0.8 + 0.5 + 0.9) / 6)
-    assert found.was == pytest.approx(4 / 6)
-    assert found.points == pytest.approx(100 * (4.6 / 6 - 4 / 6))
-    assert [(b.low, b.n, b.was) for b in found.bands] == [(0.5, 1, 0.0), (0.8, 5, 0.8)]
-
-
-def test_calibration_of_finish_times() -> None:
-    found = calibrate([Told(100, p50=90, p90=120), Told(100, p50=130, p90=95)])
-    assert (found.n, found.points, found.bands) == (0, None, ())
-    assert found.off == 20
-    assert found.pinball50 == pytest.approx((5 + 15) / 2)
-    assert found.pinball90 == pytest.approx((2 + 4.5) / 2)
-    assert calibrate([]).off is None
+def test_the_loss_of_a_quantile() -> None:
     assert pinball(10, 10, 0.9) == 0
+    assert pinball(100, 90, 0.5) == 5
+    assert pinball(100, 130, 0.5) == 15
+    assert pinball(100, 120, 0.9) == pytest.approx(2)
+    assert pinball(100, 95, 0.9) == pytest.approx(4.5)
 
 
 def line(n: int, start: float = 70.0, per_day: float = 0.9) -> list[tuple[date, float]]:

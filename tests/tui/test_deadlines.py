@@ -440,7 +440,7 @@ def test_feeds_worst_first_with_margin_tenth_buffer_and_trend(tale):
     assert "see whether a file like /in/rates_{yyyymmdd}.csv is on this host" in text
     view.act("move.down")
     text = "\n".join(painted(view, 120, 40))
-    assert "nine of ten dates have less margin than is declared" in text
+    assert "one date in ten has less margin than is declared" in text
     assert "p10 of 20 dates 26m, declared buffer 30m" in text
     view.act("view.pane")
     assert "Owed by due time" in "\n".join(painted(view, 120, 40))

@@ -195,13 +195,20 @@ def test_a_predictor_is_checked(house):
         for i in range(30):
             late = 0.75 if i < 20 else 0.05
             tx.db.execute(
-                "INSERT INTO predicted (occurrence_id, at, late, ended, was_late) VALUES (?, ?, ?, ?, ?)",
-                (1000 + i, house.now - DAY, late, house.now - DAY, int(i < 15)),
+                "INSERT INTO predicted (occurrence_id, at, late, p50, ended, was_late) VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    1000 + i,
+                    house.now - DAY,
+                    late,
+                    house.now - DAY + 4 * MINUTE * (-1) ** i,
+                    house.now - DAY,
+                    int(i < 15),
+                ),
             )
         tx.bump("owed")
     text = "\n".join(painted(night(house), 200, 50))
     assert "15 of 20 warnings came true" in text
-    assert "off by 2 points on average over 30 predictions" in text
+    assert "off by 2 points on average over 30 predictions · ends by 4m" in text
 
 
 def test_the_window_is_since_the_last_signature(house):

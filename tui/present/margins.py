@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LAST: Final = 20
 """Margins that say what is usual."""
+TELLING: Final = 8
+"""Margins below which one bad day would be a rule; the engine warns from as many on."""
 LEAST: Final = 5
 """Margins until a trend is spoken of."""
 STEADY: Final = 0.1
@@ -50,7 +52,7 @@ class Source:
 
     @property
     def p10(self) -> int | None:
-        """The margin that nine of ten days had, ms."""
+        """The margin in ms that one date in ten fell below."""
         found = sorted(m.ms for m in self.feed.margins[-LAST:])
         if not found:
             return None
@@ -61,9 +63,9 @@ class Source:
 
     @property
     def thin(self) -> bool:
-        """Nine of ten days had less than the declared buffer; without one, less than nothing."""
+        """One date in ten had less than the declared buffer; without one, less than nothing. A few dates say nothing yet."""
         p10 = self.p10
-        return p10 is not None and p10 < (self.feed.buffer_ms or 0)
+        return p10 is not None and len(self.feed.margins) >= TELLING and p10 < (self.feed.buffer_ms or 0)
 
     @property
     def came(self) -> int | None:
@@ -132,7 +134,7 @@ def todo(s: Source) -> list[str]:
     if f.arrived is None:
         return [f"see whether a file like {clean(f.file)} is on this host", "or mend file in its [[feed]]"]
     if s.thin and f.buffer_ms is not None:
-        return ["nine of ten dates have less margin than is declared", "ask for it earlier, or start later"]
+        return ["one date in ten has less margin than is declared", "ask for it earlier, or start later"]
     if s.thin:
         return ["runs start before it is here", "ask for it earlier, or start later"]
     return []

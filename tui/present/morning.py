@@ -17,10 +17,11 @@ from tui.present.cut import clean, first_line
 from tui.present.floor_owed import Owing
 from tui.present.floor_story import story
 from tui.present.head import blind
+from tui.present.margins import Source
 
 if TYPE_CHECKING:
     from engine.store.reader import Reader
-    from engine.store.rows import AlertRow, FeedRow, OwedRow, SourceRow
+    from engine.store.rows import AlertRow, OwedRow, SourceRow
 
 HOUR: Final = 3_600_000
 LONGEST: Final = 7 * 24 * HOUR
@@ -253,6 +254,8 @@ def _deadlines(reader: Reader, since: int, now: int, tz: str, covered: set[str])
     if right.n >= ENOUGH and right.error is not None:
         warned = f"{right.right} of {right.warned} warnings came true" if right.warned else "nothing was warned of"
         off = f"P(late) was off by {right.error * 100:.0f} points on average over {right.n} predictions"
+        if right.off_ms is not None:
+            off += f" · ends by {words.rough(right.off_ms)}"
         found.append(Item("calibration", "deadlines", Tick.NOTE, "predictions, 7 days", (warned, off)))
     for event in reader.owed_events(since, NAMED):
         name = event.thing.partition(":")[2] or event.thing
@@ -344,7 +347,7 @@ def _feeds(reader: Reader, since: int, now: int, tz: str) -> list[Item]:
     feeds = reader.feeds()
     fine = 0
     for f in feeds:
-        thin = thin_margin(f)
+        source = Source(f, None)
         if f.error:
             found.append(
                 Item(
@@ -356,13 +359,14 @@ def _feeds(reader: Reader, since: int, now: int, tz: str) -> list[Item]:
                     f"feed:{f.name}",
                 )
             )
-        elif thin is not None:
-            said = (
-                f"margin shrinks: one in ten came {words.duration(thin)} before it was needed",
-                f"{words.duration(f.buffer_ms)} is declared",
+        elif source.thin and source.p10 is not None:
+            before = f"{words.duration(source.p10)} before it was needed" if source.p10 >= 0 else "after it was needed"
+            buffer = (
+                f"{words.duration(f.buffer_ms)} before is declared"
+                if f.buffer_ms is not None
+                else "no buffer is declared"
             )
-            if thin < 0:
-                said = ("one in ten came after it was needed", f"{words.duration(f.buffer_ms)} before is declared")
+            said = (f"one date in ten it came {before}", buffer)
             found.append(Item(f"margin|{f.name}", "sources", Tick.NOTE, clean(f.name), said, f"feed:{f.name}"))
         else:
             fine += 1
@@ -372,17 +376,6 @@ def _feeds(reader: Reader, since: int, now: int, tz: str) -> list[Item]:
         tick = Tick.FINE if last is not None else Tick.NOTE  # what never came is not fine, it is not known
         found.append(Item("feeds", "sources", tick, words.many(fine, "source"), said))
     return found
-
-
-def thin_margin(f: FeedRow) -> int | None:
-    """The margin in ms that one in ten of the last 20 fell below, where that is under the declared buffer; None: it is not."""
-    margins = sorted(m.ms for m in f.margins)
-    if f.buffer_ms is None or len(margins) < 8:
-        return None
-    spot = (len(margins) - 1) * 0.1
-    low = int(spot)
-    tenth = margins[low] + (margins[min(low + 1, len(margins) - 1)] - margins[low]) * (spot - low)
-    return round(tenth) if tenth < f.buffer_ms else None
 
 
 def _capacity(reader: Reader) -> list[Item]:

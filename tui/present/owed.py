@@ -194,32 +194,6 @@ def learning_words(p: PredictionRow, row: OwedRow) -> str:
     return said + (f", declared {words.rough(row.expected_ms)} is used" if row.expected_ms is not None else "")
 
 
-def will_it(row: OwedRow, tz: str, now: int, *, stale: bool = False) -> str:
-    """Whether it makes it, in at most 24 cells: ``p50 06:14  p90 06:26``, ``if now 05:58``, ``done 05:22``, ``learning 5/8``."""
-    if row.met_at is not None and row.state in (Owed.MET, Owed.MET_LATE):
-        return f"{_done(row)} {words.clock(row.met_at, tz, now)}"
-    if row.state in (Owed.EXCLUDED, Owed.WAIVED):
-        return look(row).word
-    if row.state is Owed.UNKNOWN or stale:
-        return "not known"
-    p = row.prediction
-    if p is None or row.type in _NO_END:
-        return "not seen yet" if now <= row.due else "not seen"
-    match p.course:
-        case Course.LEARNING:
-            return f"learning {p.basis.n}/{p.basis.need}"
-        case Course.OVERRUN:
-            return f"longer than all {p.n}"
-        case Course.RERUN:
-            return f"if rerun now {words.clock(p.p50, tz, now)}"
-        case Course.WAITING if now > row.due or (p.latest_start is not None and now > p.latest_start):
-            return f"if now {words.clock(p.p50, tz, now)}"
-        case _:
-            return f"p50 {words.clock(p.p50, tz, now)}" + (
-                f"  p90 {words.clock(p.p90, tz, now)}" if p.p90 is not None else ""
-            )
-
-
 def _done(row: OwedRow) -> str:
     return {
         "start_by": "started", "source_arrival": "came", "heartbeat": "sign of life", "sequence": "in order",

@@ -164,7 +164,7 @@ def _odds(d: Due, p: PredictionRow, tz: str, now: int) -> list[Clause]:
             ]
         )
     elif p.late is not None and r.due > p.start:
-        out.append([(_counted(p, left, now), "text"), *_p_late(p)])
+        out.append([(_counted(p, left), "text"), *_p_late(p)])
     elif p.late is not None:
         out.append([("too late for every past run", "text"), *_p_late(p)])
     start = owed.start_words(r, tz, now)
@@ -173,11 +173,11 @@ def _odds(d: Due, p: PredictionRow, tz: str, now: int) -> list[Clause]:
     return out
 
 
-def _counted(p: PredictionRow, left: str, now: int) -> str:
-    """Where P(late) comes from, counted in runs."""
+def _counted(p: PredictionRow, left: str) -> str:
+    """Where P(late) comes from, counted in runs: those that had outlived this one when it was predicted."""
     late = round((p.late or 0.0) * p.outlived) if p.course is Course.RUNNING else round((p.late or 0.0) * p.n)
     if p.course is Course.RUNNING and p.outlived < p.n:
-        gone = words.running(max(now - p.start, 0))
+        gone = words.rough(max(p.at - p.start, 0))
         return f"{p.outlived} of {p.n} past runs took longer than {gone}, {late} of these longer than {left}"
     if late >= p.n:
         return f"not one of {words.many(p.n, 'past run')} was done within {left}"
