@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from adapters.model import Owed, State
+from adapters.model import Health, Owed, State
 from engine.store import owed
 from tests.tui import snap, stores
 from tests.tui.owed_stores import owe
@@ -289,3 +289,11 @@ def test_one_key_says_where_the_numbers_of_an_exception_come_from(house):
     assert not hand.effects
     hand.press("escape")
     assert "declared in" not in "\n".join(painted(view, 120, 40))
+
+
+def test_a_source_that_never_answered_owes_what_nobody_can_tell(house):
+    house.engine()
+    house.source("air", ok_ago=None, health=Health.UNREACHABLE)
+    text = "\n".join(painted(night(house), 120, 40))
+    assert "no deadline is known" in text
+    assert "some sources have never answered" in text

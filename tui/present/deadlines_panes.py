@@ -27,7 +27,8 @@ def verdict_row(
         if count.get(state):
             left += [frame.chip(f"{count[state]} {owed.LOOKS[state].word}", token), ("  ", "")]
     if not any(count.values()):
-        left.append(("Nothing is owed  ", "text b"))
+        # what is owed by pipelines of a source that never answered cannot be told from its name alone
+        left.append(("Nothing known is owed  " if blind else "Nothing is owed  ", "text b"))
     elif len(left) == 1 and not count.get(Owed.UNKNOWN) and not blind:  # what a blind source owes may not even be known
         left.append(("Nothing is late now  " if count.get(Owed.MET_LATE) else "All as promised  ", "run-ok b"))
     said: list[Clause] = []

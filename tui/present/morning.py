@@ -246,8 +246,12 @@ def _deadlines(reader: Reader, since: int, now: int, tz: str, covered: set[str])
                 "none",
                 "deadlines",
                 Tick.NOTE,
-                "no deadline is set",
-                ("an [[expectation]] says what is owed, and by when",),
+                "no deadline is known",
+                (
+                    ("some sources have never answered: what their pipelines owe cannot be told",)
+                    if any(source.last_ok is None for source in reader.sources())
+                    else ("an [[expectation]] says what is owed, and by when",)
+                ),
             )
         )
     right = reader.calibration(now - WEEK)

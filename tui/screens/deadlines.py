@@ -263,7 +263,7 @@ class DeadlinesView(DueMenus):
         note += f" · the first {words.count(MOST)} only" if len(self._found) >= MOST else ""
         out: list[Line] = [lines.rule("Owed", note, hint, width, focused=True)]
         if not total:
-            said = "no promise is like that" if self.filter else "nothing is due from yesterday to tomorrow"
+            said = "no promise is like that" if self.filter else "nothing is known to be due from yesterday to tomorrow"
             return [*out, [(f"   {said}", "dim")]]
         grid = Grid.of(width, self._days)
         out.append(lines.head(grid.columns))
