@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from adapters.extras import Asset, Operation, SourceItem
 from adapters.model import Caps, LogChunk, Pipeline, Run, StepRun, Verb
 
 
@@ -233,6 +234,18 @@ class Adapter(ABC):
     @abstractmethod
     async def reconcile(self, prepared: Prepared) -> Reconciled:
         """Ask the world whether the effect is there. Reads only."""
+
+    async def items(self) -> Sequence[SourceItem]:
+        """Parts of the source that are no pipelines, all of them (``items`` in ``caps``). Asked once a minute."""
+        return ()
+
+    async def assets(self) -> Sequence[Asset]:
+        """What its pipelines make and wait for, all of them (``assets`` in ``caps``). Asked every few minutes."""
+        return ()
+
+    async def operations(self) -> Sequence[Operation]:
+        """Backfills that run or ended lately (``operations`` in ``caps``). Asked once a minute, sooner while one runs."""
+        return ()
 
     async def tick(self, now: int) -> None:
         """Called once a second. Only the embedded default uses it: local jobs become due here."""

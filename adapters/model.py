@@ -202,6 +202,9 @@ class Verb(StrEnum):
     RERUN_FROM = "rerun-from"
     MARK = "mark"
     BACKFILL = "backfill"
+    BACKFILL_PAUSE = "backfill-pause"
+    BACKFILL_RESUME = "backfill-resume"
+    BACKFILL_CANCEL = "backfill-cancel"
 
 
 class KeyOf(StrEnum):
@@ -234,6 +237,9 @@ VERBS: Mapping[Verb, VerbSpec] = {
         VerbSpec(Verb.RERUN_FROM, KeyOf.STEP, VerbClass.DISRUPTIVE, "again from this step on"),
         VerbSpec(Verb.MARK, KeyOf.RUN, VerbClass.DISRUPTIVE, "declared success or failed"),
         VerbSpec(Verb.BACKFILL, KeyOf.PIPELINE, VerbClass.DISRUPTIVE, "runs over past partitions"),
+        VerbSpec(Verb.BACKFILL_PAUSE, KeyOf.PIPELINE, VerbClass.DISRUPTIVE, "a backfill starts no further runs"),
+        VerbSpec(Verb.BACKFILL_RESUME, KeyOf.PIPELINE, VerbClass.SAFE, "a paused backfill goes on"),
+        VerbSpec(Verb.BACKFILL_CANCEL, KeyOf.PIPELINE, VerbClass.DISRUPTIVE, "a backfill ends; what it made stays"),
     )
 }
 

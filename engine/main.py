@@ -39,6 +39,7 @@ from engine.samples import Sampler
 from engine.server import Server
 from engine.store import facts, owed_kept, retention
 from engine.store import sources as store_sources
+from engine.store.configured import put_configured
 from engine.store.writer import Store, StoreError
 from engine.version import VERSION
 
@@ -194,6 +195,7 @@ class Engine:
         records = [record(config, source, order) for order, source in enumerate(config.sources)]
         with self.store.transaction() as tx:
             self.ctx.source_ids = store_sources.sync_sources(tx, records)
+            put_configured(tx, config)
 
     def _cannot(self, source: Source, why: str) -> None:
         now = self.clock.now()

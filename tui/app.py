@@ -287,9 +287,13 @@ class WatchfloorApp(TerminalApp):
                 self._go("run", self.last_run)
             case (
                 "screen.floor" | "screen.runs" | "screen.sources" | "screen.timeline" | "screen.deadlines" | "screen.layers"
-                | "screen.morning"
+                | "screen.morning" | "screen.hosts" | "screen.actions"
             ):  # fmt: skip
                 self._go(action.partition(".")[2])
+            case "app.palette" if shown.screen != "palette":
+                self._open("palette", None)
+            case "app.card" if shown.screen != "card":
+                self._open("card", self._call(lambda view: view.about()))
             case "problem.first" if shown.screen != "floor":
                 self._open("floor", None)
                 self._do(self._call(lambda view: view.act(action)))
@@ -342,6 +346,9 @@ class WatchfloorApp(TerminalApp):
                 self._plain = self.enter_plain(self.canvas.text())
             case "refresh":
                 self.link.refresh()
+            case "act" if arg is not None:  # the palette, closed again, lets the screen below do it
+                if not self._own(arg):
+                    self._do(self._call(lambda view: view.act(arg)))
             case _:
                 log.warning("nothing is done for the app effect %s", what)
 

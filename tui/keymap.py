@@ -24,6 +24,12 @@ CONTEXTS: Final[Mapping[str, str]] = {
     "deadlines": "Deadlines",
     "layers": "Layers and matrix",
     "morning": "Morning check",
+    "hosts": "Hosts and resources",
+    "actions": "Actions and audit",
+    "history": "History of a pipeline",
+    "diff": "Two runs side by side",
+    "card": "Reference card",
+    "palette": "Palette",
     "dialog": "Plan and confirm",
     "help": "Help",
 }
@@ -95,7 +101,8 @@ _PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0
 _SPECIAL: Final = frozenset(_NAMES.values()) | frozenset(_SHOWN) | {f"f{n}" for n in range(1, 13)}
 
 _MOVE = ("list", "log", "help", "run")
-_ROWS = ("floor", "runs", "run", "deadlines", "timeline", "layers", "morning")
+_ROWS = ("floor", "runs", "run", "deadlines", "timeline", "layers", "morning", "history")
+_LISTS = ("floor", "runs", "deadlines", "timeline", "layers")
 _OWED = ("floor", "run", "deadlines", "timeline", "layers", "morning")
 
 ACTIONS: Final[tuple[KeyAction, ...]] = (
@@ -120,7 +127,13 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     KeyAction("move.page_up", ("pageup",), _MOVE, "page up", "one page up"),
     KeyAction("move.half_down", ("ctrl+d",), _MOVE, "half down", "half a page down"),
     KeyAction("move.half_up", ("ctrl+u",), _MOVE, "half up", "half a page up"),
-    KeyAction("view.pane", ("tab",), ("floor", "log", "sources", "deadlines", "layers"), "pane", "the next pane"),
+    KeyAction(
+        "view.pane",
+        ("tab",),
+        ("floor", "log", "sources", "deadlines", "layers", "hosts", "actions", "history"),
+        "pane",
+        "the next pane",
+    ),
     # screens
     KeyAction("screen.floor", ("1",), ("global",), "Floor", "all pipelines, problems first"),
     KeyAction(
@@ -129,9 +142,15 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     KeyAction("screen.runs", ("3",), ("global",), "Runs", "all runs, newest first"),
     KeyAction("screen.run", ("4",), ("global",), "Run", "the run that was opened last"),
     KeyAction("screen.deadlines", ("5",), ("global",), "Deadlines", "what is owed, by when, and will it make it", 59),
+    KeyAction(
+        "screen.hosts", ("6",), ("global",), "Hosts", "hosts and resources: now, over time, and when they fill up"
+    ),
     KeyAction("screen.layers", ("7",), ("global",), "Layers", "the chain by layer, and business dates × pipelines"),
     KeyAction(
         "screen.morning", ("C",), ("global",), "morning check", "the night in one list, exceptions first; sign it off"
+    ),
+    KeyAction(
+        "screen.actions", ("9",), ("global",), "Actions", "what people did and what runs because of it; the audit"
     ),
     KeyAction("screen.sources", ("0",), ("global",), "Sources", "health of the sources and of the engine", 60),
     KeyAction("problem.first", ("exclamation_mark",), ("global",), "first problem", "the Floor's first problem"),
@@ -139,15 +158,27 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     KeyAction(
         "list.filter",
         ("slash",),
-        ("floor", "runs", "deadlines", "timeline", "layers"),
+        (*_LISTS, "actions"),
         "filter",
-        "show only some rows: text, !text, state:failed src:prod owner:x layer:LDZ",
+        "show only some rows: text, !text, state:failed src:prod owner:x layer:LDZ age<2h",
         50,
     ),
+    KeyAction("list.views", ("v",), _LISTS, "views", "saved views: a filter under a name", 52),
+    KeyAction("list.mark", ("space",), ("floor", "runs"), "mark", "mark this row, for an action on several"),
+    KeyAction("list.mark_range", ("V",), ("floor", "runs"), "mark to here", "mark all rows from the last mark to here"),
+    KeyAction("list.unmark", ("u",), ("floor", "runs"), "unmark", "take all marks away"),
     KeyAction("list.sort", ("s",), ("floor",), "re-sort", "sort now; the order stands still while you move"),
     # looking closer
     KeyAction("run.log", ("l",), _ROWS, "log", "the log of this run", 10),
     KeyAction("run.history", ("h",), _ROWS, "history", "all runs of this pipeline", 55),
+    KeyAction(
+        "run.diff",
+        ("D",),
+        ("floor", "runs", "run", "history"),
+        "compare",
+        "this run beside another of its pipeline",
+        57,
+    ),
     KeyAction("run.newer", ("comma",), ("run",), "newer run", "the next newer run of this pipeline", 56),
     KeyAction("run.older", ("full_stop",), ("run",), "older run", "the next older run of this pipeline", 57),
     # acting: each of these opens the plan, nothing happens before its confirmation
@@ -158,6 +189,8 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     KeyAction("run.stop", ("x",), _ROWS, "stop", "plan to stop the active run", 23),
     KeyAction("pipeline.pause", ("p",), _ROWS, "pause", "plan to pause or resume the schedule", 26),
     KeyAction("run.hold", ("H",), _ROWS, "hold", "plan to hold the active run, or to release it", 27),
+    KeyAction("run.mark", ("K",), _ROWS, "mark as", "plan to declare a run or step success or failed"),
+    KeyAction("pipeline.backfill", ("B",), _ROWS, "backfill", "plan runs over past dates"),
     KeyAction("pipeline.start", ("T",), _ROWS, "start", "plan a start, with a business date", 25),
     KeyAction("alert.ack", ("m",), (*_ROWS, "sources"), "ack", "take the open alert of this row", 30),
     KeyAction(
@@ -168,6 +201,14 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
         "arm or disarm the protected environment of this row, for 60 s",
     ),
     KeyAction("copy.menu", ("y",), (*_ROWS, "log", "sources"), "copy", "copy a key, an error or lines", 58),
+    KeyAction(
+        "link.menu",
+        ("o",),
+        ("floor", "runs", "run", "history", "sources"),
+        "links",
+        "its own screen and its documents",
+        59,
+    ),
     # what is owed
     KeyAction(
         "owed.basis",
@@ -185,10 +226,13 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     # timeline
     KeyAction("time.left", ("left",), ("timeline", "layers"), "earlier", "two hours (Matrix: a date) back", 2),
     KeyAction("time.right", ("right",), ("timeline", "layers"), "later", "two hours (Matrix: a date) on", 3),
-    KeyAction("time.in", ("plus", "equals_sign"), ("timeline",), "closer", "fewer hours", 4),
-    KeyAction("time.out", ("minus", "underscore"), ("timeline",), "wider", "more hours", 5),
+    KeyAction("time.in", ("plus", "equals_sign"), ("timeline", "hosts"), "closer", "fewer hours", 4),
+    KeyAction("time.out", ("minus", "underscore"), ("timeline", "hosts"), "wider", "more hours", 5),
     KeyAction("time.now", ("home", "n"), ("timeline",), "now", "back to now", 6),
     KeyAction("time.group", ("s",), ("timeline",), "group", "by layer, by source, or by due time", 7),
+    KeyAction("history.older", ("left",), ("history",), "older", "the run before", 2),
+    KeyAction("history.newer", ("right",), ("history",), "newer", "the run after", 3),
+    KeyAction("audit.verify", ("v",), ("actions",), "verify", "recompute the chain of the audit", 5),
     # morning check
     KeyAction("morning.answer", ("space",), ("morning",), "answer", "answer this exception with a word", 2),
     KeyAction("morning.sign", ("S",), ("morning",), "sign off", "record that the night was looked at", 3),
@@ -202,7 +246,12 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     KeyAction("log.drop", ("exclamation_mark",), ("log",), "out", "hide lines with a text", 8),
     KeyAction("log.follow", ("f",), ("log",), "follow", "stay at the end, or stand still", 9),
     KeyAction("log.time", ("at",), ("log",), "time", "jump to a time", 12),
-    KeyAction("log.wrap", ("W",), ("log",), "wrap", "wrap long lines, or cut them", 13),
+    KeyAction("log.next_warning", ("w",), ("log",), "next warning", "the next warning", 6),
+    KeyAction("log.prev_warning", ("W",), ("log",), "previous warning", "the warning before"),
+    KeyAction("log.level", ("L",), ("log",), "levels", "show all, from INFO, from WARN, only errors", 10),
+    KeyAction("log.merge", ("M",), ("log",), "merge", "all steps of the run by time, or this step alone", 11),
+    KeyAction("log.save", ("S",), ("log",), "save", "save what is shown to a file", 15),
+    KeyAction("log.wrap", ("z",), ("log",), "wrap", "wrap long lines, or cut them", 13),
     KeyAction("log.stamps", ("t",), ("log",), "stamps", "show or hide timestamps", 14),
     KeyAction("log.left", ("left",), ("log",), "left", "scroll left"),
     KeyAction("log.right", ("right",), ("log",), "right", "scroll right"),
@@ -214,7 +263,22 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     KeyAction("dialog.more", ("pagedown",), ("dialog",), "more", "the rest of a plan that does not fit", 4),
     KeyAction("dialog.less", ("pageup",), ("dialog",), "back up", "the rows before"),
     KeyAction("dialog.copy", ("c",), ("dialog",), "copy", "copy the call as a command line", 5),
+    # palette
+    KeyAction("palette.go", ("enter",), ("palette",), "go", "open or do what the cursor is on", 1),
+    KeyAction("palette.next", ("down", "ctrl+n"), ("palette",), "next", "the next entry", 2),
+    KeyAction("palette.prev", ("up",), ("palette",), "previous", "the entry before"),
     # application
+    KeyAction(
+        "app.palette",
+        ("colon", "ctrl+p"),
+        ("global",),
+        "palette",
+        "find and do anything: verbs, pipelines, runs, screens, settings",
+        51,
+    ),
+    KeyAction(
+        "app.card", ("E", "f2"), ("global",), "card", "the reference card: what to check, what to do, whom to call"
+    ),
     KeyAction("app.refresh", ("ctrl+r", "f5"), ("global",), "poll now", "poll now; starts the engine where none runs"),
     KeyAction("app.plain", ("ctrl+l",), ("global",), "plain text", "plain text for the terminal's own selection"),
     KeyAction("app.theme", ("f9",), ("global",), "theme", "the next theme"),

@@ -20,8 +20,19 @@ VIEWS: dict[str, str] = {
     "layers": "tui.screens.layers:LayersView",
     "morning": "tui.screens.morning:MorningView",
     "waive": "tui.screens.waive:WaiveView",
+    "hosts": "tui.screens.hosts:HostsView",
+    "actions": "tui.screens.actions:ActionsView",
+    "history": "tui.screens.history:HistoryView",
+    "diff": "tui.screens.diff:DiffView",
+    "card": "tui.screens.card:CardView",
+    "palette": "tui.screens.palette:PaletteView",
+    "bulk": "tui.screens.bulk:BulkView",
+    "themes": "tui.screens.theme_menu:ThemesView",
 }
-SHOWN = ("floor", "runs", "run", "log", "sources", "help", "wall", "timeline", "deadlines", "layers", "morning")
+SHOWN = (
+    "floor", "runs", "run", "log", "sources", "help", "wall", "timeline", "deadlines", "layers", "morning", "hosts", "actions",
+    "history", "diff", "card",
+)  # fmt: skip
 """What ``watchfloor show`` prints."""
 
 

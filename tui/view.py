@@ -140,6 +140,10 @@ class View(ABC):
         """A Request's answer, in the UI loop."""
         return ()
 
+    def about(self) -> str | None:
+        """Key of the pipeline, run or step that the cursor is on: what a card, a palette or a link speaks of."""
+        return None
+
     def watch(self) -> dict[str, Any] | None:
         """What the engine should look at closely while we are here (``{"run": key}``, ``{"log": step key, "attempt": n}``)."""
         return None

@@ -15,11 +15,14 @@ from engine.config.fields import At, Node, looks_secret, printable
 from engine.config.model import (
     LOCAL,
     Access,
+    Card,
     Config,
     Contact,
     Environment,
+    Limit,
     PipelineRule,
     Route,
+    SavedView,
     SecretRef,
     Series,
     Source,
@@ -81,6 +84,8 @@ class _Build:
         self.check_people()
         self.owed.check()
         self.check_series()
+        self.unique("card")
+        self.unique("view")
         self.check_selectors()
         self.check_files()
         if self.doc.problems:
@@ -231,7 +236,13 @@ class _Build:
         sources = {n["name"] for n in self.all("source")} | {LOCAL}
         environments = set(self.environments()) | {n["environment"] or n["name"] for n in self.all("source")} | {LOCAL}
         found = self.owed.selectors()
-        for name, key in (("pipeline", "match"), ("route", "match"), ("window", "on"), ("access", "on")):
+        for name, key in (
+            ("pipeline", "match"),
+            ("route", "match"),
+            ("window", "on"),
+            ("access", "on"),
+            ("card", "match"),
+        ):
             found += [(node.at / key, node[key] or "*") for node in self.all(name)]
         for at, text in found:
             head, colon, rest = text.partition(":")
@@ -355,6 +366,9 @@ class _Build:
             series=tuple(
                 Series(n["name"], n["source"], n["query"], n["unit"], n["normal"]) for n in self.all("series")
             ),
+            cards=tuple(Card(**n) for n in self.all("card")),
+            views=tuple(SavedView(**n) for n in self.all("view")),
+            limits=tuple(Limit(**n) for n in self.all("limit")),
             warnings=tuple(self.doc.warnings),
             files=(*self.files, *self.owed.holiday_files),
         )

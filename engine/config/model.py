@@ -84,6 +84,8 @@ class PipelineRule:
     done_when: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     """Selectors of pipelines (or ``feed:NAME``) that this one waits for, where its source does not say so."""
+    links: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Words → URL: flow document, dictionary, playbook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,39 @@ class Access:
     on: str = "*"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """One screen for the hour when it is wrong: what to look at each morning, what to do, whom to call for what."""
+
+    name: str
+    match: str = "*"
+    updated: str | None = None
+    check: tuple[str, ...] = ()
+    if_wrong: tuple[str, ...] = ()
+    contacts: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Kind of issue (data, infrastructure, business) → who, in words or the name of a contact."""
+    links: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedView:
+    """A filter (and order) of a screen under a name, for everybody who reads this store."""
+
+    name: str
+    screen: str
+    filter: str = ""
+    sort: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """What a series must stay below; ``on`` is a glob of series names. ``limit`` in the unit of the series."""
+
+    on: str
+    limit: float
+    words: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
     """A number worth keeping, asked of a source. ``normal``: lowest and highest value that need nobody."""
@@ -243,6 +278,9 @@ class Config:
     checks: tuple[Check, ...] = ()
     access: tuple[Access, ...] = ()
     series: tuple[Series, ...] = ()
+    cards: tuple[Card, ...] = ()
+    views: tuple[SavedView, ...] = ()
+    limits: tuple[Limit, ...] = ()
     warnings: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     """Every file that was read, the main one first: what a reload watches (with ``watchfloor.d`` itself)."""

@@ -71,6 +71,12 @@ selector = Text(units.SELECTOR, parse=units.selector)
 clock = Text(units.CLOCK, parse=units.clock)
 moment = Text(units.MOMENT, parse=units.moment)
 days = Text(DAYS_WORDS, parse=_days)
+links = MapOf(
+    Text("a URL like https://wiki.example.com/flow", r"[a-z][a-z0-9+.-]*://\S+"),
+    what="words for the link",
+    hint='write { "flow document" = "https://…" }',
+)
+sentences = ListOf(words, what="a list of sentences")
 selectors = ListOf(selector, unique=True, what="a list of selectors")
 severity = Choice(SEVERITIES, parse=units.severity)
 argv = ListOf(
@@ -149,6 +155,7 @@ PIPELINE = Table(
         "runbook": Field(words, "file in the runbooks folder"),
         "done_when": Field(ListOf(words, unique=True), "checks that must pass before a success counts", default=()),
         "after": Field(selectors, "what it waits for, where its source does not say so", default=()),
+        "links": Field(links, "words = URL: flow document, dictionary, playbook", default={}),
     },
     "what the orchestrator does not know about pipelines",
 )
@@ -377,6 +384,44 @@ SERIES = Table(
     "a number worth keeping",
 )
 
+CARD = Table(
+    {
+        "name": Field(words, "its name: a project, an application", required=True),
+        "match": Field(selector, "which pipelines it is for; none: all", default="*"),
+        "updated": Field(Text("a date like 2026-11-20", r"\d{4}-\d\d-\d\d"), "when its words were last looked at"),
+        "check": Field(sentences, "what to look at each morning", default=()),
+        "if_wrong": Field(sentences, "what to do when it is wrong, in order", default=()),
+        "contacts": Field(
+            MapOf(words, what="a kind of issue", hint='write { data = "ana", infrastructure = "desk" }'),
+            "kind of issue = whom to call: the name of a contact, or words",
+            default={},
+        ),
+        "links": Field(links, "words = URL", default={}),
+    },
+    "a quick-reference card",
+)
+
+VIEW = Table(
+    {
+        "name": Field(words, "its name", required=True),
+        "screen": Field(
+            Choice(("floor", "runs", "deadlines", "timeline", "layers")), "on which screen", default="floor"
+        ),
+        "filter": Field(words, "as typed after / on that screen", default=""),
+        "sort": Field(words, "the order of its rows", default=""),
+    },
+    "a saved view, for everybody",
+)
+
+LIMIT = Table(
+    {
+        "on": Field(words, "name of a series, * and ? allowed (watchfloor show hosts names them)", required=True),
+        "limit": Field(Number(), "what it must stay below, in its own unit", required=True),
+        "words": Field(words, "what happens there", default=""),
+    },
+    "a limit of a resource",
+)
+
 UI = Table(
     {
         "theme": Field(words, "dark, light, ansi, or the name of an own theme"),
@@ -400,6 +445,9 @@ LISTS = {
     "window": WINDOW,
     "access": ACCESS,
     "series": SERIES,
+    "card": CARD,
+    "view": VIEW,
+    "limit": LIMIT,
 }
 """What stands in ``[[…]]``; files of ``watchfloor.d`` may add these."""
 

@@ -100,6 +100,7 @@ def _values(item: Pipeline, rules: Sequence[PipelineRule], source: str, environm
     owner, criticality = item.owner, Severity.MEDIUM
     consumers: tuple[str, ...] = ()
     done_when: tuple[str, ...] = ()
+    links: dict[str, str] = {}
     for rule in rules:
         facts = Facts(
             key=item.key, source=source, environment=environment, application=application, layer=layer, tags=item.tags
@@ -114,6 +115,7 @@ def _values(item: Pipeline, rules: Sequence[PipelineRule], source: str, environm
         timezone = rule.timezone or timezone
         consumers = rule.consumers or consumers
         done_when = rule.done_when or done_when
+        links.update(rule.links)
         criticality = criticality if rule.criticality is None else rule.criticality
     extra: dict[str, Any] = {}
     if item.after:
@@ -122,6 +124,8 @@ def _values(item: Pipeline, rules: Sequence[PipelineRule], source: str, environm
         extra["steps"] = [{"name": s.name, "after": list(s.after), "operator": s.operator} for s in item.steps]
     if done_when:
         extra["done_when"] = list(done_when)
+    if links:
+        extra["links"] = links
     return (
         item.name, int(item.mode), int(item.trigger), item.schedule, timezone or item.timezone, item.next_run, owner, join(item.tags),
         item.url, item.description, application, layer, int(criticality), runbook, join(consumers), business_date,

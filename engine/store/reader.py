@@ -37,7 +37,11 @@ from engine.store.asked import (
     step_row,
     where_all,
 )  # fmt: skip
+from engine.store.audit_asked import AuditQuestions
 from engine.store.errors import SchemaChanged, StoreError, StoreMissing
+from engine.store.found_asked import FindQuestions
+from engine.store.history_asked import HistoryQuestions
+from engine.store.items_asked import ItemQuestions
 from engine.store.owed_asked import OwedQuestions
 from engine.store.packed import STATES, unpack_url
 from engine.store.rows import (
@@ -57,6 +61,7 @@ from engine.store.rows import (
     RunRow,
     SourceRow,
 )  # fmt: skip
+from engine.store.samples_asked import SampleQuestions
 
 __all__ = ["Place", "Reader", "SchemaChanged", "StoreError", "StoreMissing"]
 
@@ -71,7 +76,7 @@ def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Reader(OwedQuestions):
+class Reader(OwedQuestions, ItemQuestions, SampleQuestions, HistoryQuestions, AuditQuestions, FindQuestions):
     """The store as a reader sees it. ``clock``: ms UTC, for what depends on the hour (stale, longer than usual)."""
 
     def __init__(self, path: Path | str, clock: Callable[[], int] = _now) -> None:

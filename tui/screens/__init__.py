@@ -58,7 +58,7 @@ def common(action: str, context: Context, screen: str) -> Sequence[Effect]:
     match action:
         case (
             "screen.floor" | "screen.runs" | "screen.run" | "screen.sources" | "screen.timeline" | "screen.deadlines"
-            | "screen.layers" | "screen.morning"
+            | "screen.layers" | "screen.morning" | "screen.hosts" | "screen.actions"
         ):  # fmt: skip
             return (Open(action.partition(".")[2]),)
         case "problem.first":
@@ -69,6 +69,10 @@ def common(action: str, context: Context, screen: str) -> Sequence[Effect]:
             return (Quit(),)
         case "app.help":
             return (Open("help", screen),)
+        case "app.palette":
+            return (Open("palette"),)
+        case "app.card":
+            return (Open("card"),)
         case "app.theme":
             return (App("theme"),)
         case "app.plain":

@@ -1,0 +1,26 @@
+"""SQL of what the configuration says that only a screen needs: cards, saved views, limits. Whole at each reload."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from engine.config.model import Config
+from engine.store.writer import Tx
+
+
+def put_configured(tx: Tx, config: Config) -> None:
+    """Make the table say what ``config`` says; nothing moves where it already does."""
+    wanted: list[tuple[str, str, int, str]] = []
+    for kind, entries in (("card", config.cards), ("view", config.views)):
+        for order, entry in enumerate(entries):
+            body = asdict(entry)
+            wanted.append((kind, body.pop("name"), order, json.dumps(body, ensure_ascii=False)))
+    for order, limit in enumerate(config.limits):
+        wanted.append(("limit", limit.on, order, json.dumps({"limit": limit.limit, "words": limit.words})))
+    now = tx.db.execute("SELECT kind, name, ord, body FROM configured").fetchall()
+    if sorted(now) == sorted(wanted):
+        return
+    tx.db.execute("DELETE FROM configured")
+    tx.db.executemany("INSERT OR REPLACE INTO configured (kind, name, ord, body) VALUES (?, ?, ?, ?)", wanted)
+    tx.bump("configured")
