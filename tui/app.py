@@ -24,7 +24,7 @@ from tui.link import Link
 from tui.shown import Shown, sentence
 from tui.start import Place
 from tui.terminal import TerminalApp
-from tui.themes import Palette, Theme, ThemeError, after, load
+from tui.themes import Palette, Theme, ThemeError, load
 from tui.view import App as AppEffect
 from tui.view import Back, Context, Copy, Effect, Open, Quit, Request, Say, View
 from tui.widgets.canvas import Canvas
@@ -33,6 +33,8 @@ log = logging.getLogger("watchfloor.tui")
 
 POLL = 0.1
 """Seconds between looks at the store's version (1.6 µs each)."""
+AGAIN = 0.02
+"""Seconds until the next slice of a view's own work: keys come in between."""
 LIGHT, HEAVY = (0.012, 4), 25
 """A load within 12 ms may come again after 4 times its time. A heavier one (thousands of pipelines moved) is a stall
 for keys: it gets a 25th of the time, once a second at least; the first after a rest is read at once all the same."""
@@ -76,6 +78,8 @@ class WatchfloorApp(TerminalApp):
         self.palette = Palette(theme)
         context.mono = theme.mono or theme.ansi
         context.extra["slow_link"] = slow_link
+        context.extra["theme"] = theme.name
+        context.extra["folder"] = place.config.parent if place is not None else None
         self.canvas = Canvas(self.palette)
         self.link = Link(place, self.say, starts=starts_engine, asks=self.acts)
         self.stack: list[Shown] = []
@@ -154,6 +158,9 @@ class WatchfloorApp(TerminalApp):
             if now >= self._next_second:
                 self._next_second = max(self._next_second + 1.0, now + 0.5)
                 self._second(now)
+            if self.stack and not self.stack[-1].broken and self._call(lambda view: view.work()):
+                self.paint()
+                pause = AGAIN
         except Exception as error:
             log.error("looking at the store failed", exc_info=error)
             self.say(sentence(error), "bad")
@@ -275,8 +282,8 @@ class WatchfloorApp(TerminalApp):
                 self.leave(0)
             case "app.help" if shown.screen != "help":
                 self._open("help", shown.screen)
-            case "app.theme":
-                self._next_theme()
+            case "app.theme" if shown.screen != "themes":
+                self._open("themes", None)
             case "app.plain":
                 self._plain = self.enter_plain(self.canvas.text())
             case "app.refresh":
@@ -340,8 +347,8 @@ class WatchfloorApp(TerminalApp):
 
     def _app_effect(self, what: str, arg: str | None) -> None:
         match what:
-            case "theme":
-                self._next_theme(arg)
+            case "theme" if arg is not None:
+                self._use_theme(arg)
             case "lofi" | "plain":
                 self._plain = self.enter_plain(self.canvas.text())
             case "refresh":
@@ -371,6 +378,8 @@ class WatchfloorApp(TerminalApp):
         fresh = found is None or screen in (
             "plan",
             "waive",
+            "themes",
+            "palette",
         )  # a plan is made anew: what it said may not be true any more
         if found is not None:
             self.stack.remove(found)
@@ -401,14 +410,14 @@ class WatchfloorApp(TerminalApp):
             self._next_watch = 0.0
             self.paint()
 
-    def _next_theme(self, wanted: str | None = None) -> None:
-        folder = self.place.config.parent if self.place is not None else None
+    def _use_theme(self, name: str) -> None:
+        """Put a theme on; the one in force stays where it cannot be read."""
         try:
-            theme = load(wanted or after(self.palette.theme.name, folder), folder)
+            theme = load(name, self.context.extra["folder"])
         except ThemeError as error:
             self.say(str(error), "warn")
             return
         self.palette = Palette(theme)
         self.context.mono = theme.mono or theme.ansi
+        self.context.extra["theme"] = theme.name
         self.canvas.use(self.palette)
-        self.say(f'theme {theme.name} · [ui] theme = "{theme.name}" keeps it')

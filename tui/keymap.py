@@ -30,6 +30,7 @@ CONTEXTS: Final[Mapping[str, str]] = {
     "diff": "Two runs side by side",
     "card": "Reference card",
     "palette": "Palette",
+    "themes": "Themes",
     "dialog": "Plan and confirm",
     "help": "Help",
 }
@@ -200,7 +201,7 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
         "arm",
         "arm or disarm the protected environment of this row, for 60 s",
     ),
-    KeyAction("copy.menu", ("y",), (*_ROWS, "log", "sources"), "copy", "copy a key, an error or lines", 58),
+    KeyAction("copy.menu", ("y",), (*_ROWS, "log", "sources", "themes"), "copy", "copy a key, an error or lines", 58),
     KeyAction(
         "link.menu",
         ("o",),
@@ -281,7 +282,7 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     ),
     KeyAction("app.refresh", ("ctrl+r", "f5"), ("global",), "poll now", "poll now; starts the engine where none runs"),
     KeyAction("app.plain", ("ctrl+l",), ("global",), "plain text", "plain text for the terminal's own selection"),
-    KeyAction("app.theme", ("f9",), ("global",), "theme", "the next theme"),
+    KeyAction("app.theme", ("f9",), ("global",), "theme", "choose a theme; the screen shows it at once"),
 )
 
 

@@ -119,12 +119,6 @@ def names(folder: Path | None = None) -> tuple[str, ...]:
     return (*ours, *(name for name in own if name not in ours))
 
 
-def after(name: str, folder: Path | None = None) -> str:
-    """The next theme's name, round and round."""
-    known = names(folder)
-    return known[(known.index(name) + 1) % len(known) if name in known else 0]
-
-
 def choose(wanted: str | None, environ: Mapping[str, str], folder: Path | None = None) -> Theme:
     """The theme to start with: ``NO_COLOR`` wins, then the wish, then ansi where the terminal has sixteen colours.
 
