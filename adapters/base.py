@@ -243,8 +243,12 @@ class Adapter(ABC):
         """What its pipelines make and wait for, all of them (``assets`` in ``caps``). Asked every few minutes."""
         return ()
 
-    async def operations(self) -> Sequence[Operation]:
-        """Backfills that run or ended lately (``operations`` in ``caps``). Asked once a minute, sooner while one runs."""
+    async def operations(self, known: Sequence[str] = ()) -> Sequence[Operation]:
+        """Backfills that run or ended lately (``operations`` in ``caps``). Asked once a minute, sooner while one runs.
+
+        ``known``: keys of pipelines of which an operation was not over when last heard of; those are named in any case,
+        so that an end that nobody watched is told.
+        """
         return ()
 
     async def tick(self, now: int) -> None:

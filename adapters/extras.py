@@ -21,13 +21,17 @@ class SourceItem:
     """One part of a source that is not a pipeline.
 
     ``kind``: ``component`` (its scheduler …), ``pool`` (slots: ``value`` used of ``limit``), ``import-error`` (a file that
-    cannot be read), ``warning`` (said of one pipeline: ``key``). ``since`` ms UTC, where the source says it.
+    cannot be read), ``warning`` (said of one pipeline: ``key``). ``since`` ms UTC, where the source says it: of a component
+    its last heartbeat, with ``value`` its age in seconds by the source's own clock and ``limit`` the age that is too old.
+    ``words`` is one clause, ``text`` all that the source says (a whole trace: newlines, no other control characters).
+    Names are unique within a kind.
     """
 
     kind: str
     name: str
     standing: Standing = Standing.FINE
     words: str = ""
+    text: str = ""
     value: float | None = None
     limit: float | None = None
     unit: str = ""

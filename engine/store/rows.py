@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.model import ActionState, AlertState, Health, Mode, RunKind, Severity, State, Trigger
+from engine.store.items_rows import AssetRow, ItemRow, OperationRow, PartRow, Standing
 from engine.store.owed_rows import (
     Bar,
     BasisRow,
@@ -28,9 +29,10 @@ from engine.store.owed_rows import (
 )
 
 __all__ = [
-    "ActionRow", "AlertEventRow", "AlertRow", "ArmedRow", "AttemptRow", "Bar", "BasisRow", "Calibration", "CheckRow", "Counts", "DatedRow",
-    "DeliveryRow", "EdgeRow", "EngineRow", "FeedRow", "FloorRow", "GaugeRow", "LogRow", "MarginRow", "NoteRow", "OwedEvent", "OwedRow",
-    "OwedWarning", "PredictionRow", "ProcessRow", "RunDetail", "RunRow", "SignoffRow", "SourceRow", "SpanRow", "StepRow", "Strip", "Waived",
+    "ActionRow", "AlertEventRow", "AlertRow", "ArmedRow", "AssetRow", "AttemptRow", "Bar", "BasisRow", "Calibration", "CheckRow", "Counts",
+    "DatedRow", "DeliveryRow", "EdgeRow", "EngineRow", "FeedRow", "FloorRow", "GaugeRow", "ItemRow", "LogRow", "MarginRow", "NoteRow",
+    "OperationRow", "OwedEvent", "OwedRow", "OwedWarning", "PartRow", "PredictionRow", "ProcessRow", "RunDetail", "RunRow", "SignoffRow",
+    "SourceRow", "SpanRow", "Standing", "StepRow", "Strip", "Waived",
 ]  # fmt: skip
 
 Strip = tuple[tuple[State, int], ...]
