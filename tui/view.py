@@ -144,6 +144,10 @@ class View(ABC):
         """Key of the pipeline, run or step that the cursor is on: what a card, a palette or a link speaks of."""
         return None
 
+    def work(self) -> bool:
+        """Do a slice of something long, a few ms at most; True: something was done, come again soon. Asked while on top."""
+        return False
+
     def watch(self) -> dict[str, Any] | None:
         """What the engine should look at closely while we are here (``{"run": key}``, ``{"log": step key, "attempt": n}``)."""
         return None

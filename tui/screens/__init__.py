@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from adapters.model import Verb
 from engine.store.rows import SourceRow
@@ -16,6 +17,8 @@ VERB_OF = {
     "run.hold": Verb.HOLD,
     "pipeline.pause": Verb.PAUSE,
     "pipeline.start": Verb.START,
+    "run.mark": Verb.MARK,
+    "pipeline.backfill": Verb.BACKFILL,
 }
 """Action id → verb; hold and pause turn into release and resume where the thing already stands."""
 
@@ -83,10 +86,15 @@ def common(action: str, context: Context, screen: str) -> Sequence[Effect]:
             return ()
 
 
-def open_plan(verb: Verb, key: str, name: str, source: SourceRow | None, context: Context) -> Effect:
+def plan_arg(verb: str, key: str, **params: str) -> str:
+    """What the plan dialog is opened with: the verb, the key, and values of its fields (``id=7``), one word each."""
+    return " ".join((verb, key, *(f"{name}={quote(value, safe='')}" for name, value in params.items())))
+
+
+def open_plan(verb: Verb, key: str, name: str, source: SourceRow | None, context: Context, **params: str) -> Effect:
     """Open the plan dialog for a verb on a key, or say in one sentence why it cannot be."""
     why = cannot(verb, source, context)
-    return Say(f"{verb} {name}: {why}", "warn") if why else Open("plan", f"{verb} {key}")
+    return Say(f"{verb} {name}: {why}", "warn") if why else Open("plan", plan_arg(verb, key, **params))
 
 
 def cannot(verb: Verb, source: SourceRow | None, context: Context) -> str | None:

@@ -369,7 +369,7 @@ class MorningView(ListScreen):
         if item is None or item.key is None or self._source() is None:
             return (Say("this line is about no pipeline"),)
         verb = VERB_OF[action]
-        of_run = verb in (Verb.RERUN, Verb.RERUN_FAILED, Verb.STOP, Verb.HOLD, Verb.RELEASE)
+        of_run = verb in (Verb.RERUN, Verb.RERUN_FAILED, Verb.STOP, Verb.HOLD, Verb.RELEASE, Verb.MARK)
         if of_run and item.run is None:
             return (Say(f"{item.name} has no run to {verb}"),)
         return (

@@ -290,6 +290,8 @@ class RunView(View):
         ("run.stop", "stop", "stop this run"),
         ("run.hold", "hold", ""),
         ("pipeline.pause", "pause", ""),
+        ("run.mark", "mark", "mark the step or the run success or failed"),
+        ("pipeline.backfill", "backfill", "run it for past dates"),
     )
 
     def _menu_entries(self) -> Sequence[tuple[str, str, str]]:
@@ -322,7 +324,7 @@ class RunView(View):
             return f"the run has ended: {LOOKS[row.state].word}"
         if verb in ("rerun", "rerun-failed", "rerun-from") and row.state.active:
             return f"the run is {LOOKS[row.state].word}"
-        if row.generated and verb != "start":
+        if row.generated and verb not in ("start", "backfill"):
             return "generated history: this run never was"
         return None
 
@@ -420,6 +422,8 @@ class RunView(View):
             "run.stop": ("stop", d.row.key),
             "run.hold": ("release" if d.row.state is State.HELD else "hold", d.row.key),
             "run.rerun_from": ("rerun-from", step.key if step else d.row.key),
+            "run.mark": ("mark", step.key if step else d.row.key),
+            "pipeline.backfill": ("backfill", d.row.pipeline_key),
             "pipeline.pause": ("resume" if d.mode is Mode.PAUSED else "pause", d.row.pipeline_key),
             "pipeline.start": ("start", d.row.pipeline_key),
         }.get(action)
