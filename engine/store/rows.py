@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.model import ActionState, AlertState, Health, Mode, RunKind, Severity, State, Trigger
+from engine.store.history_rows import History, Ordinary, PastRun, PastStep, Shift, StepPlan, StepsRead, steps_read
 from engine.store.items_rows import AssetRow, ItemRow, OperationRow, PartRow, Standing
 from engine.store.owed_rows import (
     Bar,
@@ -29,10 +30,12 @@ from engine.store.owed_rows import (
 )
 
 __all__ = [
-    "ActionRow", "AlertEventRow", "AlertRow", "ArmedRow", "AssetRow", "AttemptRow", "Bar", "BasisRow", "Calibration", "CheckRow", "Counts",
-    "DatedRow", "DeliveryRow", "EdgeRow", "EngineRow", "FeedRow", "FloorRow", "GaugeRow", "ItemRow", "LogRow", "MarginRow", "NoteRow",
-    "OperationRow", "OwedEvent", "OwedRow", "OwedWarning", "PartRow", "PredictionRow", "ProcessRow", "RunDetail", "RunRow", "SignoffRow",
-    "SourceRow", "SpanRow", "Standing", "StepRow", "Strip", "Waived",
+    "ActionRow", "AlertEventRow", "AlertRow", "ArmedRow", "AssetRow", "AttemptRow", "Bar", "BasisRow", "Calibration",
+    "CheckRow", "Counts", "DatedRow", "DeliveryRow", "EdgeRow", "EngineRow", "FeedRow", "FloorRow", "GaugeRow",
+    "History", "ItemRow", "LogRow", "MarginRow", "NoteRow", "OperationRow", "Ordinary", "OwedEvent", "OwedRow",
+    "OwedWarning", "PartRow", "PastRun", "PastStep", "PredictionRow", "ProcessRow", "RunDetail", "RunRow", "Shift",
+    "SignoffRow", "SourceRow", "SpanRow", "Standing", "StepPlan", "StepRow", "StepsRead", "Strip", "Waived",
+    "steps_read",
 ]  # fmt: skip
 
 Strip = tuple[tuple[State, int], ...]
