@@ -7,14 +7,13 @@ chain at its place. Cutting off the end leaves a sound chain: that is what the m
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import os
 import sqlite3
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -23,36 +22,14 @@ from engine.context import Context
 from engine.ids import ulid
 from engine.peer import Peer
 from engine.store import actions as rows
-from engine.store.actions import AuditRow
+from engine.store.audit_rows import AuditRow
+from engine.store.chain import FIRST, Broken, Checked, canonical, follow, hash_of
 from engine.store.errors import StoreError
 from engine.store.writer import Tx
 
-FIRST: Final = "0" * 64
-"""What the first record names as the hash before it."""
 FORMATS: Final = ("jsonl", "csv", "md")
 _TAIL_BYTES: Final = 1 << 20
 _FIELDS: Final = tuple(f.name for f in fields(AuditRow))
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """The first record that is not as it was written. ``str`` is one sentence."""
-
-    seq: int
-    why: str
-
-    def __str__(self) -> str:
-        return f"record {self.seq}: {self.why}"
-
-
-def canonical(value: Any) -> str:
-    """One spelling of a JSON value, in ASCII: what is hashed and stored."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def hash_of(row: AuditRow) -> str:
-    """sha256 over every field but the hash itself."""
-    return hashlib.sha256(canonical([getattr(row, name) for name in _FIELDS if name != "hash"]).encode()).hexdigest()
 
 
 class Audit:
@@ -219,18 +196,16 @@ def all_rows(db: sqlite3.Connection) -> Iterator[AuditRow]:
 
 def verify_chain(db: sqlite3.Connection, mirror: Path | None = None) -> Broken | None:
     """The first record that is not where or as it was written, or None. With ``mirror``, also what was cut off at the end."""
-    prev, expected = FIRST, 1
     hashes: dict[int, str] = {}
-    for row in all_rows(db):
-        if row.seq != expected:
-            return Broken(expected, "it is missing" if row.seq > expected else "its number was used twice")
-        if row.prev != prev:
-            return Broken(row.seq, "it does not follow the record before it")
-        if row.hash != hash_of(row):
-            return Broken(row.seq, "its content was changed")
-        prev, expected = row.hash, expected + 1
-        if mirror is not None:
-            hashes[row.seq] = row.hash
+
+    def seen() -> Iterator[AuditRow]:
+        for row in all_rows(db):
+            if mirror is not None:
+                hashes[row.seq] = row.hash
+            yield row
+
+    if (broken := follow(seen(), Checked()).broken) is not None:
+        return broken
     return None if mirror is None else _compare(hashes, mirror)
 
 

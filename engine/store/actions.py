@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from adapters.model import ActionState, State
+from engine.store.audit_rows import AuditRow
 from engine.store.errors import StoreError
 from engine.store.writer import Tx
 
@@ -325,25 +326,6 @@ def drop_armed(tx: Tx, environment: str | None = None, uid: int | None = None) -
 
 
 # --- audit ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class AuditRow:
-    """One link of the chain; ``body`` is canonical JSON, ``hash`` covers all other fields and ``prev``."""
-
-    seq: int
-    id: str
-    at: int
-    action_id: str | None
-    event: str
-    uid: int
-    login: str
-    origin: str | None
-    verb: str | None
-    key: str | None
-    body: str
-    prev: str
-    hash: str
 
 
 _AUDIT: Final = ", ".join(AuditRow.__dataclass_fields__)

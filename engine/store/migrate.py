@@ -31,7 +31,7 @@ class Migration:
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, ("010_core.sql", "020_samples.sql", "030_alerts.sql", "040_actions.sql")),
     Migration(2, ("050_owed.sql", "060_owed_alerts.sql")),
-    Migration(3, ("070_items.sql", "080_samples.sql", "090_configured.sql")),
+    Migration(3, ("070_items.sql", "080_samples.sql", "085_audit.sql", "090_configured.sql")),
 )
 LATEST = MIGRATIONS[-1].version
 
