@@ -237,7 +237,23 @@ def parser() -> argparse.ArgumentParser:
     _verb(subs, "schema", "print the JSON schema of the configuration")
     locate = _verb(subs, "locate", "print where everything lies", formats=("text", "json"))
     locate.add_argument("--demo", action="store_true")
-    _verb(subs, "keys", "print every key and what it does", formats=("text", "json"))
+    keys = _verb(
+        subs,
+        "keys",
+        "print every key and what it does, with [keys] of the configuration",
+        "  watchfloor keys\n  watchfloor keys --cheatsheet | lpr\n  watchfloor keys --format json",
+        formats=("text", "json"),
+    )
+    keys.add_argument("--cheatsheet", action="store_true", help="a sheet to print: all keys by screen")
+    completion = _verb(
+        subs,
+        "completion",
+        "print what a shell needs to complete verbs, options, keys of pipelines and alerts",
+        '  eval "$(watchfloor completion bash)"        # in ~/.bashrc\n'
+        '  eval "$(watchfloor completion zsh)"         # in ~/.zshrc, after compinit\n'
+        "  watchfloor completion fish > ~/.config/fish/completions/watchfloor.fish",
+    )
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"))
     return top
 
 
@@ -246,6 +262,10 @@ def main(argv: list[str] | None = None) -> int:
     if sys.platform != "linux":
         print("watchfloor runs on Linux only: it reads /proc and keeps jobs by Linux means", file=sys.stderr)
         return EXIT_BAD_INPUT
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks for words: answered, and gone
+        from tui.complete import complete
+
+        complete(parser())
     if foreign := commands.refuse_foreign_packages():
         print(foreign, file=sys.stderr)
         return EXIT_BAD_INPUT
@@ -327,6 +347,8 @@ def _run(args: argparse.Namespace) -> int:
             return show(args)
         case "keys":
             return keys(args)
+        case "completion":
+            return completion(args)
         case "check":
             return check(args)
         case "morning":
@@ -403,19 +425,27 @@ def check(args: argparse.Namespace) -> int:
 
 
 def keys(args: argparse.Namespace) -> int:
-    from tui import keymap
+    """The table in force: with the configuration's own keys, where there is one."""
+    from tui import keymap, keys_out
+    from tui.launch import own_tables
 
+    args.demo = False
+    place = commands.where(args)
+    try:
+        keymap.load_overrides(own_tables(place)[1])
+    except keymap.KeymapError as error:
+        return commands.fail(f"{place.config}: [keys]: {error}")
     if args.format == "json":
-        commands.print_json(
-            "keys",
-            [
-                {"id": a.id, "keys": list(a.keys), "contexts": list(a.contexts), "label": a.label, "help": a.help}
-                for a in keymap.ACTIONS
-            ],
-        )
-        return EXIT_OK
-    for action in keymap.ACTIONS:
-        print(f"{' '.join(action.keys):<18} {'/'.join(action.contexts):<24} {action.help or action.label}")
+        commands.print_json("keys", keys_out.table())
+    else:
+        print("\n".join(keys_out.sheet() if args.cheatsheet else keys_out.listing()))
+    return EXIT_OK
+
+
+def completion(args: argparse.Namespace) -> int:
+    from tui.complete import shellcode
+
+    print(shellcode(args.shell))
     return EXIT_OK
 
 

@@ -134,3 +134,9 @@ def test_each_setting_that_the_terminal_asks_for_may_be_written() -> None:
 
 def test_it_is_json() -> None:
     assert json.loads(json.dumps(json_schema())) == json_schema()
+
+
+def test_the_schema_in_the_documentation_is_the_one_in_force():
+    """``watchfloor schema > docs/watchfloor.schema.json`` brings it up to date."""
+    file = Path(__file__).parents[2] / "docs" / "watchfloor.schema.json"
+    assert json.loads(file.read_text("utf-8")) == json.loads(json.dumps(json_schema()))
