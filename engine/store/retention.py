@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from engine.store.current import count_runs, day_number, rebuild_now
-from engine.store.samples import RAW_KEPT, TIERS
+from engine.store.samples import forget
 from engine.store.writer import Tx
 
 PORTION: Final = 2_000
 """Runs deleted a sweep at most."""
+SERIES: Final = 500
+"""Series whose old samples are dropped a sweep."""
 
 
 def sweep(tx: Tx, retain_runs_ms: int, portion: int = PORTION) -> int:
@@ -34,27 +36,5 @@ def sweep(tx: Tx, retain_runs_ms: int, portion: int = PORTION) -> int:
             rebuild_now(tx, pipeline_id)
         tx.bump("run")
     tx.db.execute("DELETE FROM run_day WHERE day < ?", (day_number(edge),))
-    tx.db.execute("DELETE FROM sample_raw WHERE t < ?", (tx.now - RAW_KEPT,))
-    for table, _, kept, _ in TIERS:
-        # series-major: one short range a series
-        numbers = tx.db.execute("SELECT id FROM series").fetchall()
-        tx.db.executemany(
-            f"DELETE FROM {table} WHERE series_id = ? AND t < ?",  # noqa: S608
-            [(n, tx.now - kept) for (n,) in numbers],
-        )
-    _forget_series(tx)
+    forget(tx, SERIES)
     return len(rows)
-
-
-def _forget_series(tx: Tx) -> None:
-    """Series of run trees that have no reading left in any tier."""
-    gone = tx.db.execute(
-        "SELECT s.id, s.name FROM series s WHERE s.name LIKE 'run.%' AND NOT EXISTS (SELECT 1 FROM sample_10m o WHERE"
-        " o.series_id = s.id) AND NOT EXISTS (SELECT 1 FROM sample_1m o WHERE o.series_id = s.id) AND NOT EXISTS"
-        " (SELECT 1 FROM sample_10s o WHERE o.series_id = s.id) AND s.id NOT IN (SELECT series_id FROM sample_raw)"
-    ).fetchall()
-    if gone:
-        tx.db.executemany("DELETE FROM series WHERE id = ?", [(i,) for i, _ in gone])
-        known: dict[str, int] = tx.memo.get("series", {})
-        for _, name in gone:
-            known.pop(name, None)

@@ -1,25 +1,40 @@
-"""SQL of samples: raw for two hours, then 10 s, 1 min and 10 min means with their extremes; and the process table.
+"""SQL of samples: raw for two hours, then 10 s, 1 min and 10 min means with their extremes, then one row a day; and the
+process table.
 
 One transaction a tick. The roll-up of a closed bucket happens in the tick that opens the next one, so it is paid in
-small parts and survives a restart: what is rolled is asked of the tables, not remembered.
+small parts and survives a restart: what is rolled is asked of the tables, not remembered. Days are rolled a few series a
+tick. Readings of a run's tree (``run.``) stay in the tiers up to a minute: a run's curve is asked for while somebody
+remembers the run, and each of its runs is a series of its own.
+
+A clock that goes back: what was stamped later than it says now goes, in every tier, and time is lived through again; so
+no bucket holds two passes and no gauge stands still until the clock has caught up. One that jumps forward leaves a gap.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from adapters.model import Sample
 from engine.store.writer import Tx
 
 HOUR: Final = 3_600_000
+DAY: Final = 24 * HOUR
 RAW_KEPT: Final = 2 * HOUR
 TIERS: Final = (
     # table, bucket ms, kept ms, rolled from
-    ("sample_10s", 10_000, 24 * HOUR, "sample_raw"),
-    ("sample_1m", 60_000, 7 * 24 * HOUR, "sample_10s"),
-    ("sample_10m", 600_000, 30 * 24 * HOUR, "sample_1m"),
+    ("sample_10s", 10_000, DAY, "sample_raw"),
+    ("sample_1m", 60_000, 7 * DAY, "sample_10s"),
+    ("sample_10m", 600_000, 30 * DAY, "sample_1m"),
 )
+DAYS_KEPT: Final = 400
+STEP_BACK: Final = 10_000
+"""A clock that goes back by less is left alone: its readings fall into buckets that stand or are open."""
+DAY_PORTION: Final = 8
+"""Series whose days are rolled up a tick: a first one reads 30 days of them."""
+_NOT_A_RUN: Final = "substr(s.name, 1, 4) <> 'run.'"
 
 
 class ProcessLike(Protocol):
@@ -39,6 +54,22 @@ class ProcessLike(Protocol):
     def rss(self) -> int | None: ...
     @property
     def run_key(self) -> str | None: ...
+
+
+@dataclass(slots=True)
+class _Rolled:
+    """How far each tier is rolled up; lost with a rollback and asked of the tables again."""
+
+    begun: int
+    """Since when ``seen`` holds every series that got a reading."""
+    now: int
+    done: dict[str, int]
+    seen: dict[int, int] = field(default_factory=dict[int, int])
+    """Last reading by series: the roll-ups look at these alone, however many runs there have been."""
+    day: int = -1
+    """Today, as far as the days before it are rolled up or listed in ``days``."""
+    days: list[tuple[int, int | None]] = field(default_factory=list[tuple[int, int | None]])
+    """(series, its last day) whose closed days are to be rolled up still."""
 
 
 def series_id(tx: Tx, name: str, unit: str = "", source: str = "host") -> int:
@@ -73,33 +104,83 @@ def describe_series(
 
 def put_samples(tx: Tx, now: int, samples: Sequence[Sample]) -> None:
     """One tick of readings, and the roll-ups that became due. A sensor that is missing is not in ``samples``."""
+    rolled = _rolled(tx, now)
     if samples:
         rows = [(s.t, series_id(tx, s.series, s.unit), s.value) for s in samples]
         tx.db.executemany("INSERT OR REPLACE INTO sample_raw (t, series_id, value) VALUES (?, ?, ?)", rows)
+        for t, number, _ in rows:
+            rolled.seen[number] = t
         tx.bump("sample")
-    roll_up(tx, now)
+    _roll_up(tx, now, rolled)
 
 
 def roll_up(tx: Tx, now: int) -> None:
     """Fill the tiers up to the last closed bucket and drop what is older than is kept."""
-    done: dict[str, int] = tx.memo.setdefault("rolled", {})
+    _roll_up(tx, now, _rolled(tx, now))
+
+
+def _rolled(tx: Tx, now: int) -> _Rolled:
+    found: _Rolled | None = tx.memo.get("rolled")
+    if found is None:
+        found = tx.memo["rolled"] = _begin(tx, now)
+    elif now <= found.now - STEP_BACK:
+        _went_back(tx, now, found)
+    found.now = now
+    return found
+
+
+def _begin(tx: Tx, now: int) -> _Rolled:
+    """How far the tables are rolled up; what an earlier engine stamped in the future goes."""
+    rolled = _Rolled(begun=now, now=now, done={})
+    row = tx.db.execute("SELECT t FROM sample_raw ORDER BY t DESC LIMIT 1").fetchone()
+    newest = 0 if row is None else int(row[0])
+    for table, bucket, _, _ in TIERS:
+        row = tx.db.execute(
+            f"SELECT max((SELECT max(o.t) FROM {table} o WHERE o.series_id = s.id)) FROM series s"  # noqa: S608
+        ).fetchone()
+        rolled.done[table] = 0 if row[0] is None else int(row[0]) + bucket
+        newest = max(newest, rolled.done[table])
+    if newest >= now + STEP_BACK:
+        _went_back(tx, now, rolled)
+    return rolled
+
+
+def _went_back(tx: Tx, now: int, rolled: _Rolled) -> None:
+    tx.db.execute("DELETE FROM sample_raw WHERE t > ?", (now,))
+    numbers = tx.db.execute("SELECT id FROM series").fetchall()
+    for table, bucket, _, _ in TIERS:
+        upto = now // bucket * bucket
+        tx.db.executemany(
+            f"DELETE FROM {table} WHERE series_id = ? AND t >= ?",  # noqa: S608 - a name of our own tables
+            [(number, upto) for (number,) in numbers],
+        )
+        rolled.done[table] = min(rolled.done[table], upto)
+    tx.db.executemany(
+        "DELETE FROM sample_day WHERE series_id = ? AND day >= ?", [(number, now // DAY) for (number,) in numbers]
+    )
+    rolled.begun = now  # its readings lie in a time that may come again
+    rolled.seen.clear()
+    rolled.day = -1
+    rolled.days.clear()
+    tx.bump("sample")
+
+
+def _roll_up(tx: Tx, now: int, rolled: _Rolled) -> None:
     for table, bucket, kept, origin in TIERS:
         upto = now // bucket * bucket
-        since = done.get(table)
-        if since is None:
-            row = tx.db.execute(
-                f"SELECT max((SELECT max(o.t) FROM {table} o WHERE o.series_id = s.id)) FROM series s"  # noqa: S608
-            ).fetchone()
-            since = 0 if row[0] is None else int(row[0]) + bucket
+        since = rolled.done[table]
         if since >= upto:
             continue
-        _roll(tx, table, bucket, origin, max(since, upto - kept), upto)
-        done[table] = upto
+        _roll(tx, rolled, table, bucket, origin, max(since, upto - kept), upto)
+        rolled.done[table] = upto
         if table == "sample_1m":
             tx.db.execute("DELETE FROM sample_raw WHERE t < ?", (now - RAW_KEPT,))
+        elif table == "sample_10m":
+            rolled.seen = {number: t for number, t in rolled.seen.items() if t >= upto - bucket}
+    _roll_days(tx, now // DAY, rolled)
 
 
-def _roll(tx: Tx, table: str, bucket: int, origin: str, since: int, upto: int) -> None:
+def _roll(tx: Tx, rolled: _Rolled, table: str, bucket: int, origin: str, since: int, upto: int) -> None:
     into = f"INSERT OR REPLACE INTO {table} (series_id, t, n, avg, min, max)"
     if origin == "sample_raw":
         tx.db.execute(
@@ -107,12 +188,76 @@ def _roll(tx: Tx, table: str, bucket: int, origin: str, since: int, upto: int) -
             " FROM sample_raw WHERE t >= ? AND t < ? GROUP BY series_id, b",
             (since, upto),
         )
-    else:  # the tiers are series-major: one short range a series
-        tx.db.execute(
-            f"{into} SELECT s.id, o.t / {bucket} * {bucket} AS b, sum(o.n), sum(o.avg * o.n) / sum(o.n), min(o.min), max(o.max)"  # noqa: S608
-            f" FROM series s CROSS JOIN {origin} o ON o.series_id = s.id AND o.t >= ? AND o.t < ? GROUP BY s.id, b",
-            (since, upto),
+        return
+    # the tiers are series-major: one short range a series
+    whose, values = "series s", ()
+    if since >= rolled.begun:
+        whose = "json_each(?) j CROSS JOIN series s ON s.id = j.value"
+        values = (json.dumps([number for number, t in rolled.seen.items() if t >= since]),)
+    where = f" WHERE {_NOT_A_RUN}" if table == "sample_10m" else ""
+    tx.db.execute(
+        f"{into} SELECT s.id, o.t / {bucket} * {bucket} AS b, sum(o.n), sum(o.avg * o.n) / sum(o.n), min(o.min), max(o.max)"  # noqa: S608
+        f" FROM {whose} CROSS JOIN {origin} o ON o.series_id = s.id AND o.t >= ? AND o.t < ?{where} GROUP BY s.id, b",
+        (*values, since, upto),
+    )
+
+
+def _roll_days(tx: Tx, today: int, rolled: _Rolled) -> None:
+    """Closed days of a few series: each goes on after its own last day, so a restart in the middle loses none."""
+    if rolled.day != today:
+        rolled.day = today
+        rolled.days = tx.db.execute(
+            f"SELECT s.id, (SELECT max(d.day) FROM sample_day d WHERE d.series_id = s.id) FROM series s WHERE {_NOT_A_RUN}"  # noqa: S608
+        ).fetchall()
+    if not rolled.days:
+        return
+    portion, rolled.days = rolled.days[:DAY_PORTION], rolled.days[DAY_PORTION:]
+    tx.db.executemany(
+        "INSERT OR REPLACE INTO sample_day (series_id, day, n, avg, min, max)"
+        f" SELECT series_id, t / {DAY} AS d, sum(n), sum(avg * n) / sum(n), min(min), max(max) FROM sample_10m"  # noqa: S608
+        " WHERE series_id = ? AND t >= ? AND t < ? GROUP BY d",
+        [(number, 0 if last is None else (last + 1) * DAY, today * DAY) for number, last in portion],
+    )
+
+
+def forget(tx: Tx, portion: int) -> None:
+    """Drop what is older than its tier keeps, of the next ``portion`` series, and series of runs that have nothing left.
+
+    The next call goes on where this one ended: however many runs there were, no sweep holds the engine up.
+    """
+    tx.db.execute("DELETE FROM sample_raw WHERE t < ?", (tx.now - RAW_KEPT,))
+    after: int = tx.memo.get("forgotten", 0)
+    rows = tx.db.execute("SELECT id, name FROM series WHERE id > ? ORDER BY id LIMIT ?", (after, portion)).fetchall()
+    tx.memo["forgotten"] = rows[-1][0] if len(rows) == portion else 0
+    for table, _, kept, _ in TIERS:
+        tx.db.executemany(
+            f"DELETE FROM {table} WHERE series_id = ? AND t < ?",  # noqa: S608 - a name of our own tables
+            [(number, tx.now - kept) for number, _ in rows],
         )
+    oldest = tx.now // DAY - DAYS_KEPT
+    tx.db.executemany(
+        "DELETE FROM sample_day WHERE series_id = ? AND day < ?", [(number, oldest) for number, _ in rows]
+    )
+    _forget_series(tx, [number for number, name in rows if name.startswith("run.")])
+
+
+def _forget_series(tx: Tx, numbers: Sequence[int]) -> None:
+    """Series of run trees that have no reading left in any tier."""
+    if not numbers:
+        return
+    gone = tx.db.execute(
+        "SELECT s.id, s.name FROM json_each(?) j CROSS JOIN series s ON s.id = j.value"
+        " WHERE NOT EXISTS (SELECT 1 FROM sample_10m o WHERE o.series_id = s.id)"
+        " AND NOT EXISTS (SELECT 1 FROM sample_1m o WHERE o.series_id = s.id)"
+        " AND NOT EXISTS (SELECT 1 FROM sample_10s o WHERE o.series_id = s.id)"
+        " AND s.id NOT IN (SELECT series_id FROM sample_raw WHERE t >= ?)",
+        (json.dumps(numbers), tx.now - 60_000),  # what is older stands in a tier too
+    ).fetchall()
+    if gone:
+        tx.db.executemany("DELETE FROM series WHERE id = ?", [(i,) for i, _ in gone])
+        known: dict[str, int] = tx.memo.get("series", {})
+        for _, name in gone:
+            known.pop(name, None)
 
 
 def put_processes(tx: Tx, now: int, processes: Iterable[ProcessLike]) -> None:
