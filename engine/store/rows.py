@@ -11,6 +11,7 @@ from typing import Any
 from adapters.model import ActionState, AlertState, Health, Mode, RunKind, Severity, State, Trigger
 from engine.store.audit_rows import ActionDetail, AuditPage, AuditRow, EndedPage, EndedRow, Wanted
 from engine.store.chain import Broken, Checked
+from engine.store.found_rows import CardRow, LinkRow
 from engine.store.history_rows import History, Ordinary, PastRun, PastStep, Shift, StepPlan, StepsRead, steps_read
 from engine.store.items_rows import AssetRow, ItemRow, OperationRow, PartRow, Standing
 from engine.store.owed_rows import (
@@ -33,8 +34,8 @@ from engine.store.owed_rows import (
 
 __all__ = [
     "ActionDetail", "ActionRow", "AlertEventRow", "AlertRow", "ArmedRow", "AssetRow", "AttemptRow", "AuditPage", "AuditRow", "Bar",
-    "BasisRow", "Broken", "Calibration", "CheckRow", "Checked", "Counts", "DatedRow", "DeliveryRow", "EdgeRow", "EndedPage", "EndedRow",
-    "EngineRow", "FeedRow", "FloorRow", "GaugeRow", "History", "ItemRow", "LogRow", "MarginRow", "NoteRow", "OperationRow", "Ordinary",
+    "BasisRow", "Broken", "Calibration", "CardRow", "CheckRow", "Checked", "Counts", "DatedRow", "DeliveryRow", "EdgeRow", "EndedPage", "EndedRow",
+    "EngineRow", "FeedRow", "FloorRow", "GaugeRow", "History", "ItemRow", "LinkRow", "LogRow", "MarginRow", "NoteRow", "OperationRow", "Ordinary",
     "OwedEvent", "OwedRow", "OwedWarning", "PartRow", "PastRun", "PastStep", "PredictionRow", "ProcessRow", "RunDetail", "RunRow", "Shift",
     "SignoffRow", "SourceRow", "SpanRow", "Standing", "StepPlan", "StepRow", "StepsRead", "Strip", "Waived", "Wanted", "steps_read",
 ]  # fmt: skip
