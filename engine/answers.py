@@ -49,7 +49,9 @@ class Answers:
                 }  # fmt: skip
             case "watch":
                 client.watch = {
-                    k: message[k] for k in ("run", "log", "attempt", "processes") if message.get(k) is not None
+                    k: message[k]
+                    for k in ("run", "log", "attempt", "processes", "history")
+                    if message.get(k) is not None
                 }
                 client.watch_until = self.engine.clock.monotonic() + WATCH_LIFE_S
                 return {}

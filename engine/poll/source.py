@@ -22,6 +22,7 @@ from engine.context import Context
 from engine.facts.dates import Dates
 from engine.owing import Owing
 from engine.poll import logs
+from engine.poll.history import PastSteps
 from engine.poll.pace import Budget, Pace
 from engine.poll.words import judge
 from engine.store import actions as store_actions
@@ -103,6 +104,7 @@ class Poller:
         """Failed runs whose log, which says why, was not all there yet."""
         self._history: list[str] | None = None
         self._lock = asyncio.Lock()
+        self._past = PastSteps(ctx, source.name, adapter, self._lock, self._room, self._due_s)
         self._tasks: list[asyncio.Task[None]] = []
 
     # --- life ---------------------------------------------------------------------------------------------------
@@ -365,6 +367,10 @@ class Poller:
             self._tries[key] = tries
         return tries < TRIES
 
+    def _due_s(self) -> float:
+        """Seconds until the next poll."""
+        return ((self.standing.next_try or 0) - self.ctx.clock.now()) / 1000
+
     def _room(self, part: int) -> bool:
         """Whether one part in so many of the budget is left: what is nice to know stops before what must be known."""
         now = self.ctx.clock.monotonic()
@@ -466,6 +472,7 @@ class Poller:
                     self.ctx.log(f"{self.source.name}: watching: {''.join(traceback.format_exception(error))}")
                 finally:
                     self.budget.note(self.ctx.clock.monotonic(), self.adapter.spent)
+            await self._past.look(self._watches())
 
     async def _watch_one(self, watch: dict[str, Any]) -> None:
         if not self._room(3):
