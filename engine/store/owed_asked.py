@@ -8,7 +8,6 @@ from datetime import date
 from typing import Any, Final
 
 from adapters.model import Course, Owed, Severity, State, unquote_id
-from engine.owed.forecast import forecast
 from engine.store.asked import ALERT, alert_row
 from engine.store.link import Link
 from engine.store.owed_rows import (
@@ -277,23 +276,6 @@ class OwedQuestions(Link):
             (until, since),
         )
         return [alert_row(row) for row in rows]
-
-    def days_left(self, prefix: str, limit: float) -> list[tuple[str, str | None, int, float | None]]:
-        """Of gauges that begin so: (series, label, days known, days until ``limit`` of their maximum; None: not growing, or fewer
-        than 14 days are known). From the highest value of each of the last 90 days."""
-        found: list[tuple[str, str | None, int, float | None]] = []
-        for number, name, label, top in self.all(
-            "SELECT id, name, label, max FROM series WHERE name >= ? AND name < ? ORDER BY name",
-            (prefix, prefix + "\U0010ffff"),
-        ):
-            days = self.all(
-                "SELECT t / 86400000, max(max) FROM sample_10m WHERE series_id = ? GROUP BY 1 ORDER BY 1 DESC LIMIT 90",
-                (number,),
-            )
-            dated = [(date.fromordinal(_EPOCH + day), value) for day, value in days]
-            said = forecast(dated, limit * (top or 1.0))
-            found.append((name, label, said.n, said.days))
-        return found
 
     def waived(self, occurrence: str) -> Waived | None:
         """Who waived it, last."""

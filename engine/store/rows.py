@@ -6,7 +6,7 @@ All times ms UTC. ``None`` is "not known" and must never be drawn as 0 or as fin
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from adapters.model import ActionState, AlertState, Health, Mode, RunKind, Severity, State, Trigger
 from engine.store.audit_rows import ActionDetail, AuditPage, AuditRow, EndedPage, EndedRow, Wanted
@@ -31,13 +31,15 @@ from engine.store.owed_rows import (
     SpanRow,
     Waived,
 )
+from engine.store.samples_rows import CapacityRow, Chart, DayRow, RunLane, SeriesRow, UseNow, UseRow, UsualRow
 
 __all__ = [
     "ActionDetail", "ActionRow", "AlertEventRow", "AlertRow", "ArmedRow", "AssetRow", "AttemptRow", "AuditPage", "AuditRow", "Bar",
-    "BasisRow", "Broken", "Calibration", "CardRow", "CheckRow", "Checked", "Counts", "DatedRow", "DeliveryRow", "EdgeRow", "EndedPage", "EndedRow",
-    "EngineRow", "FeedRow", "FloorRow", "GaugeRow", "History", "ItemRow", "LinkRow", "LogRow", "MarginRow", "NoteRow", "OperationRow", "Ordinary",
-    "OwedEvent", "OwedRow", "OwedWarning", "PartRow", "PastRun", "PastStep", "PredictionRow", "ProcessRow", "RunDetail", "RunRow", "Shift",
-    "SignoffRow", "SourceRow", "SpanRow", "Standing", "StepPlan", "StepRow", "StepsRead", "Strip", "Waived", "Wanted", "steps_read",
+    "BasisRow", "Broken", "Calibration", "CapacityRow", "CardRow", "Chart", "CheckRow", "Checked", "Counts", "DatedRow", "DayRow",
+    "DeliveryRow", "EdgeRow", "EndedPage", "EndedRow", "EngineRow", "FeedRow", "FloorRow", "GaugeRow", "History", "ItemRow", "LinkRow",
+    "LogRow", "MarginRow", "NoteRow", "OperationRow", "Ordinary", "OwedEvent", "OwedRow", "OwedWarning", "PartRow", "PastRun", "PastStep",
+    "PredictionRow", "ProcessRow", "RunDetail", "RunLane", "RunRow", "SeriesRow", "Shift", "SignoffRow", "SourceRow", "SpanRow", "Standing",
+    "StepPlan", "StepRow", "StepsRead", "Strip", "TraitRow", "UseNow", "UseRow", "UsualRow", "Waived", "Wanted", "steps_read",
 ]  # fmt: skip
 
 Strip = tuple[tuple[State, int], ...]
@@ -142,6 +144,20 @@ class FloorRow:
     alert_acked: bool
     alert_since: int | None
     alert_rule: str | None = None
+
+
+class TraitRow(NamedTuple):
+    """What a filter may ask of a pipeline whose runs are listed. ``tags``: one a line."""
+
+    id: int
+    key: str
+    name: str
+    source: str
+    environment: str
+    owner: str
+    layer: str
+    application: str
+    tags: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,7 +214,7 @@ def _roll_days(tx: Tx, today: int, rolled: _Rolled) -> None:
     portion, rolled.days = rolled.days[:DAY_PORTION], rolled.days[DAY_PORTION:]
     tx.db.executemany(
         "INSERT OR REPLACE INTO sample_day (series_id, day, n, avg, min, max)"
-        f" SELECT series_id, t / {DAY} AS d, sum(n), sum(avg * n) / sum(n), min(min), max(max) FROM sample_10m"  # noqa: S608
+        " SELECT series_id, t / 86400000 AS d, sum(n), sum(avg * n) / sum(n), min(min), max(max) FROM sample_10m"
         " WHERE series_id = ? AND t >= ? AND t < ? GROUP BY d",
         [(number, 0 if last is None else (last + 1) * DAY, today * DAY) for number, last in portion],
     )
