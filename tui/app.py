@@ -300,7 +300,9 @@ class WatchfloorApp(TerminalApp):
             case "app.palette" if shown.screen != "palette":
                 self._open("palette", None)
             case "app.card" if shown.screen != "card":
-                self._open("card", self._call(lambda view: view.about()))
+                self._open("card", self._call(lambda view: view.about()) or None)
+            case "link.menu" if shown.screen not in ("links", "card"):
+                self._open("links", self._call(lambda view: view.about()) or None)
             case "problem.first" if shown.screen != "floor":
                 self._open("floor", None)
                 self._do(self._call(lambda view: view.act(action)))

@@ -168,6 +168,7 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     KeyAction("list.mark", ("space",), ("floor", "runs"), "mark", "mark this row, for an action on several"),
     KeyAction("list.mark_range", ("V",), ("floor", "runs"), "mark to here", "mark all rows from the last mark to here"),
     KeyAction("list.unmark", ("u",), ("floor", "runs"), "unmark", "take all marks away"),
+    KeyAction("list.further", ("f",), ("runs",), "further", "search older runs for what the filter wants"),
     KeyAction("list.sort", ("s",), ("floor",), "re-sort", "sort now; the order stands still while you move"),
     # looking closer
     KeyAction("run.log", ("l",), _ROWS, "log", "the log of this run", 10),
@@ -201,11 +202,11 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
         "arm",
         "arm or disarm the protected environment of this row, for 60 s",
     ),
-    KeyAction("copy.menu", ("y",), (*_ROWS, "log", "sources", "themes"), "copy", "copy a key, an error or lines", 58),
+    KeyAction("copy.menu", ("y",), (*_ROWS, "log", "sources", "themes", "card"), "copy", "copy a key, an error or lines", 58),
     KeyAction(
         "link.menu",
         ("o",),
-        ("floor", "runs", "run", "history", "sources"),
+        ("floor", "runs", "run", "history", "sources", "card"),
         "links",
         "its own screen and its documents",
         59,

@@ -25,6 +25,7 @@ VIEWS: dict[str, str] = {
     "history": "tui.screens.history:HistoryView",
     "diff": "tui.screens.diff:DiffView",
     "card": "tui.screens.card:CardView",
+    "links": "tui.screens.links:LinksView",
     "palette": "tui.screens.palette:PaletteView",
     "bulk": "tui.screens.bulk:BulkView",
     "themes": "tui.screens.theme_menu:ThemesView",

@@ -52,7 +52,7 @@ class FindQuestions(Link):
 
     def cards_of(self, pipeline_key: str) -> list[CardRow]:
         """Cards that a pipeline belongs to: those of its own first, then those of all."""
-        from engine.config.model import Facts, matches
+        from engine.config.model import matches
 
         row = self.one(
             "SELECT p.key, s.name, s.environment, p.application, p.layer, p.tags FROM pipeline p JOIN source s ON s.id = p.source_id"
@@ -61,22 +61,19 @@ class FindQuestions(Link):
         )
         if row is None:
             return []
-        facts = Facts(row[0], row[1], row[2], row[3], row[4], tuple(row[5].split("\n")) if row[5] else ())
+        facts = _facts(row)
         found = [card for card in self.cards() if matches(card.match, facts)]
         return sorted(found, key=lambda card: card.match == "*")
 
     def card_ids(self, match: str) -> list[int]:
         """Ids (for ``floor_rows``) of the pipelines that a card is for, by key. Walks all pipelines: asked when a card is opened."""
-        from engine.config.model import Facts, matches
+        from engine.config.model import matches
 
         rows = self.all(
             "SELECT p.id, p.key, s.name, s.environment, p.application, p.layer, p.tags FROM pipeline p"
             " JOIN source s ON s.id = p.source_id WHERE p.mode <> 3 ORDER BY p.key"
         )
-        return [
-            row[0] for row in rows
-            if matches(match, Facts(row[1], row[2], row[3], row[4], row[5], tuple(row[6].split("\n")) if row[6] else ()))
-        ]  # fmt: skip
+        return [row[0] for row in rows if matches(match, _facts(row[1:]))]
 
     def about_pipeline(self, key: str) -> dict[str, Any]:
         """What is written about one pipeline: ``owner runbook consumers schedule description``; empty where it is unknown."""
@@ -132,3 +129,14 @@ class FindQuestions(Link):
             (prefix, prefix + "\U0010ffff", limit),
         )
         return [row[0] for row in rows]
+
+
+def _facts(row: Sequence[Any]) -> Any:
+    """key, source, environment, application, layer, tags: what a selector looks at."""
+    from engine.config.model import Facts
+
+    key, source, environment, application, layer, tags = row
+    return Facts(
+        key=key, source=source, environment=environment, application=application, layer=layer,
+        tags=tuple(tags.split("\n")) if tags else (),
+    )  # fmt: skip

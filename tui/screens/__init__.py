@@ -76,6 +76,8 @@ def common(action: str, context: Context, screen: str) -> Sequence[Effect]:
             return (Open("palette"),)
         case "app.card":
             return (Open("card"),)
+        case "link.menu":
+            return (Open("links"),)
         case "app.theme":
             return (App("theme"),)
         case "app.plain":
