@@ -48,7 +48,7 @@ def score(entry: Found, typed: str) -> int | None:
             total += 60
         else:
             return None
-    return total + min(len(label), 40) // 8
+    return total * 100 + min(len(label), 99)
 
 
 def _in_order(word: str, text: str) -> bool:

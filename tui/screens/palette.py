@@ -205,7 +205,7 @@ class PaletteView(View):
         while len(rows) < min(room, 6) + 1:
             rows.append([(" " * width, "")])
         typed: list[Span] = [
-            (" : ", "key b"),
+            (": ", "key b"),
             *self.field.spans(max(width // 2, 12)),
             ("  Enter go · Esc close", "dim"),
         ]
