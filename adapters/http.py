@@ -297,11 +297,12 @@ class Http:
         headers: Mapping[str, str] | None = None,
         auth: bool = True,
     ) -> Answer:
-        """One request to its answer, whatever its status. ``path`` is below the base URL and may carry a query.
+        """One request to its answer, whatever its status. ``path`` is below the base URL and may carry a query. A ``body`` of
+        bytes is sent as it is, anything else as JSON.
 
         Credentials refused are renewed and the request sent once more: a refused request had no effect.
         """
-        content = None if body is None else msgspec.json.encode(body)
+        content = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
         hook = self.auth if auth else None
         used = await hook.headers(self) if hook else {}
         answer = await self._patiently(method, path, params, content, {**(headers or {}), **used})
@@ -356,7 +357,7 @@ class Http:
             self.requests += 1
             sending = dict(headers)
             if content is not None:
-                sending["Content-Type"] = "application/json"
+                sending.setdefault("Content-Type", "application/json")
             request = client.build_request(
                 method, url, params=None if params is None else _query(params), content=content, headers=sending
             )

@@ -1,4 +1,4 @@
-"""Shapes of Airflow 3's ``/api/v2`` as they arrive, and what they mean in our words.
+"""Shapes of Airflow's ``/api/v2`` (and 2.x's ``/api/v1``) as they arrive, and what they mean in our words.
 
 Only ids are required of an item: a field that a version lacks or adds changes nothing, an item without its ids makes
 the whole answer unusable.
@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from adapters.airflow.v2_wire import alike
 from adapters.model import Mode, Pipeline, Run, RunKind, State, StepRun, Trigger, pipeline_key, run_key
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,6 +41,13 @@ class Dag(msgspec.Struct):
     owners: list[str] | None = None
     max_active_runs: int | None = None
     next_dagrun_run_after: datetime | None = None
+    # of Airflow 2, see v2_wire
+    is_active: bool | None = None
+    schedule_interval: Any = None
+    next_dagrun_create_after: datetime | None = None
+    # of both
+    next_dagrun_logical_date: datetime | None = None
+    next_dagrun_data_interval_end: datetime | None = None
 
 
 class DagRun(msgspec.Struct):
@@ -180,6 +188,7 @@ def segment(native: str) -> str:
 def pipeline_of(dag: Dag, source: str, base: str) -> Pipeline:
     """A DAG. ``schedule`` is the timetable's own summary, a timedelta in our words. Its zone is told nowhere: even where
     ``/details`` has a ``timezone``, that is UTC for a timetable in Paris."""
+    dag = alike(dag)
     summary = dag.timetable_summary
     next_run = ms(dag.next_dagrun_run_after)
     return Pipeline(
@@ -203,7 +212,7 @@ def _trigger(summary: str | None, described: str | None) -> Trigger:
         return Trigger.MANUAL
     if summary == "@continuous":
         return Trigger.CONTINUOUS
-    if "Asset" in summary or summary.endswith(" events"):
+    if "Asset" in summary or "Dataset" in summary or summary.endswith(" events"):
         return Trigger.EVENT
     if summary.startswith("@") or all(len(part.split()) in (5, 6) for part in summary.split(", ")):
         return Trigger.CRON  # several of them with ", " between: MultipleCronTriggerTimetable
