@@ -71,9 +71,11 @@ selector = Text(units.SELECTOR, parse=units.selector)
 clock = Text(units.CLOCK, parse=units.clock)
 moment = Text(units.MOMENT, parse=units.moment)
 days = Text(DAYS_WORDS, parse=_days)
+WORDS = r"[^\x00-\x1f\x7f]{1,60}"
 links = MapOf(
     Text("a URL like https://wiki.example.com/flow", r"[a-z][a-z0-9+.-]*://\S+"),
-    what="words for the link",
+    name=WORDS,
+    what="words for the link (at most 60 characters)",
     hint='write { "flow document" = "https://…" }',
 )
 sentences = ListOf(words, what="a list of sentences")
@@ -392,7 +394,7 @@ CARD = Table(
         "check": Field(sentences, "what to look at each morning", default=()),
         "if_wrong": Field(sentences, "what to do when it is wrong, in order", default=()),
         "contacts": Field(
-            MapOf(words, what="a kind of issue", hint='write { data = "ana", infrastructure = "desk" }'),
+            MapOf(words, name=WORDS, what="a kind of issue", hint='write { data = "ana", infrastructure = "desk" }'),
             "kind of issue = whom to call: the name of a contact, or words",
             default={},
         ),
