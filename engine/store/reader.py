@@ -60,6 +60,7 @@ from engine.store.rows import (
     RunDetail,
     RunRow,
     SourceRow,
+    TraitRow,
 )  # fmt: skip
 from engine.store.samples_asked import SampleQuestions
 
@@ -185,6 +186,14 @@ class Reader(OwedQuestions, ItemQuestions, SampleQuestions, HistoryQuestions, Au
         )
         return Counts(by_state, paused, stale, total, alerts, unacked, known, resting, unknown)
 
+    def traits(self) -> list[TraitRow]:
+        """Of every pipeline what never depends on a run; those that are GONE too, for their runs are still listed."""
+        rows = self.all(
+            "SELECT p.id, p.key, p.name, s.name, s.environment, coalesce(p.owner, ''), coalesce(p.layer, ''),"
+            " coalesce(p.application, ''), p.tags FROM pipeline p JOIN source s ON s.id = p.source_id"
+        )
+        return [TraitRow(*row) for row in rows]
+
     # --- runs -----------------------------------------------------------------------------------------------------
 
     def runs(
@@ -195,17 +204,19 @@ class Reader(OwedQuestions, ItemQuestions, SampleQuestions, HistoryQuestions, Au
         pipeline_key: str | None = None,
         states: Collection[State] | None = None,
         text: str | None = None,
+        pipelines: Collection[int] | None = None,
     ) -> list[RunRow]:
         """A page of runs, newest first: those older than ``before``, or the next ones newer than ``after``.
 
         ``text``: words that the pipeline's key or name must all hold; where no pipeline does, the beginning of a run's id.
+        ``pipelines``: ids of pipelines whose runs are meant.
         """
         where: list[str] = []
         values: list[Any] = []
-        pipelines: list[int] | None = None
+        pipelines = None if pipelines is None else list(pipelines)
         if pipeline_key is not None:
             pipelines = [row[0] for row in self.all("SELECT id FROM pipeline WHERE key = ?", (pipeline_key,))]
-        elif text and text.strip():
+        elif pipelines is None and text and text.strip():
             pipelines = self._pipelines_like(text.lower().split())
             if not pipelines:
                 return self._runs_named(text.strip(), before, after, limit, states)

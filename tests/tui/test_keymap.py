@@ -99,10 +99,10 @@ def test_help_lists_every_reachable_action_once_with_keys_that_reach_it():
 
 
 def test_overrides_take_the_place_of_defaults():
-    keymap.load_overrides({"run.stop": "ctrl+x", "list.filter": ["f", "/"]})
+    keymap.load_overrides({"run.stop": "ctrl+x", "list.filter": ["ctrl+f", "/"]})
     assert keymap.resolve(("floor", "list", "global"), "ctrl+x") == "run.stop"
     assert keymap.resolve(("floor", "list", "global"), "x") is None
-    assert keymap.resolve(("floor", "list", "global"), "f") == "list.filter"
+    assert keymap.resolve(("floor", "list", "global"), "ctrl+f") == "list.filter"
     assert ("Ctrl+X", "stop") in [row[:2] for _, rows in keymap.help(("floor",)) for row in rows]
     keymap.load_overrides({})
     assert keymap.resolve(("floor", "list", "global"), "x") == "run.stop"

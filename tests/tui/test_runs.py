@@ -239,7 +239,7 @@ def test_a_filter_that_the_store_cannot_answer_says_how_far_it_looked(many, monk
     view = runs(many)
     typed(view, "kind:backfill")
     assert view.window == []
-    assert "searched 400, older ones not yet" in "\n".join(painted(view, 120, 40))
+    assert "searched the last 400 · f searches further" in "\n".join(painted(view, 120, 40))
 
 
 def test_kinds_are_told_apart(house):

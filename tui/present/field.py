@@ -70,12 +70,24 @@ class Field:
                 pass
         return self.text != before
 
-    def spans(self, cells: int) -> list[Span]:
-        """The text with its cursor, the part around the cursor where it is too long."""
+    def put(self, start: int, text: str) -> None:
+        """Write ``text`` over what stands from ``start`` to the cursor; the cursor comes to stand behind it."""
+        safe = clean(text)[: LONGEST - start - (len(self.text) - self.at)]
+        self.text = self.text[:start] + safe + self.text[self.at :]
+        self.at = start + len(safe)
+
+    def spans(self, cells: int, bad: int | None = None) -> list[Span]:
+        """The text with its cursor, the part around the cursor where it is too long. ``bad``: place of the letter from which
+        on it is wrong.
+        """
         before, after = self.text[: self.at], self.text[self.at :]
         while width(before) > max(cells - 2, 1):
             before = before[1:]
         room = cells - width(before) - 1
         while width(after) > max(room, 0):
             after = after[:-1]
-        return [(before, "text b"), (after[:1] or " ", "rev"), (after[1:], "text b")]
+        first = self.at - len(before)
+        right, wrong = "text b", "run-failed b"
+        cut = len(before) if bad is None else min(max(bad - first, 0), len(before))
+        rest = right if bad is None or bad > self.at else wrong
+        return [(before[:cut], right), (before[cut:], wrong), (after[:1] or " ", "rev"), (after[1:], rest)]

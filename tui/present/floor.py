@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from adapters.model import Health, Mode, Owed, Severity, State, Trigger, Verb
-from tui.present import floor_owed, frame, owed, words
+from tui.present import floor_owed, frame, owed, row_facts, words
 from tui.present.cut import clean
 from tui.present.floor_item import LEARNED as LEARNED
 from tui.present.floor_item import Item as Item
@@ -252,7 +252,7 @@ def facts(item: Item) -> dict[str, str]:
     r = item.row
     if r is None:
         row = item.owed
-        return {} if row is None else {"key": row.thing, "name": item.name, "state": f"{item.look.word} {row.state.name.lower()}", "owner": row.owner or ""}  # fmt: skip
+        return {} if row is None else {"key": row.thing, "name": item.name, "state": f"{item.look.word} {row.state.name.lower()}", "owner": row.owner or "", "is": "problem"}  # fmt: skip
     native = f"{item.look.word} {r.native or ''} {r.state.name.lower() if r.state is not None else ''} {'stale unknown' if item.stale else ''}"
     if item.owed is not None and item.owed.declared:
         native += f" {owed.LOOKS[item.owed.state].word}"
@@ -261,6 +261,7 @@ def facts(item: Item) -> dict[str, str]:
         "",
         "environment": r.environment, "application": r.application or "", "business_date": r.business_date or "",
         "kind": r.kind.name.lower() if r.kind is not None else "",
+        "is": row_facts.is_words(r, stale=item.stale, problem=item.problem),
     }  # fmt: skip
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from adapters.model import Owed, unquote_id
-from tui.present import chain, lines, owed, words
+from tui.present import chain, lines, owed, row_facts, words
 from tui.present.chain import NO_LAYER, ORDER, Lane
 from tui.present.cut import clean, cut, cut_middle, pad
 from tui.present.cut import width as cells_of
@@ -72,7 +72,13 @@ def facts(lane: Lane) -> dict[str, str]:
         "key": r.key, "name": r.name, "state": state, "source": r.source, "owner": r.owner or "", "layer": r.layer or NO_LAYER,
         "environment": r.environment, "application": r.application or "", "business_date": r.business_date or "",
         "kind": r.kind.name.lower() if r.kind is not None else "",
+        "is": row_facts.is_words(r, stale=lane.stale, problem=lane.loud),
     }  # fmt: skip
+
+
+def number(lane: Lane, now: int) -> Callable[[str], int | None]:
+    """Numbers of a lane for a filter."""
+    return lambda name: row_facts.number(name, lane.row, lane.owes, now)
 
 
 def next_due(owed_now: Iterable[OwedRow], now: int) -> OwedRow | None:

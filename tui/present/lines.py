@@ -18,6 +18,7 @@ Cell = str | Sequence[tuple[str, str]]
 """Plain text, or spans with their own styles."""
 
 GUTTER: Final = "▌"
+MARK: Final = "●"
 _LOUD: Final = ("rev", "strike", "on:")
 
 
@@ -116,6 +117,16 @@ def cursor(line: Iterable[Span], n: int, *, mono: bool = False, focused: bool = 
     ground = "on:cursor-bg" if focused else "on:cursor-blur-bg"
     kept = ((t, " ".join(w for w in s.split() if not w.startswith("on:") and w != "rev")) for t, s in spans)
     return merge((t, f"{s} {ground}".strip()) for t, s in kept)
+
+
+def marked(line: Iterable[Span]) -> list[Span]:
+    """A row with the sign of a mark in its gutter; the cursor's ground stays."""
+    spans = list(line)
+    if not spans or not spans[0][0]:
+        return spans
+    first, style = spans[0]
+    ground = " ".join(w for w in style.split() if w.startswith("on:") or w == "rev")
+    return [(MARK, f"mark b {ground}".strip()), (first[1:], style), *spans[1:]]
 
 
 def recolour(line: Iterable[Span], token: str, keep: Sequence[str] = ("b",)) -> list[Span]:

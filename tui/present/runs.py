@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from adapters.model import RunKind, State
@@ -14,10 +15,12 @@ from tui.present.glyphs import LOOKS
 from tui.present.lines import Cell, Column, recolour, row
 
 if TYPE_CHECKING:
-    from engine.store.rows import RunRow
+    from engine.store.rows import RunRow, TraitRow
     from tui.view import Span
 
-FIELDS: Final = ("state", "src", "source", "env", "kind", "date", "name")
+FIELDS: Final = ("state", "src", "source", "env", "owner", "layer", "app", "kind", "date", "name", "tag", "is")
+NUMBERS: Final = ("age", "dur", "attempt")
+_OF_PIPELINE: Final = frozenset({"", "source", "environment", "owner", "layer", "application", "name", "tags"})
 KINDS: Final[Mapping[RunKind, str]] = {
     RunKind.SCHEDULED: "schedule", RunKind.MANUAL: "manual", RunKind.BACKFILL: "backfill", RunKind.RERUN: "rerun",
 }  # fmt: skip
@@ -33,32 +36,88 @@ def all_state_words() -> frozenset[str]:
     return frozenset(w for s in State for w in state_words(s).split())
 
 
-def asked_of_store(wanted: Filter) -> tuple[frozenset[State] | None, str | None]:
-    """What the store can answer by index: (states or None for all, words that the pipeline's key must hold)."""
-    positive = [t.value for t in wanted.terms if t.fact == "state" and not t.negative]
-    negative = [t.value for t in wanted.terms if t.fact == "state" and t.negative]
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of a filter the store answers by its indexes, and what is asked of each row that it gives."""
+
+    states: frozenset[State] | None
+    """None: all."""
+    pipelines: list[int] | None
+    """Ids; None: all."""
+    text: str | None
+    """The beginning of a run's id, where no pipeline is like the words."""
+    since: int | None
+    """Older runs than this (ms UTC) need not be looked at."""
+    before: int | None
+    """Nor newer ones than this."""
+    rest: Filter
+
+
+def asked(wanted: Filter, traits: Sequence[TraitRow], now: int) -> Asked:
+    """Take a filter apart: states and pipelines go to the store, ages become places, the rest is for the rows."""
+    positive = [t for t in wanted.terms if t.fact == "state" and not t.negative]
+    negative = [t for t in wanted.terms if t.fact == "state" and t.negative]
     states = None
     if positive or negative:
+        words_of = {s: {"state": state_words(s)} for s in State}
         states = frozenset(
             s
             for s in State
-            if (not positive or any(v in state_words(s) for v in positive))
-            and not any(v in state_words(s) for v in negative)
+            if (not positive or any(t.holds(words_of[s]) for t in positive))
+            and all(t.holds(words_of[s]) for t in negative)
         )
-    text = [t.value for t in wanted.terms if not t.negative and t.fact == ""]
-    return states, " ".join(text) or None
+    of_pipeline = tuple(t for t in wanted.terms if t.fact in _OF_PIPELINE and not t.op)
+    rest = tuple(t for t in wanted.terms if t.fact != "state" and (t.op or t.fact not in _OF_PIPELINE))
+    pipelines: list[int] | None = None
+    text: str | None = None
+    if of_pipeline:
+        part = Filter("", of_pipeline)
+        pipelines = [t.id for t in traits if part.holds(pipeline_facts(t))]
+        plain = [t.value for t in of_pipeline if not t.fact and not t.negative]
+        if not pipelines and len(plain) == 1:  # a run may be called so
+            text, other = plain[0], tuple(t for t in of_pipeline if t.fact or t.negative)
+            pipelines, rest = None, (*rest, *other)
+        elif len(pipelines) == len(traits):
+            pipelines = None
+    ages = [t for t in wanted.terms if t.fact == "age" and t.op and not t.negative]
+    return Asked(
+        states=states,
+        pipelines=pipelines,
+        text=text,
+        since=max((now - t.number for t in ages if t.op == "<"), default=None),
+        before=min((now - t.number for t in ages if t.op == ">"), default=None),
+        rest=Filter(wanted.text, rest),
+    )
 
 
-def rest_of(wanted: Filter) -> Filter:
-    """The terms that are asked of each row here."""
-    return Filter(wanted.text, tuple(t for t in wanted.terms if t.fact != "state" and (t.fact or t.negative)))
+def pipeline_facts(t: TraitRow) -> dict[str, str]:
+    return {
+        "key": t.key, "name": t.name, "source": t.source, "environment": t.environment, "owner": t.owner, "layer": t.layer,
+        "application": t.application, "tags": t.tags,
+    }  # fmt: skip
 
 
-def facts(r: RunRow) -> dict[str, str]:
+def facts(r: RunRow, *, stale: bool = False, marked: bool = False) -> dict[str, str]:
+    """What a filter asks of a run itself. A run that ended badly is a problem; what ended stays true."""
+    active = r.state.active
+    said = ["running" if active else "", "problem" if r.state.bad else "", "stale" if stale and active else "", "marked" if marked else ""]  # fmt: skip
     return {
         "key": r.key, "name": r.name, "source": r.source, "environment": r.environment, "kind": f"{KINDS[r.kind]} {r.kind.name.lower()}",
-        "business_date": r.business_date or "",
+        "business_date": r.business_date or "", "is": " ".join(filter(None, said)),
     }  # fmt: skip
+
+
+def number(name: str, r: RunRow, now: int) -> int | None:
+    """Numbers of a run: its age and duration in ms, its attempt."""
+    match name:
+        case "age":
+            return now - r.at
+        case "dur" if r.started is not None:
+            return max((r.ended if r.ended is not None else now) - r.started, 0)
+        case "attempt":
+            return r.attempt
+        case _:
+            return None
 
 
 def columns(width: int) -> list[Column]:

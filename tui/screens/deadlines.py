@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any, ClassVar
 
 from adapters.model import Owed
 from engine.store.rows import Calibration, EdgeRow, FeedRow, OwedRow, OwedWarning
 from tui import keymap
-from tui.present import deadlines, frame, lines, margins, reckoned, words
+from tui.present import deadlines, frame, lines, margins, reckoned, row_facts, words
 from tui.present import deadlines_panes as panes
 from tui.present.cut import clean
 from tui.present.deadlines import Due, Grid
-from tui.present.filters import Filter, FilterError, parse
 from tui.present.frame import Head
 from tui.present.margins import Source
 from tui.screens import window
@@ -42,6 +42,8 @@ class DeadlinesView(DueMenus):
     contexts: ClassVar[tuple[str, ...]] = ("deadlines", "list", "global")
     topics: frozenset[str] = frozenset({"engine", "source", "health", "pipeline", "run", "owed", "alert", "arm"})
     ticks: ClassVar[bool] = True
+    fields: ClassVar[Sequence[str]] = deadlines.FIELDS
+    numbers: ClassVar[Sequence[str]] = ("late", "due")
     of_a_row: ClassVar[frozenset[str]] = (ListScreen.of_a_row | _OF_ROW) - {"view.pane"}  # panes turn without a row
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
@@ -60,8 +62,9 @@ class DeadlinesView(DueMenus):
         """Whether the operator moved; until then the cursor stays on the first row, whatever comes to stand there."""
         self.cursor: str | None = arg
         self.feed: str | None = None
-        self.filter: Filter = parse("")
+        self.bare = arg is None
         self._wish = arg
+        self._culprit = ""
         self._top = [0, 0]
         self._read: object = None
         self._read_at = 0
@@ -130,7 +133,10 @@ class DeadlinesView(DueMenus):
     def _order(self) -> None:
         at = self._index()
         if self.filter:
-            self.rows_shown = [d for d in self.all if self.filter.holds(deadlines.facts(d))]
+            now = self.context.now()
+            rows = [(deadlines.facts(d), partial(row_facts.number, r=None, owed=d.row, now=now)) for d in self.all]
+            self.rows_shown = [d for d, row in zip(self.all, rows, strict=True) if self.filter.holds(*row)]
+            self._culprit = "" if self.rows_shown else self.filter.culprit(rows)
         else:
             self.rows_shown = deadlines.folded(self.all, self.context.now(), self._wanted())
         keys = [d.row.key for d in self.rows_shown]
@@ -256,15 +262,20 @@ class DeadlinesView(DueMenus):
         at = self._index()
         self._top[0] = first = window(self._top[0], at, rows, total)
         hint = f"{first + 1}–{min(first + rows, total)} of {total}" if total > rows else ""
-        note = f"filter {self.filter.text}" if self.filter else "by due time, worst first · 24 hours back and ahead"
+        note = (
+            self.filter_note(str(total), str(len(self.all)))
+            if self.filter
+            else "by due time, worst first · 24 hours back and ahead"
+        )
         more = sum(d.more for d in self.rows_shown)
         note += f" · {more} more ticks folded, / lists them" if more and not frame.is_narrow(width) else ""
         note += " · times in UTC" if self.utc else ""
         note += f" · the first {words.count(MOST)} only" if len(self._found) >= MOST else ""
         out: list[Line] = [lines.rule("Owed", note, hint, width, focused=True)]
         if not total:
-            said = "no promise is like that" if self.filter else "nothing is known to be due from yesterday to tomorrow"
-            return [*out, [(f"   {said}", "dim")]]
+            if self.filter:
+                return [*out, *self.empty_rows("no promise is like that", self._culprit)]
+            return [*out, [("   nothing is known to be due from yesterday to tomorrow", "dim")]]
         grid = Grid.of(width, self._days)
         out.append(lines.head(grid.columns))
         for i, d in enumerate(self.rows_shown[first : first + rows], first):
@@ -413,19 +424,17 @@ class DeadlinesView(DueMenus):
 
     # --- the filter -------------------------------------------------------------------------------------------------
 
-    @property
-    def filter_text(self) -> str:
-        return self.filter.text
-
     def set_filter(self, text: str) -> None:
-        try:
-            self.filter = parse(text, deadlines.state_words, deadlines.FIELDS)
-            self.filter_error = None
-        except FilterError as error:
-            self.filter_error = str(error)
-            return
-        self.pane = "owed" if text else self.pane
-        self._order()
+        if self.read_filter(text):
+            self.pane = "owed" if text else self.pane
+            self._order()
+
+    def filter_states(self) -> frozenset[str]:
+        return deadlines.state_words()
+
+    def filter_values(self, fact: str) -> Iterable[str]:
+        rows = [deadlines.facts(d) for d in self.all]
+        return {d.row.type for d in self.all} if fact == "kind" else row_facts.values(fact, rows)
 
     # --- for scripts ------------------------------------------------------------------------------------------------
 

@@ -7,20 +7,23 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from adapters.model import Verb
 from engine.store.rows import FloorRow
 from tui import keymap
-from tui.present import floor, frame, lines, owed, words
+from tui.present import floor, frame, lines, owed, row_facts, words
 from tui.present.cut import clean
-from tui.present.filters import Filter, FilterError, parse
+from tui.present.filters import Facts, Number
 from tui.present.floor import Item
 from tui.present.floor_owed import NOTHING, Owing
 from tui.present.floor_rows import Grid, problem_row, table_row
 from tui.present.frame import Head
 from tui.present.glyphs import LOOKS
+from tui.present.head import source_now
 from tui.screens import VERB_OF, window
 from tui.screens.empty import empty_rows
 from tui.screens.floor_menu import FloorMenus
 from tui.screens.lists import Handler
+from tui.screens.marks import Row
 from tui.view import Context, Effect, Line, Say, Span
 
 STILL_MS = 3000
@@ -62,9 +65,11 @@ class FloorView(FloorMenus):
         {"engine", "source", "health", "pipeline", "run", "alert", "arm", "sample", "owed"}
     )
     ticks: ClassVar[bool] = True
+    marks_what: ClassVar[str] = "pipelines"
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
         super().__init__(context)
+        self.bare = arg is None
         self.owing: Owing = NOTHING
         self._row_of: dict[int, FloorRow] = {}
         self._item_of: dict[int, Item] = {}
@@ -79,7 +84,9 @@ class FloorView(FloorMenus):
         """Whether the operator moved; until then the cursor stays on the first row, whatever comes to stand there."""
         self.moved_at = -STILL_MS
         self.waiting = 0
-        self.filter: Filter = parse("")
+        self._facts: dict[str, tuple[Item, Facts]] = {}
+        self._tags: tuple[object, dict[int, str]] = (None, {})
+        self._culprit = ""
         self._top = [0, 0]
         self._read: tuple[Any, ...] | None = None
         self._owed_read: int | None = -1
@@ -90,6 +97,8 @@ class FloorView(FloorMenus):
     def load(self) -> None:
         """Head always (small), rows only when they moved, judgement when rows, sources or enough time moved."""
         reader, now = self.context.reader, self.context.now()
+        if self.head is None:
+            self.start_view()
         self.head = Head.read(self.context)
         topics = dict(reader.topics())
         read = tuple(topics.get(t) for t in _ROW_TOPICS)
@@ -159,7 +168,7 @@ class FloorView(FloorMenus):
 
     def _order(self, at_once: bool = False) -> None:
         """Put the rows in order; while the operator moves they stay, only what is new comes at the end of its pane."""
-        shown = [i for i in self.all if not self.filter or self.filter.holds(floor.facts(i))]
+        shown = self._passed() if self.filter else self.all
         plain = bool(self.filter) or self._silent
         problems = [i.key for i in shown if i.problem and not plain]
         table = [i.key for i in shown if plain or not i.problem]
@@ -249,7 +258,7 @@ class FloorView(FloorMenus):
             hint = "" if narrow else "since · what it means · next key"
             out.append(lines.rule("Problems", note + self._badge(in_problems), hint, width, focused=in_problems))
             for key in self.problems[first : first + shown]:
-                out.append(self._problem(self._item(key), grid, width))
+                out.append(self._marked(key, self._problem(self._item(key), grid, width)))
             if gap:
                 out.append([(" " * width, "")])
         out += self._table(grid, width, room - len(out), focused=not in_problems)
@@ -272,10 +281,7 @@ class FloorView(FloorMenus):
         ]
         if not total:
             if self.filter:
-                clear = keymap.key_of("nav.back")
-                out.append(
-                    [("   no pipeline is like that", "dim"), ("   ", ""), (clear, "key b"), (" shows all again", "dim")]
-                )
+                out += self.empty_rows("no pipeline is like that", self._culprit)
             elif not self.problems:
                 out.append(
                     [
@@ -296,17 +302,24 @@ class FloorView(FloorMenus):
             here = key == self.cursor
             about = words.plain(floor.story(item, self.all, tz, now)) if grid.about else ""
             line = table_row(item, grid, tz, now, here=here, about=about)
-            out.append(lines.cursor(line, width) if here else line)
+            out.append(self._marked(key, lines.cursor(line, width) if here else line))
         return out
 
+    def _marked(self, key: str, line: Line) -> Line:
+        return lines.marked(line) if key in self.marks else line
+
     def _note(self, total: int) -> str:
+        hidden = "hidden by the filter" if self.filter else "gone"
+        marks = self.marks.words(self.items.keys() if not self.filter else {*self.problems, *self.table}, hidden)
+        marks = f"{marks} · " if marks else ""
         if self.filter:
-            return f"{total} of {sum(i.row is not None or i.thing for i in self.all)} · filter {self.filter.text}"
+            every = sum(i.row is not None or i.thing for i in self.all)
+            return marks + self.filter_note(str(total), str(every))
         if self._silent:
             since = frame.silent_since(self.context, self.head.engine if self.head else None)
-            return f"{total} · as of {words.clock(since, self.context.timezone, self.context.now())}"
+            return f"{marks}{total} · as of {words.clock(since, self.context.timezone, self.context.now())}"
         more = " more" if self.problems else ""
-        return f"{total}{more} · unknown, moving, waiting, done"
+        return f"{marks}{total}{more} · unknown, moving, waiting, done"
 
     def _problem(self, item: Item, grid: Grid, width: int) -> Line:
         tz, now = self.context.timezone, self.context.now()
@@ -376,17 +389,66 @@ class FloorView(FloorMenus):
 
     # --- the filter -------------------------------------------------------------------------------------------------
 
-    @property
-    def filter_text(self) -> str:
-        return self.filter.text
-
     def set_filter(self, text: str) -> None:
-        try:
-            self.filter = parse(text, lambda: _STATES)
-            self.filter_error = None
-        except FilterError as error:
-            self.filter_error = str(error)
-        self._order(at_once=True)
+        if self.read_filter(text):
+            self._order(at_once=True)
+
+    def filter_states(self) -> frozenset[str]:
+        return _STATES
+
+    def filter_values(self, fact: str) -> Iterable[str]:
+        return row_facts.values(fact, (self._asked(i, tags=fact == "tags") for i in self.all))
+
+    def _asked(self, item: Item, *, tags: bool) -> Facts:
+        """What a filter may ask of a row; made once for each judgement of it."""
+        known = self._facts.get(item.key)
+        if known is not None and known[0] is item and ("tags" in known[1]) >= tags:
+            return known[1]
+        facts = {fact: text.casefold() for fact, text in floor.facts(item).items()}
+        if tags:
+            facts["tags"] = self._tags_of(item.row.id if item.row is not None else 0)
+        self._facts[item.key] = (item, facts)
+        return facts
+
+    def _tags_of(self, pipeline: int) -> str:
+        """A tag is read only where a filter asks for it, and again when pipelines moved."""
+        topic = None if self._read is None else self._read[0]
+        if self._tags[0] != (topic,):
+            self._tags = ((topic,), {t.id: t.tags.casefold() for t in self.context.reader.traits() if t.tags})
+            self._facts = {}
+        return self._tags[1].get(pipeline, "")
+
+    def _passed(self) -> list[Item]:
+        """The rows that the filter leaves; where it leaves none, which word took the last."""
+        wanted, now, tags = self.filter, self.context.now(), self.filter.asks("tags")
+
+        def row(item: Item) -> tuple[Facts, Number]:
+            facts = self._asked(item, tags=tags)
+            if item.key in self.marks:
+                facts = {**facts, "is": f"{facts.get('is', '')} marked"}
+            clock = source_now(item.source, now)
+            return facts, lambda name: row_facts.number(name, item.row, item.owed, clock)
+
+        out = [item for item in self.all if wanted.holds(*row(item))]
+        self._culprit = "" if out else wanted.culprit(map(row, self.all))
+        return out
+
+    # --- marks ------------------------------------------------------------------------------------------------------
+
+    def markable(self) -> Sequence[Row]:
+        return [(k, self.items[k].name) for k in self.keys if self.items[k].row is not None]
+
+    def mark_here(self) -> Row | None:
+        item = self.here
+        return (item.key, item.name) if item is not None and item.row is not None else None
+
+    def bulk_keys(self, verb: str) -> tuple[str, list[str]]:
+        """``p`` resumes and ``H`` releases only where every marked row stands; else it stops those that go."""
+        asked = Verb(verb)
+        rows = [(k, item.row if (item := self.items.get(k)) is not None else None) for k in self.marks.names]
+        meant = {self._meant(asked, r) for _, r in rows if r is not None}
+        word = meant.pop() if len(meant) == 1 else asked
+        return word.value, [k if r is None else self._key(word, r) for k, r in rows]
 
     # --- for scripts ------------------------------------------------------------------------------------------------
 

@@ -79,7 +79,7 @@ class LayersView(PipelineScreen):
         self._choose()
 
     def _choose(self) -> None:
-        self.lanes = [lane for lane in self.all if not self.filter or self.filter.holds(layers.facts(lane))]
+        self.lanes = [lane for lane in self.all if not self.filter or self.passes(lane)]
         self._places = {lane.key: i for i, lane in enumerate(self.lanes)}
         if self.cursor not in self._places:
             first = next((lane for lane in self.lanes if lane.loud), self.lanes[0] if self.lanes else None)
@@ -190,7 +190,7 @@ class LayersView(PipelineScreen):
         return out
 
     def _body(self, width: int, room: int) -> list[Line]:
-        note = f" · filter {self.filter.text}" if self.filter else ""
+        note = f" · {self.filter_note('', '')}" if self.filter else ""
         if self.in_matrix:
             if self.matrix.lanes:
                 return self.matrix.paint(width, room, note)
@@ -216,8 +216,7 @@ class LayersView(PipelineScreen):
 
     def _nothing(self) -> list[Line]:
         if self.filter:
-            clear = keymap.key_of("nav.back")
-            return [[("   no pipeline is like that   ", "dim"), (clear, "key b"), (" shows all again", "dim")]]
+            return self.empty_rows("no pipeline is like that", self.culprit(self.all))
         sources = keymap.key_of("screen.sources")
         return [
             [("   no pipeline seen yet: the sources have not been read, or offer none to this credential", "dim")],

@@ -1,18 +1,24 @@
-"""What every list screen has: a cursor moved by the same keys, a filter being typed, a menu over the lower rows."""
+"""What every list screen has: a cursor moved by the same keys, a filter being typed and saved, marks, a menu over the
+lower rows.
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 from adapters.model import AlertState
 from engine.store.rows import SourceRow
+from tui import keymap
 from tui.present import frame
+from tui.present.cut import clean
 from tui.present.field import Field
+from tui.present.filters import FIELDS, IS, NUMBERS, Filter, FilterError, common_start, complete, parse
 from tui.present.menu import Entry, Menu
-from tui.screens import VERB_OF, ack, answered, arm, common, steps
-from tui.view import Context, Copy, Effect, Line, Say, Span, View
+from tui.screens import VERB_OF, ack, answered, arm, common, steps, view_menu
+from tui.screens.marks import Marks, Row, refused
+from tui.view import Context, Copy, Effect, Line, Open, Say, Span, View
 
 _WALKS = {"edit.up": -1, "edit.down": 1, "edit.pageup": -1, "edit.pagedown": 1}
 """Keys that move the cursor of the list while a filter is typed."""
@@ -29,15 +35,38 @@ class ListScreen(View):
 
     of_a_row: ClassVar[frozenset[str]] = _OF_A_ROW
     """Actions that mean nothing without a row; where there is none, they say so."""
+    fields: ClassVar[Sequence[str]] = tuple(FIELDS)
+    numbers: ClassVar[Sequence[str]] = tuple(NUMBERS)
+    """Words that a filter may use here."""
+    marks_what: ClassVar[str] = ""
+    """What can be marked here (``pipelines``); empty: nothing."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.field: Field | None = None
         self.menu: Menu | None = None
+        self.filter: Filter = parse("")
         self.filter_error: str | None = None
+        self._wrong_at: int | None = None
+        self._offers: list[str] = []
+        self._offer = -1
+        self._offer_at = 0
+        self.marks = Marks()
+        self.views = view_menu.ViewMenu(self)
+        self.bare = True
+        """Whether it was opened as it is, not for one thing: then a start view may narrow it."""
         self.page = 20
         self.asked = ""
         """What a request under way is about, for the words of its answer."""
+
+    def begin(self) -> Sequence[Effect]:
+        self.start_view()
+        return ()
+
+    def start_view(self) -> None:
+        """Open with the view that the person chose for this screen."""
+        if self.bare and not self.filter:
+            self.views.begin()
 
     # --- what a screen says of itself -------------------------------------------------------------------------------
 
@@ -60,10 +89,94 @@ class ListScreen(View):
 
     @property
     def filter_text(self) -> str:
-        return ""
+        return self.filter.text
 
     def set_filter(self, text: str) -> None:
         """Take a filter while it is typed; a bad one goes to ``filter_error`` and the last good one stays."""
+
+    def filter_states(self) -> frozenset[str]:
+        """Every word that ``state:`` may look for here."""
+        return frozenset()
+
+    def filter_values(self, fact: str) -> Iterable[str]:
+        """Values of a fact that exist, for completing what is typed."""
+        return ()
+
+    def read_filter(self, text: str) -> bool:
+        """Take ``text`` as the filter; False where it cannot be meant: then ``filter_error`` says why and nothing changes."""
+        try:
+            self.filter = parse(text, self.filter_states, self.fields, self.numbers)
+        except FilterError as error:
+            self.filter_error, self._wrong_at = str(error), error.at
+            return False
+        self.filter_error, self._wrong_at = None, None
+        return True
+
+    def filter_note(self, shown: str, total: str) -> str:
+        """For the title: the active view or filter, how many rows it leaves, the key that clears it."""
+        of = f"{shown} of {total} · " if total else ""
+        return f"{of}{self.views.said()}filter {self.filter.text} · {keymap.key_of('nav.back')} clears"
+
+    def empty_rows(self, what: str, culprit: str = "") -> list[Line]:
+        """For a filter that leaves nothing: which word took the last rows, and the key that clears."""
+        key = keymap.key_of("nav.back")
+        line: list[Span] = [(f"   {what}", "dim")]
+        if culprit and culprit != str(self.filter):
+            line += [(": ", "dim"), (culprit, "text b"), (" took the last ones away", "dim")]
+        return [[*line, ("   ", ""), (key, "key b"), (" shows all again", "dim")]]
+
+    # --- marks ------------------------------------------------------------------------------------------------------
+
+    def markable(self) -> Sequence[Row]:
+        """Rows that can be marked, in the order of the cursor."""
+        return ()
+
+    def mark_here(self) -> Row | None:
+        """The row under the cursor, where it can be marked."""
+        return None
+
+    def bulk_keys(self, verb: str) -> tuple[str, list[str]]:
+        """The verb that is meant for the marked rows, and the key that each of them gives it."""
+        return verb, list(self.marks.names)
+
+    def done_with(self, keys: Iterable[str]) -> None:
+        """What a bulk did needs no mark any more."""
+        self.marks.drop(keys)
+        self._marks_moved()
+
+    def _mark(self, action: str) -> Sequence[Effect]:
+        if action == "list.unmark":
+            if not self.marks:
+                return (Say("nothing is marked"),)
+            self.marks.clear()
+            self._marks_moved()
+            return ()
+        here = self.mark_here()
+        if here is None:
+            return (Say(f"this row cannot be marked: marks are for {self.marks_what}"),)
+        if action == "list.mark":
+            self.marks.toggle(here)
+            self.move(1)
+        else:
+            self.marks.up_to(here, self.markable())
+        self._marks_moved()
+        return ()
+
+    def _marks_moved(self) -> None:
+        if self.filter.asks("is"):
+            self.set_filter(self.filter.text)
+
+    def bulk(self, action: str) -> Sequence[Effect]:
+        """A verb's key, or ``m``, while rows are marked: it is for all of them."""
+        verb, keys = ("ack", list(self.marks.names)) if action == "alert.ack" else self.bulk_keys(VERB_OF[action].value)
+        why = refused(verb, self.marks)
+        if why is None and self.context.read_only:
+            why = "this terminal is read-only"
+        if why is None and not self.context.engine_alive:
+            why = f"nobody is watching, no action is possible; {keymap.key_of('app.refresh')} starts the engine"
+        if why is not None:
+            return (Say(f"{verb}: {why}" if not why.startswith(verb) else why, "warn"),)
+        return (Open("bulk", " ".join([verb, *keys])),)
 
     @property
     def typing(self) -> bool:
@@ -76,6 +189,10 @@ class ListScreen(View):
             return self._in_menu(action)
         if self.field is not None and self._in_field(action):
             return ()
+        if action.startswith("view.") and (said := self.views.act(action)) is not None:
+            return said
+        if self.marks and (action in VERB_OF or action == "alert.ack"):
+            return self.bulk(action)
         if not self.length and (action in self.of_a_row or action.startswith("move.")):
             return (Say("there is no row here"),)
         by = steps(action, self.page, self.length)
@@ -86,8 +203,12 @@ class ListScreen(View):
         if handler is not None:
             return handler()
         if action == "list.filter":
-            self.field = Field(self.filter_text)
+            self.field, self._offers, self.views.asks = Field(self.filter_text), [], ""
             return ()
+        if action == "list.views":
+            return self.views.open()
+        if action in ("list.mark", "list.mark_range", "list.unmark") and self.marks_what:
+            return self._mark(action)
         if action == "nav.back" and self.filter_text:
             self.set_filter("")
             return ()
@@ -115,14 +236,40 @@ class ListScreen(View):
         return (entry.value,) if isinstance(entry.value, Copy) else self.act(str(entry.value))
 
     def _in_field(self, action: str) -> bool:
+        key = {"list.open": "edit.enter", "nav.back": "edit.escape"}.get(action, action)
+        if self.views.asks and self.field is not None and key in ("edit.enter", "edit.escape"):
+            self.views.type(key, self.field)
+            return True
         if action in ("list.open", "edit.enter"):
-            self.field, self.filter_error = None, None
+            self.field, self.filter_error, self._wrong_at = None, None, None
             return True
         if action in ("nav.back", "edit.escape"):
             self.field = None
             self.set_filter("")
             return True
         return False
+
+    def _complete(self, field: Field) -> None:
+        """Tab: what all candidates begin with; where that is there already, one after the other."""
+        if self._offers and self._offer_at + len(self._offered()) == field.at:
+            self._offer = (self._offer + 1) % len(self._offers)
+            field.put(self._offer_at, self._offers[self._offer])
+        else:
+            self._offer_at, self._offers = complete(field.text, field.at, self.fields, self.numbers, self._known_values)
+            self._offer = -1
+            if self._offers and (begun := common_start(self._offers)):
+                field.put(self._offer_at, begun)
+            if len(self._offers) == 1:
+                self._offers = []
+        self.set_filter(field.text)
+
+    def _offered(self) -> str:
+        return self._offers[self._offer] if self._offer >= 0 else common_start(self._offers)
+
+    def _known_values(self, fact: str) -> Iterable[str]:
+        if fact == "state":
+            return self.filter_states()
+        return IS if fact == "is" else self.filter_values(fact)
 
     def type(self, text: str) -> Sequence[Effect] | None:
         if self.menu is not None:
@@ -132,14 +279,20 @@ class ListScreen(View):
             return None if text in ("j", "k", "g", "G", "q", "-") or text.startswith("edit.") else ()
         if self.field is None:
             return None
+        if self.views.asks:
+            return self.views.type(text, self.field)
         if text in ("edit.enter", "edit.escape"):
             self._in_field(text)
+        elif text == "edit.tab":
+            self._complete(self.field)
         elif text in _WALKS:
             self.move(_WALKS[text] * (self.page if "page" in text else 1))
         elif not self.field.takes(text):
             return None
-        elif self.field.type(text):
-            self.set_filter(self.field.text)
+        else:
+            self._offers = []
+            if self.field.type(text):
+                self.set_filter(self.field.text)
         return ()
 
     def paste(self, text: str) -> Sequence[Effect]:
@@ -188,6 +341,26 @@ class ListScreen(View):
     def field_row(self, width: int, shown: str) -> Line:
         """The footer while a filter is typed: the text, and its fault or how many rows it leaves."""
         assert self.field is not None
-        spans: list[Span] = [("/", "key b"), *self.field.spans(max(width // 2, 10)), ("  ", "")]
-        spans.append((self.filter_error, "run-late b") if self.filter_error else (shown, "dim"))
+        if self.views.asks:
+            label: list[Span] = [(f"{self.views.asks}: ", "key b"), *self.field.spans(max(width // 2, 10))]
+            note: Span = (self.views.fault, "run-late b") if self.views.fault else (self.views.note, "dim")
+            return frame.footer_row([], width, left=[*label, ("  ", ""), note], typed=bool(self.field.text))
+        bad = None if self._wrong_at is None else self._wrong_at - 1
+        spans: list[Span] = [("/", "key b"), *self.field.spans(max(width // 2, 10), bad), ("  ", "")]
+        if self.filter_error:
+            spans.append((self.filter_error, "run-late b"))
+            if bad:
+                spans.append((f" · column {self._wrong_at}", "dim"))
+        elif self._offers:
+            spans += self._offer_spans()
+        else:
+            spans.append((shown, "dim"))
         return frame.footer_row([], width, left=spans, typed=bool(self.field.text))
+
+    def _offer_spans(self) -> list[Span]:
+        """What Tab can put in, the one that stands there bold."""
+        out: list[Span] = []
+        first = max(self._offer, 0)
+        for i, offer in enumerate(self._offers[first : first + 12], first):
+            out += [(clean(offer), "text b" if i == self._offer else "dim"), (" ", "")]
+        return out

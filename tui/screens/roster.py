@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from adapters.model import VERBS, KeyOf, Mode, State, Verb
 from engine.store.reader import Reader
 from engine.store.rows import FloorRow, OwedRow, SourceRow
 from tui import keymap
-from tui.present import floor, frame, lines, owed
+from tui.present import floor, frame, layers, lines, owed, row_facts
 from tui.present.chain import Lane
 from tui.present.cut import clean
-from tui.present.filters import Filter, FilterError, parse
+from tui.present.filters import FIELDS
 from tui.present.floor import Item
 from tui.present.floor_owed import NOTHING, Owing
 from tui.present.frame import Head
 from tui.present.glyphs import LOOKS
-from tui.present.layers import lane_of
 from tui.present.menu import Entry, Menu
 from tui.screens import VERB_OF, cannot, open_plan
 from tui.screens.lists import Handler, ListScreen
@@ -91,6 +90,7 @@ class PipelineScreen(ListScreen):
         {"engine", "source", "health", "pipeline", "run", "alert", "arm", "sample", "owed"}
     )
     ticks: ClassVar[bool] = True
+    fields: ClassVar[Sequence[str]] = tuple(f for f in FIELDS if f != "tag")
     of_a_row: ClassVar[frozenset[str]] = ListScreen.of_a_row - {"view.pane"} | {"run.last", "owed.basis", "owed.waive"}
 
     def __init__(self, context: Context) -> None:
@@ -102,7 +102,6 @@ class PipelineScreen(ListScreen):
         """Every pipeline by its id."""
         self._items: dict[int, Item] = {}
         self._judged: tuple[int, object] = (0, None)
-        self.filter: Filter = parse("")
         self.basis = False
         """Whether the pane is open that says where the numbers of the cursor row come from."""
 
@@ -131,6 +130,15 @@ class PipelineScreen(ListScreen):
 
     def filtered(self) -> None:
         """The filter changed."""
+
+    def passes(self, lane: Lane) -> bool:
+        """Whether the filter leaves this lane."""
+        return self.filter.holds(layers.facts(lane), layers.number(lane, self.context.now()))
+
+    def culprit(self, lanes: Iterable[Lane]) -> str:
+        """Where the filter leaves none of these: which word took the last."""
+        now = self.context.now()
+        return self.filter.culprit((layers.facts(lane), layers.number(lane, now)) for lane in lanes)
 
     # --- around the panes -------------------------------------------------------------------------------------------
 
@@ -177,7 +185,7 @@ class PipelineScreen(ListScreen):
             row = self.roster.rows[i]
             item = floor.judge_one(row, by_id.get(row.source_id), now, silent=silent, owing=owing)
             self._items[i] = item
-            self.pipelines[i] = lane_of(item, row, since, silent=silent)
+            self.pipelines[i] = layers.lane_of(item, row, since, silent=silent)
         arranged = floor.arrange(self._items.values(), head.sources, now, silent=silent, owing=owing)
         self.verdict = floor.verdict(arranged, now)
         return moved, True
@@ -324,15 +332,13 @@ class PipelineScreen(ListScreen):
 
     # --- the filter -------------------------------------------------------------------------------------------------
 
-    @property
-    def filter_text(self) -> str:
-        return self.filter.text
-
     def set_filter(self, text: str) -> None:
-        try:
-            self.filter = parse(text, lambda: STATES)
-            self.filter_error = None
-        except FilterError as error:
-            self.filter_error = str(error)
-            return
-        self.filtered()
+        if self.read_filter(text):
+            self.filtered()
+
+    def filter_states(self) -> frozenset[str]:
+        return STATES
+
+    def filter_values(self, fact: str) -> Iterable[str]:
+        """Of every pipeline: a lane that is hidden is wanted most."""
+        return row_facts.values(fact, map(layers.facts, self.pipelines.values()))

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from adapters.model import VERBS, KeyOf, State, Verb
-from engine.store.rows import RunRow, SourceRow
+from engine.store.rows import RunRow, SourceRow, TraitRow
 from tui import keymap
-from tui.present import frame, lines, runs, words
+from tui.present import frame, lines, row_facts, runs, words
 from tui.present.cut import clean
-from tui.present.filters import Filter, FilterError, parse
+from tui.present.filters import Filter
 from tui.present.frame import Head
 from tui.present.glyphs import LOOKS
 from tui.present.head import source_now
 from tui.present.menu import Entry, Menu
 from tui.screens import VERB_OF, cannot, open_plan, window
 from tui.screens.lists import Handler, ListScreen
+from tui.screens.marks import Row
 from tui.view import Context, Copy, Effect, Line, Open, Say, Span
 
 PAGE = 200
@@ -38,10 +39,14 @@ class RunsView(ListScreen):
     contexts: ClassVar[tuple[str, ...]] = ("runs", "list", "global")
     topics: frozenset[str] = frozenset({"engine", "source", "health", "pipeline", "run", "alert", "arm", "sample"})
     ticks: ClassVar[bool] = True
+    fields: ClassVar[Sequence[str]] = runs.FIELDS
+    numbers: ClassVar[Sequence[str]] = runs.NUMBERS
+    marks_what: ClassVar[str] = "runs"
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
         super().__init__(context)
         self.pipeline = arg
+        self.bare = arg is None
         self.head: Head | None = None
         self.window: list[RunRow] = []
         self.at_newest = True
@@ -53,7 +58,9 @@ class RunsView(ListScreen):
         self.waiting = 0
         self.total = 0
         self.looked = 0
-        self.filter: Filter = parse("")
+        self._deep = 1
+        """How many times ``LOOKED`` a search may go through."""
+        self._traits: tuple[object, list[TraitRow]] = (None, [])
         self._top = 0
         self._read: object = None
 
@@ -62,6 +69,8 @@ class RunsView(ListScreen):
     def load(self) -> None:
         """The head, and the window again where runs moved."""
         reader = self.context.reader
+        if self.head is None:
+            self.start_view()
         self.head = Head.read(self.context)
         topics = dict(reader.topics())
         read = (topics.get("run"), topics.get("pipeline"))
@@ -71,25 +80,46 @@ class RunsView(ListScreen):
 
     def _ask(self, **place: Any) -> tuple[list[RunRow], bool]:
         """One page that passes the filter, newest first; and whether the store has no more on that side."""
-        states, text = runs.asked_of_store(self.filter)
-        rest = runs.rest_of(self.filter)
+        now = self.context.now()
+        asked = runs.asked(self.filter, self._pipelines(), now)
         newer = "after" in place
+        if asked.before is not None and not newer:
+            place["before"] = min(place.get("before", (asked.before, 1 << 62)), (asked.before, 1 << 62))
         out: list[RunRow] = []
         self.looked = 0
         while True:
-            rows = self.context.reader.runs(limit=PAGE, pipeline_key=self.pipeline, states=states, text=text, **place)
+            rows = self.context.reader.runs(
+                limit=PAGE, pipeline_key=self.pipeline, states=asked.states, text=asked.text, pipelines=asked.pipelines, **place
+            )  # fmt: skip
             self.looked += len(rows)
-            kept = [r for r in rows if not rest or rest.holds(runs.facts(r))]
+            kept = [r for r in rows if self._passes(asked.rest, r, now)] if asked.rest else rows
             out = [*kept, *out] if newer else [*out, *kept]
             done = len(rows) < PAGE
-            if done or len(out) >= PAGE or self.looked >= LOOKED:
+            if not newer and not done and asked.since is not None and rows[-1].at < asked.since:
+                done = True  # what is older is too old
+            if done or len(out) >= PAGE or self.looked >= LOOKED * self._deep:
                 return out, done
             edge = rows[0] if newer else rows[-1]
             place = {"after" if newer else "before": (edge.at, edge.id)}
 
+    def _pipelines(self) -> list[TraitRow]:
+        """What the filter asks of pipelines; read only where it does, and again when they moved."""
+        if not self.filter:
+            return []
+        moved = self.context.reader.topics().get("pipeline")
+        if self._traits[0] != (moved,):
+            self._traits = ((moved,), self.context.reader.traits())
+        return self._traits[1]
+
+    def _passes(self, rest: Filter, r: RunRow, now: int) -> bool:
+        source = self._source(r)
+        facts = runs.facts(r, stale=source is None or source.stale(now), marked=r.key in self.marks)
+        clock = source_now(source, now)
+        return rest.holds(facts, lambda name: runs.number(name, r, clock))
+
     def _refresh(self) -> None:
         """Read the window again where it stands. New runs push in only while the operator has not moved away from the top."""
-        self.total = self.context.reader.run_count() if not self.filter and self.pipeline is None else 0
+        self.total = self.context.reader.run_count() if self.pipeline is None else 0
         first = self.window[0] if self.window else None
         at_top = self._top == 0 and (self.at_newest or bool(self.waiting))
         still = self.context.now() - self.moved_at < STILL_MS
@@ -200,8 +230,10 @@ class RunsView(ListScreen):
         shown = self.window[self._top : self._top + rows]
         out: list[Line] = [lines.rule(self._name(), self._note(), self._hint(shown, width), width, focused=True)]
         if not shown:
-            said = "no run is like that" if self.filter else "no run seen yet"
-            out.append([(f"   {said}", "dim")])
+            if self.filter:
+                out += self.empty_rows("no run is like that")
+            else:
+                out.append([("   no run seen yet", "dim")])
             return out
         out.append(lines.head(cols))
         tz, now = self.context.timezone, self.context.now()
@@ -210,7 +242,8 @@ class RunsView(ListScreen):
         for i, r in enumerate(shown, self._top):
             there = source_now(self._source(r), now)
             line = runs.run_row(r, cols, tz, there, stale=all_stale or r.source_id in dark, here=i == at)
-            out.append(lines.cursor(line, width) if i == at else line)
+            line = lines.cursor(line, width) if i == at else line
+            out.append(lines.marked(line) if r.key in self.marks else line)
         return out
 
     def _name(self) -> str:
@@ -219,11 +252,16 @@ class RunsView(ListScreen):
         return f"Runs of {clean(self.window[0].name) if self.window else clean(self.pipeline)}"
 
     def _note(self) -> str:
-        parts: list[str] = []
+        hidden = "hidden by the filter" if self.filter else "further away"
+        marks = self.marks.words({r.key for r in self.window}, hidden)
+        parts = [marks] if marks else []
         if self.filter:
-            parts.append(f"filter {self.filter.text}")
-            if self.looked >= LOOKED:
-                parts.append(f"searched {words.count(self.looked)}, older ones not yet")
+            more = "" if self.at_oldest and self.at_newest else "+"
+            total = words.count(self.total) if self.pipeline is None else ""
+            parts.append(self.filter_note(f"{len(self.window)}{more}", total))
+            if self.looked >= LOOKED * self._deep and not self.at_oldest:
+                further = keymap.key_of("list.further")
+                parts.append(f"searched the last {words.count(self.looked)} · {further} searches further")
         elif self.pipeline is None:
             parts.append(words.count(self.total))
         parts.append("newest first")
@@ -265,6 +303,7 @@ class RunsView(ListScreen):
     def handlers(self) -> dict[str, Handler]:
         return {
             "list.open": lambda: self._open("run"),
+            "list.further": self._further,
             "run.log": lambda: self._open("log"),
             "run.history": self._history,
             "action.menu": self._actions,
@@ -352,19 +391,47 @@ class RunsView(ListScreen):
 
     # --- the filter -------------------------------------------------------------------------------------------------
 
-    @property
-    def filter_text(self) -> str:
-        return self.filter.text
-
     def set_filter(self, text: str) -> None:
-        try:
-            self.filter = parse(text, runs.all_state_words, runs.FIELDS)
-            self.filter_error = None
-        except FilterError as error:
-            self.filter_error = str(error)
+        if not self.read_filter(text):
             return
-        self.window, self._top, self.moved = [], 0, False
+        self.window, self._top, self.moved, self._deep = [], 0, False, 1
         self._refresh()
+
+    def filter_states(self) -> frozenset[str]:
+        return runs.all_state_words()
+
+    def filter_values(self, fact: str) -> Iterable[str]:
+        if fact == "kind":
+            return runs.KINDS.values()
+        if fact == "business_date":
+            return {r.business_date or "" for r in self.window}
+        return row_facts.values(fact, map(runs.pipeline_facts, self.context.reader.traits()))
+
+    def _further(self) -> Sequence[Effect]:
+        """``f``: look through older runs, where the search stopped."""
+        if self.at_oldest or not self.filter:
+            return (Say("every run was looked at" if self.filter else "no filter is on: all runs are here"),)
+        self._deep += 3
+        self._refresh()
+        return ()
+
+    # --- marks ------------------------------------------------------------------------------------------------------
+
+    def markable(self) -> Sequence[Row]:
+        return [(r.key, r.name) for r in self.window]
+
+    def mark_here(self) -> Row | None:
+        r = self.here
+        return None if r is None else (r.key, r.name)
+
+    def bulk_keys(self, verb: str) -> tuple[str, list[str]]:
+        """Marked runs, or their pipelines where the verb is of pipelines; ``p`` and ``H`` undo where all stand already."""
+        asked, keys = Verb(verb), list(self.marks.names)
+        meant = {self._meant(asked, r) for r in self.window if r.key in self.marks}
+        word = meant.pop() if len(meant) == 1 and all(k in {r.key for r in self.window} for k in keys) else asked
+        if VERBS[word].of == KeyOf.PIPELINE:
+            keys = list(dict.fromkeys(k.partition("/")[0] for k in keys))
+        return word.value, keys
 
     # --- for scripts ------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from tui import keymap
 from tui.present import frame, lines, timeline, words
 from tui.present.chain import Lane
 from tui.present.cut import clean
-from tui.present.layers import by_layer, facts, next_due, thing_lane
+from tui.present.layers import by_layer, next_due, thing_lane
 from tui.present.timeline import DAY_ZOOM, ZOOMS, Axis, Frame, Zoom
 from tui.screens import window
 from tui.screens.lists import Handler
@@ -121,7 +121,7 @@ class TimelineView(PipelineScreen):
         """Lanes of the filter; without one, those of which it is not known that they have nothing in view."""
         a, b = self.span()
         if self.filter:
-            self.lanes = [lane for lane in self.all if self.filter.holds(facts(lane))]
+            self.lanes = [lane for lane in self.all if self.passes(lane)]
             self.quiet = 0
         else:
             self.lanes = [lane for lane in self.all if not timeline.nothing_here(lane, a, b)]
@@ -300,7 +300,7 @@ class TimelineView(PipelineScreen):
         parts = [timeline.extent(axis, self.context.timezone, self.context.now())]
         parts.append(f"one cell {timeline.cell_words(axis.cell)}")
         if self.filter:
-            parts.append(f"{len(self.lanes)} of {len(self.all)} · filter {self.filter.text}")
+            parts.append(self.filter_note(str(len(self.lanes)), str(len(self.all))))
         elif GROUPS[self.group] != "layer":
             parts.append(f"by {GROUPS[self.group]}")
         if self.quiet:
@@ -308,9 +308,9 @@ class TimelineView(PipelineScreen):
         return " · ".join(parts)
 
     def _nothing(self) -> list[Line]:
-        clear, now, out = (keymap.key_of(k) for k in ("nav.back", "time.now", "time.out"))
+        now, out = (keymap.key_of(k) for k in ("time.now", "time.out"))
         if self.filter:
-            return [[("   no pipeline is like that   ", "dim"), (clear, "key b"), (" shows all again", "dim")]]
+            return self.empty_rows("no pipeline is like that", self.culprit(self.all))
         if not self.all:
             sources = keymap.key_of("screen.sources")
             return [
