@@ -7,20 +7,25 @@ takes 200 for success: ``send`` reads the answer, ``reconcile`` reads the world.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any, Final
 
 import msgspec
 
-from adapters.airflow import reads
+from adapters.airflow import backfills, mark, reads
+from adapters.airflow.calls import call as _call
+from adapters.airflow.calls import count_active as _count_active
+from adapters.airflow.calls import n as _n
+from adapters.airflow.calls import names as _names
+from adapters.airflow.calls import terminal as _terminal
+from adapters.airflow.calls import too_much
 from adapters.airflow.wire import (
     OWN,
     RUN_STATES,
     TASK_STATES,
     Dag,
     DagRun,
-    DagRuns,
     TaskInstance,
     TaskInstances,
     iso,
@@ -28,7 +33,6 @@ from adapters.airflow.wire import (
 )
 from adapters.base import (
     Action,
-    Call,
     Done,
     NotDone,
     NotSent,
@@ -50,8 +54,9 @@ VERBS: Final = (
     Verb.RERUN,
     Verb.RERUN_FAILED,
     Verb.RERUN_FROM,
+    Verb.MARK,
+    *backfills.VERBS,
 )
-MASKED: Final[Mapping[str, str]] = {"Authorization": "Bearer ****", "Content-Type": "application/json"}
 _MEMO_TASKS: Final = 50
 _HOUR_MS: Final = 3_600_000
 
@@ -73,6 +78,10 @@ async def prepare(http: Http, source: str, zone: tzinfo, action: Action) -> Prep
             return await _prepare_stop(http, _with_run(key), action)
         case Verb.RERUN | Verb.RERUN_FAILED | Verb.RERUN_FROM:
             return await _prepare_rerun(http, _with_run(key), action)
+        case Verb.MARK:
+            return await mark.prepare(http, _with_run(key), action)
+        case Verb.BACKFILL | Verb.BACKFILL_PAUSE | Verb.BACKFILL_RESUME | Verb.BACKFILL_CANCEL:
+            return await backfills.prepare(http, source, zone, Key(key.source, key.pipeline), action)
         case _:
             raise Unsupported(f"{action.verb} is not offered for Airflow")
 
@@ -230,13 +239,16 @@ async def send(http: Http, source: str, prepared: Prepared) -> SendResult:
     for call in prepared.calls:
         if not call.target.startswith(http.base + "/"):
             return NotSent("the call is not one of this source")
+        path = call.target.removeprefix(http.base)
+        if (why := too_much(call.method, path, call.body)) is not None:
+            return NotSent(why)
         try:
             if http.auth is not None:
                 await http.auth.headers(http)  # so that a failure to get a token is never one of the call
         except AdapterError as err:
             return NotSent(err.what)
         try:
-            answer = await http.ask(call.method, call.target.removeprefix(http.base), body=call.body)
+            answer = await http.ask(call.method, path, body=call.body)
             result = _taken(source, prepared, answer)
         except Conflict as err:
             return await _after_conflict(http, source, prepared, err)
@@ -277,6 +289,10 @@ def _taken(source: str, prepared: Prepared, answer: Answer) -> SendResult:
     """What a 2xx says. It is compared with what was asked for; a difference is said, and left to ``reconcile``."""
     verb = prepared.action.verb
     key = parse_key(prepared.action.key)
+    if verb in backfills.VERBS:
+        return backfills.taken(key, prepared, answer)
+    if verb is Verb.MARK:
+        return mark.taken(key, prepared, answer)
     if verb in (Verb.PAUSE, Verb.RESUME):
         said = answer.decode(Dag)
         word = "paused" if said.is_paused else "active"
@@ -308,6 +324,8 @@ async def reconcile(http: Http, prepared: Prepared) -> Reconciled:
         Verb.RERUN: _is_cleared,
         Verb.RERUN_FAILED: _is_cleared,
         Verb.RERUN_FROM: _is_cleared,
+        Verb.MARK: mark.reconcile,
+        **dict.fromkeys(backfills.VERBS, backfills.reconcile),
     }
     return await ask[prepared.action.verb](http, parse_key(prepared.action.key), prepared)
 
@@ -364,44 +382,12 @@ async def _is_cleared(http: Http, key: Key, prepared: Prepared) -> Reconciled:
     return NotDone(f"no task was cleared; the run is {http.words(run.state or 'without a state')}")
 
 
-def _moved(ti: TaskInstance, tries: int, ident: str | None) -> bool:
-    return ti.try_number > tries or (ident is not None and ti.id is not None and ti.id != ident)
-
-
 # --- small things ---------------------------------------------------------------------------------------------------
-
-
-def _call(http: Http, method: str, path: str, body: Any) -> Call:
-    return Call(method=method, target=http.url(path), body=body, headers=MASKED)
-
-
-async def _count_active(http: Http, dag: str, *states: str) -> int:
-    params = {"state": list(states) or ["running", "queued"], "limit": 1}
-    found, _ = await http.get(f"{reads.dag_path(dag)}/dagRuns", DagRuns, params)
-    return found.total_entries if found.total_entries is not None else len(found.dag_runs)
-
-
-def _terminal(run: DagRun) -> bool:
-    return RUN_STATES.get(run.state or "", State.RUNNING).terminal
 
 
 def _of(ti: TaskInstance) -> State:
     return TASK_STATES.get(ti.state or "none", (State.RUNNING, None))[0]
 
 
-def _n(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def _names(tasks: Sequence[TaskInstance]) -> str:
-    """At most five names, mapped ones together: ``load[0,1,2]``."""
-    groups: dict[str, list[int]] = {}
-    for ti in tasks:
-        groups.setdefault(ti.task_id, []).append(ti.map_index)
-    named = [
-        name
-        if indexes == [-1]
-        else f"{name}[{','.join(map(str, sorted(indexes)[:8]))}{'…' if len(indexes) > 8 else ''}]"
-        for name, indexes in groups.items()
-    ]
-    return ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")
+def _moved(ti: TaskInstance, tries: int, ident: str | None) -> bool:
+    return ti.try_number > tries or (ident is not None and ti.id is not None and ti.id != ident)

@@ -81,7 +81,7 @@ async def test_what_makes_no_sense_now(like: AirflowLike, adapter: AirflowAdapte
         (Verb.STOP, "af:daily", Unsupported, "needs one of its runs"),
         (Verb.RERUN_FROM, "af:daily/ok", Unsupported, "needs one of its steps"),
         (Verb.PAUSE, "elsewhere:daily", Unsupported, "not of source af"),
-        (Verb.BACKFILL, "af:daily", Unsupported, "not offered"),
+        (Verb.HOLD, "af:daily/now", Unsupported, "not offered"),
     ):
         with pytest.raises(kind, match=words):
             await adapter.prepare(action(verb, key))

@@ -25,6 +25,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -231,14 +232,14 @@ class AirflowLike(Routes):
         return self.answer(method, path, query, body)
 
     def health(self) -> dict[str, Any]:
-        beat = self.now().isoformat()
-        dead = self.mode == "scheduler-dead"
-        return {
-            "metadatabase": {"status": "healthy"},
-            "scheduler": {"status": "unhealthy" if dead else "healthy", "latest_scheduler_heartbeat": beat},
-            "triggerer": {"status": "healthy", "latest_triggerer_heartbeat": beat},
-            "dag_processor": {"status": "healthy", "latest_dag_processor_heartbeat": beat},
-        }
+        dead = {"scheduler"} if self.mode == "scheduler-dead" else set()
+        found: dict[str, Any] = {"metadatabase": {"status": "healthy"}}
+        for name in ("scheduler", "triggerer", "dag_processor"):
+            age = self.beat_age_s.get(name, 0.0)
+            word = "unhealthy" if name in dead or age > 30 else "healthy"
+            beat = (self.now() - timedelta(seconds=age)).isoformat()
+            found[name] = {"status": word, f"latest_{name}_heartbeat": beat}
+        return found
 
 
 def _walk(value: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
@@ -249,8 +250,12 @@ def _walk(value: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any
     return value
 
 
-_IDS = ("dag_id", "dag_run_id", "task_id", "map_index", "try_number")
-_LISTS = ("dags", "dag_runs", "task_instances")
+_IDS = (
+    "dag_id", "dag_run_id", "task_id", "map_index", "try_number", "id", "name", "import_error_id", "asset_id",
+)  # fmt: skip
+_LISTS = (
+    "dags", "dag_runs", "task_instances", "pools", "import_errors", "dag_warnings", "assets", "backfills",
+)  # fmt: skip
 _STATUS: dict[str, tuple[int, Any]] = {
     "401": (401, {"detail": "Not authenticated"}),
     "403": (403, {"detail": "Forbidden"}),
@@ -309,6 +314,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PATCH(self) -> None:
         self._serve("PATCH")
 
+    def do_PUT(self) -> None:
+        self._serve("PUT")
+
     def _serve(self, method: str) -> None:
         world = self.world
         split = urlsplit(self.path)
@@ -322,10 +330,11 @@ class _Handler(BaseHTTPRequestHandler):
         with world.lock:
             world.requests.append(seen)
             fault = world.fault if world.fault_on(method, split.path) else None
-        change = method == "PATCH" or (
+        dry = split.path.endswith("/dry_run")
+        change = method in ("PATCH", "PUT") or (
             method == "POST" and isinstance(body, dict) and not body.get("dry_run", "clear" in split.path.lower())
         )
-        change = change and split.path != "/auth/token"
+        change = change and not dry and split.path != "/auth/token"
         if fault in _CHANGES_ONLY and not change:
             fault = None
         if fault in ("reset", "hang", "drip", "slow") and self._stall(fault):

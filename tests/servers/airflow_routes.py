@@ -8,23 +8,24 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
-from tests.servers.airflow_state import TERMINAL, TI_DONE, Dag, DagRun, Effect, Refused, Task, World, iso
+from tests.servers.airflow_parts import Parts
+from tests.servers.airflow_state import TERMINAL, TI_DONE, Dag, DagRun, Effect, Refused, Task, iso
 
 Query = dict[str, list[str]]
 Answer = tuple[int, Any]
 
 
-class Routes(World):
+class Routes(Parts):
     """One authorised request to its answer; Refused where the answer is an error."""
 
     page_limit = 100
-    mode: str | None = None
-    """The fault of the moment; here only "noop" and "page2" matter."""
 
     def answer(self, method: str, path: str, query: Query, body: Any) -> Answer:
         """One authorised request to its answer."""
         parts = [unquote(p) for p in path.split("/")[3:]]
         with self.lock:
+            if (found := self.parts_answer(method, parts, query, body)) is not None:
+                return found
             match method, parts:
                 case "GET", ["dags"]:
                     dags = sorted(self.dags.values(), key=lambda d: d.dag_id)
@@ -250,6 +251,12 @@ class Routes(World):
         runs = [r for r in self.runs.values() if dag_id in ("~", r.dag_id)]
         if "state" in query:
             runs = [r for r in runs if r.state in query["state"]]
+        if "run_type" in query:
+            runs = [r for r in runs if r.run_type in query["run_type"]]
+        for name, inside in (("gte", lambda a, b: a >= b), ("lte", lambda a, b: a <= b)):
+            if bound := query.get(f"logical_date_{name}"):
+                at = datetime.fromisoformat(bound[0])
+                runs = [r for r in runs if r.logical is not None and inside(r.logical, at)]
         for name, get in (("updated_at", lambda r: r.updated), ("run_after", lambda r: r.run_after)):
             if since := query.get(f"{name}_gte"):
                 runs = [r for r in runs if get(r) >= datetime.fromisoformat(since[0])]
