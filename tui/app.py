@@ -175,6 +175,7 @@ class WatchfloorApp(TerminalApp):
             self._pulse()
         if self.stack and (moved & self.stack[-1].view.topics or self.stack[-1].broken):
             self._load(self.stack[-1])
+            self._go_on()
             self.paint()
             self._painted = time.monotonic()
 
@@ -193,8 +194,14 @@ class WatchfloorApp(TerminalApp):
                 body = self._call(lambda view: view.watch())
                 if body:
                     self.link.watch(body)
+        self._go_on()
         if not fresh:
             self.paint()
+
+    def _go_on(self) -> None:
+        """A view that does several things after one another asks for the next one."""
+        if self.stack and not self.stack[-1].broken:
+            self._do(self._call(lambda view: view.go_on()))
 
     def _pulse(self) -> None:
         self.last_engine = self.context.reader.engine()
@@ -380,6 +387,7 @@ class WatchfloorApp(TerminalApp):
         fresh = found is None or screen in (
             "plan",
             "waive",
+            "bulk",
             "themes",
             "palette",
         )  # a plan is made anew: what it said may not be true any more

@@ -140,6 +140,10 @@ class View(ABC):
         """A Request's answer, in the UI loop."""
         return ()
 
+    def go_on(self) -> Sequence[Effect]:
+        """What to ask for now that the store was read again; for what takes several steps. Only while it is on top."""
+        return ()
+
     def about(self) -> str | None:
         """Key of the pipeline, run or step that the cursor is on: what a card, a palette or a link speaks of."""
         return None
