@@ -18,6 +18,10 @@ from engine.version import VERSION
 if TYPE_CHECKING:
     from engine.main import Engine
 
+RECORDED = frozenset(
+    {"plan", "act", "cancel", "arm", "disarm", "ack", "silence", "waive", "signoff", "ping", "note", "notify"}
+)
+"""What must be recorded to be done."""
 WATCH_LIFE_S = 5.0
 """How long a terminal's look at a run lasts without being renewed."""
 
@@ -39,6 +43,8 @@ class Answers:
         do = message.get("do")
         if do not in DO:
             raise RequestError("bad_request", f"{do!r} is not a request this engine knows", "is the other side newer?")
+        if do in RECORDED and (why := self.engine.health.refusal) is not None:
+            raise RequestError("refused", why, "what cannot be recorded is not done; free space, it goes on by itself")
         match do:
             case "hello":
                 client.peer = peer.claiming(str(message.get("origin") or "") or None)
@@ -126,7 +132,7 @@ class Answers:
     def status(self) -> dict[str, Any]:
         return {
             "pid": os.getpid(), "version": VERSION, "store": str(self.engine.places.store), "config": str(self.engine.ctx.config.path),
-            "config_hash": self.engine.ctx.config.hash, "config_error": self.engine.config_error, "store_error": self.engine.store_error,
+            "config_hash": self.engine.ctx.config.hash, "config_error": self.engine.config_error, "store_error": self.engine.health.refusal,
             "clients": len(self.engine.server.clients),
             "sources": {name: p.standing.health.name.lower() for name, p in self.engine.pollers.items()},
             "wal_bytes": self.engine.store.wal_bytes(), "busy": self.engine.actions.busy or self.engine.notifier.busy, "demo": self.engine.demo,

@@ -1,11 +1,21 @@
-"""Who may write: the holder of one ``flock`` beside the store. The kernel frees it the moment the process is gone."""
+"""Who may write: the holder of one ``flock`` beside the store. The kernel frees it the moment the process is gone.
+
+The file also says, for people, who holds it, and why nothing can be recorded when nothing can: a full disk still takes
+bytes into a block that the file has, so that terminals hear of it although the store cannot be written.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
+
+from engine.store.trouble import SIZE, Trouble, packed
+
+ASK_AGAIN_S: Final = 0.02
 
 
 class Leader:
@@ -27,17 +37,23 @@ class Leader:
                 if time.monotonic() >= end:
                     os.close(fd)
                     return False
-                time.sleep(0.02)
+                time.sleep(ASK_AGAIN_S)
                 continue
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
             self._fd = fd
+            self.say(None)
             return True
+
+    def say(self, trouble: Trouble | None) -> None:
+        """Write who holds the lock and what is wrong. Always the same block, never truncated: a full disk takes that."""
+        if self._fd is not None:
+            with suppress(OSError):  # for words only: the lock is the kernel's
+                os.pwrite(self._fd, packed(os.getpid(), trouble), 0)
+                os.ftruncate(self._fd, SIZE)
 
     def holder(self) -> int | None:
         """Pid that the last holder wrote, for words on screen only."""
         try:
-            return int(self.path.read_text().strip() or 0) or None
+            return int(self.path.read_text().split("\n", 1)[0].strip() or 0) or None
         except (OSError, ValueError):
             return None
 

@@ -12,13 +12,13 @@ import os
 import signal
 import socket
 import sys
-import time
 import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
 from adapters.errors import AdapterError
 from adapters.model import Health
+from engine import lives
 from engine.actions import Actions
 from engine.adapters_in import NoAdapter, make_adapter
 from engine.alerts import Alerts
@@ -29,6 +29,7 @@ from engine.config.model import Config, Source
 from engine.config.paths import Places, places
 from engine.context import Context
 from engine.demo.life import first_round
+from engine.health import Health as OwnHealth
 from engine.leader import Leader, file_id
 from engine.notify import Notifier
 from engine.owing import Owing
@@ -37,10 +38,11 @@ from engine.poll.source import Poller
 from engine.request import EXIT_BAD_INPUT, EXIT_BUG, EXIT_NO_ENGINE, EXIT_OK, PROTOCOL
 from engine.samples import Sampler
 from engine.server import Server
-from engine.store import facts, owed_kept, retention
+from engine.store import facts, owed_kept, retention, scrub
+from engine.store import health as store_health
 from engine.store import sources as store_sources
 from engine.store.configured import put_configured
-from engine.store.writer import Store, StoreError
+from engine.store.writer import Store, StoreDamaged, StoreError
 from engine.version import VERSION
 
 IDLE_LIFE_S = 600.0
@@ -57,7 +59,8 @@ class Engine:
     def __init__(
         self, where: Places, config: Config, *, clock: Clock | None = None, demo: bool = False, read_only: bool = False,
         stay: bool = True, out: TextIO | None = None, system: bool = False,
-        idle_life_s: float = IDLE_LIFE_S, demo_life_s: float = DEMO_LIFE_S,
+        idle_life_s: float = IDLE_LIFE_S, demo_life_s: float = DEMO_LIFE_S, leader: Leader | None = None,
+        note: str | None = None,
     ) -> None:  # fmt: skip
         self.places = where
         self.clock = clock or Clock()
@@ -78,17 +81,18 @@ class Engine:
         self.pollers: dict[str, Poller] = {}
         self.answers = Answers(self)
         self.server = Server(where.socket, self.answers.handle, mode=0o660 if system else 0o600, log=self.log)
+        self.health = OwnHealth(self.ctx, self.alerts, lambda: self.pollers, leader)
+        self.store.on_failure = self._not_written
         self.sampler = Sampler(self.ctx, lambda: any("processes" in w for w in self.watches()))
         self.asked = ""
         self.failed = False
+        self._note = note
         self._idle_life_s = idle_life_s
         self._demo_life_s = demo_life_s
         self._stopping = asyncio.Event()
         self.config_error: str | None = None
         self._config_stamp = self._config_seen = stamp(config)
         self._reloading = asyncio.Lock()
-        self.store_error: str | None = None
-        self.store_error_since = 0
         self._store_file = file_id(where.store)
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -102,9 +106,12 @@ class Engine:
         """Say in the store who writes it from now on, and make adapters and pollers; nothing is asked yet."""
         config = self.ctx.config
         with self.store.transaction() as tx:
+            last = store_health.last_engine(tx)
+            self.health.begun(tx, last)
             store_sources.engine_started(
                 tx, pid=os.getpid(), host=socket.gethostname(), version=VERSION, protocol=PROTOCOL,
                 config_path=str(config.path), config_hash=config.hash, demo=self.demo, timezone=config.timezone,
+                note=self._note,
             )  # fmt: skip
         self._wire(config)
         with self.store.transaction() as tx:
@@ -126,6 +133,7 @@ class Engine:
             asyncio.create_task(self._beat(), name="beat"),
             asyncio.create_task(self._tick_local(), name="local"),
             asyncio.create_task(self._housekeeping(), name="housekeeping"),
+            asyncio.create_task(self._look_for_damage(), name="damage"),
             *(asyncio.create_task(work, name=name) for name, work in self.owing.work()),
         ]
         stop = asyncio.create_task(self._stopping.wait(), name="stop")
@@ -150,7 +158,9 @@ class Engine:
         await self.owing.close()
         for name, poller in self.pollers.items():
             stop_all = getattr(poller.adapter, "stop_all", None)
-            if self.demo and callable(stop_all):
+            if (
+                self.demo and callable(stop_all) and not self.health.damaged
+            ):  # jobs go on, and the next round finds them
                 try:
                     await stop_all("the end of the demo")  # pyright: ignore[reportGeneralTypeIssues]
                 except Exception as error:
@@ -162,6 +172,10 @@ class Engine:
                 store_sources.engine_stopped(tx, self.asked or "asked to stop")
         except StoreError as error:
             self.log(f"the last words were not written: {error}")
+        except Exception as error:
+            if not self.health.damaged:
+                raise
+            self.log(f"the last words were not written: {type(error).__name__}: {error}")
         self.store.close()
 
     def stop(self, why: str) -> None:
@@ -218,10 +232,13 @@ class Engine:
             if file_id(self.places.store) != self._store_file:  # nobody could read what is written, or see our lock
                 self.stop(f"{self.places.store} was removed or replaced under it")
             self._maybe_leave()
-            await self.clock.sleep(max(0.05, 1.0 - (self.clock.monotonic() - began)))
+            due = began + max(1.0, self.clock.monotonic() - began + 0.05)
+            await self.clock.sleep(due - self.clock.monotonic())
+            self.health.late_s = max(self.health.late_s, self.clock.monotonic() - due)
 
     async def beat(self) -> None:
         """One of those seconds."""
+        self.health.look()
         try:
             with self.store.transaction() as tx:  # one commit a second: readers wake up once
                 store_sources.engine_beat(tx)
@@ -230,28 +247,28 @@ class Engine:
                 self.owing.tick(tx)
                 self.alerts.tick(tx)
                 self.sampler.put(tx)
-                if self.store_error:
-                    store_sources.engine_note(tx, self._written_again())
-            self.store_error = None
+                self.health.put(tx)
+                over = self.health.writable()
+                if over and (words := self.health.written(tx)):
+                    store_sources.engine_note(tx, words)
+            self.health.kept()
+            if over and self.health.trouble is not None:
+                self.health.say(None)
+                self.poll_all()
             self.notifier.wake()
             await self._look_at_config()
-        except StoreError as error:  # a full disk: nothing is lost that the sources still know, and so we stay
-            self._cannot_write(str(error))
+        except StoreError:  # a full disk: nothing is lost that the sources still know, and so we stay; on_failure knows
+            pass
 
-    def _cannot_write(self, why: str) -> None:
-        if self.store_error is None:
-            self.store_error_since = self.clock.now()
-            self.log(f"cannot write: {why}")
-        self.store_error = why
+    def _not_written(self, error: StoreError) -> None:
+        """A transaction of whoever failed. A damaged store ends this engine; ``main`` makes a new one and goes on."""
+        self.health.refused(error)
+        if self.health.damaged:
+            self.stop("the store is damaged")
 
-    def _written_again(self) -> str:
-        since, now = (
-            time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(t / 1000))
-            for t in (self.store_error_since, self.clock.now())
-        )
-        words = f"nothing could be written from {since} to {now} UTC: {self.store_error}"
-        self.log(words)
-        return words
+    def poll_all(self) -> None:
+        for poller in self.pollers.values():
+            poller.poke()
 
     async def _look_at_config(self) -> None:
         """A changed file is taken once it stands still for a second: an editor may be in the middle of writing it."""
@@ -266,8 +283,8 @@ class Engine:
             for name, adapter in list(self.ctx.adapters.items()):
                 try:
                     await adapter.tick(self.clock.now())
-                except StoreError as error:
-                    self._cannot_write(str(error))
+                except StoreError:
+                    pass  # asked again in a second; on_failure knows
                 except Exception as error:
                     self.log(f"{name}: tick: {type(error).__name__}: {error}")
             await self.clock.sleep(1.0)
@@ -289,9 +306,22 @@ class Engine:
                     await asyncio.sleep(0)
                     with self.store.transaction() as tx:
                         gone = owed_kept.sweep(tx, keep)
-            except StoreError as error:
-                self._cannot_write(str(error))
+            except StoreError:
+                pass  # on_failure knows; the same is swept the next time
             await asyncio.to_thread(logs.sweep, self.places.logs, self.clock.now() - keep)
+            await self.clock.sleep(HOUSEKEEPING_EVERY_S)
+
+    async def _look_for_damage(self) -> None:
+        """A table each ten minutes, beside everything else; at once those that the start had no time for."""
+        while True:
+            first = not self.store.checked
+            for table in await asyncio.to_thread(scrub.tables, self.places.store):
+                await self.clock.sleep(5 if first else HOUSEKEEPING_EVERY_S)
+                said = await asyncio.to_thread(scrub.look, self.places.store, table)
+                if said:
+                    self._not_written(StoreDamaged(said))
+                    return
+            self.store.checked = True
             await self.clock.sleep(HOUSEKEEPING_EVERY_S)
 
     def _maybe_leave(self) -> None:
@@ -464,15 +494,33 @@ def main(argv: list[str] | None = None) -> int:
             )
             return EXIT_NO_ENGINE
     try:
-        return asyncio.run(_run(where, config, args))
-    except StoreError as error:
+        return lives.run(
+            where,
+            leader,
+            lambda note: asyncio.run(
+                _run(where, _fresh(where, config, args) if note else config, args, leader, note=note)
+            ),
+            system=args.system,
+        )
+    except (ConfigError, StoreError) as error:
         print(error, file=sys.stderr)
         return EXIT_BAD_INPUT
     finally:
         leader.close()
 
 
-async def _run(where: Places, config: Config, args: argparse.Namespace) -> int:
+def _fresh(where: Places, config: Config, args: argparse.Namespace) -> Config:
+    """The configuration as it is now, for a further life; the one that ran where it cannot be read."""
+    try:
+        return load_or_empty(where, system=args.system)
+    except ConfigError:
+        return config
+
+
+async def _run(
+    where: Places, config: Config, args: argparse.Namespace, leader: Leader, *, note: str = ""
+) -> tuple[int, str | None]:
+    """One life of the engine: its exit code, and why its store must be made anew, if it must. ``note``: stands on Sources."""
     engine = Engine(
         where,
         config,
@@ -480,6 +528,8 @@ async def _run(where: Places, config: Config, args: argparse.Namespace) -> int:
         read_only=args.read_only,
         stay=not args.auto and not args.demo,
         system=args.system,
+        leader=leader,
+        note=note or None,
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -499,7 +549,7 @@ async def _run(where: Places, config: Config, args: argparse.Namespace) -> int:
 
     loop.add_signal_handler(signal.SIGHUP, hangup)
     await engine.run()
-    return EXIT_BUG if engine.failed else EXIT_OK
+    return EXIT_BUG if engine.failed and not engine.health.damaged else EXIT_OK, engine.health.damaged
 
 
 if __name__ == "__main__":

@@ -184,6 +184,23 @@ def last_line(path: Path) -> tuple[int, str] | None:
         return -1, ""  # not a line of ours: the file belongs to somebody else
 
 
+def mirrored(path: Path) -> Iterator[AuditRow]:
+    """Records of the mirror that are as they were written, each by itself; what cannot be read is left out."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            for line in file:
+                try:
+                    found: dict[str, Any] = json.loads(line)
+                    found["body"] = canonical(found["body"])
+                    row = AuditRow(**found)
+                    if row.hash == hash_of(row):
+                        yield row
+                except (ValueError, KeyError, TypeError):
+                    continue
+    except OSError:
+        return
+
+
 # --- looking at it -------------------------------------------------------------------------------------------------
 
 

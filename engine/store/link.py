@@ -17,7 +17,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from engine.request import SCHEMA
-from engine.store.errors import SchemaChanged, StoreError, StoreMissing
+from engine.store import trouble
+from engine.store.errors import SchemaChanged, StoreDamaged, StoreError, StoreMissing
 
 APPLICATION_ID: Final = 0x57466C72
 _STEP: Final = 1 << 40
@@ -45,9 +46,8 @@ class Link:
         try:
             info = self.path.stat()
         except FileNotFoundError:
-            raise StoreMissing(
-                f"there is no store at {self.path} yet: start the engine (watchfloor engine run)"
-            ) from None
+            missing = f"there is no store at {self.path} yet: start the engine (watchfloor engine run)"
+            raise StoreMissing(self._why_missing(missing)) from None
         except OSError as error:
             raise StoreError(f"{self.path} cannot be read: {error.strerror}") from None
         self._file = (info.st_dev, info.st_ino)
@@ -122,7 +122,8 @@ class Link:
         try:
             info = os.stat(self.path)
         except FileNotFoundError:
-            raise StoreMissing(f"the store {self.path} is gone") from None
+            self.close()
+            raise StoreMissing(self._why_missing(f"the store {self.path} is gone")) from None
         except OSError as error:
             raise StoreError(f"{self.path} cannot be read: {error.strerror}") from None
         if (
@@ -139,7 +140,7 @@ class Link:
                 self._check_schema(db)
                 self._seen = seen
         except sqlite3.Error as error:
-            raise StoreError(f"{self.path} cannot be read: {error}") from None
+            raise self._unreadable(error) from None
         return self._opened * _STEP + seen
 
     def topics(self) -> dict[str, int]:
@@ -168,6 +169,29 @@ class Link:
         finally:
             os.close(descriptor)
 
+    def trouble(self) -> trouble.Trouble | None:
+        """Why the engine that holds the lock can record nothing now; None: it can, as far as it said."""
+        return trouble.read(self.lock)
+
+    def room(self) -> tuple[int, int] | None:
+        """Bytes free and in all of the disk that the store lies on."""
+        return trouble.room(self.path.parent)
+
+    def _why_missing(self, words: str) -> str:
+        said = self.trouble() if self.lock_held() else None
+        if said is None or said.kind != "rebuilding":
+            return words
+        return f"the store {self.path} was damaged and its engine is making a new one: a moment"
+
+    def _unreadable(self, error: sqlite3.Error) -> StoreError:
+        """The next question opens the store anew: its engine replaces one that is damaged."""
+        name = getattr(error, "sqlite_errorname", "") or ""
+        if not name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            return StoreError(f"{self.path} cannot be read: {error}")
+        if not self._in_snapshot:
+            self.close()
+        return StoreDamaged(f"{self.path} is damaged ({error}): its engine moves it aside and makes a new one")
+
     # --- asking ---------------------------------------------------------------------------------------------------
 
     def all(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
@@ -178,12 +202,12 @@ class Link:
             return self._fetch(sql, values)
         except sqlite3.Error as error:
             if self._in_snapshot:
-                raise StoreError(f"{self.path} cannot be read: {error}") from None
+                raise self._unreadable(error) from None
             self.open()
             try:
                 return self._fetch(sql, values)
             except sqlite3.Error as second:
-                raise StoreError(f"{self.path} cannot be read: {second}") from None
+                raise self._unreadable(second) from None
 
     def _fetch(self, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
         assert self._db is not None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from engine.store.errors import StoreError
+from engine.store.errors import StoreError, StoreFull
 
 APPLICATION_ID = 0x57466C72
 """``WFlr`` in the file's header: tells our store from any other SQLite file."""
@@ -31,7 +31,7 @@ class Migration:
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, ("010_core.sql", "020_samples.sql", "030_alerts.sql", "040_actions.sql")),
     Migration(2, ("050_owed.sql", "060_owed_alerts.sql")),
-    Migration(3, ("070_items.sql", "080_samples.sql", "085_audit.sql", "090_configured.sql")),
+    Migration(3, ("070_items.sql", "080_samples.sql", "085_audit.sql", "090_configured.sql", "095_own.sql")),
 )
 LATEST = MIGRATIONS[-1].version
 
@@ -101,10 +101,31 @@ def migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[Migration] 
 def _backup(db: sqlite3.Connection, target: Path) -> None:
     """``VACUUM INTO`` a new file, then take the place of an older backup of the same version."""
     fresh = target.with_name(target.name + ".new")
-    fresh.unlink(missing_ok=True)
+    fresh.unlink(missing_ok=True)  # of a start that was killed
     old_umask = os.umask(0o077)
     try:
         db.execute("VACUUM INTO ?", (str(fresh),))
+        to_disk(fresh)
+    except (sqlite3.Error, OSError) as error:
+        fresh.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise StoreError(f"{target} cannot be written ({error.strerror}): the store is left as it was") from None
+        if (getattr(error, "sqlite_errorname", "") or "").startswith("SQLITE_FULL"):
+            raise StoreFull(
+                f"the disk has no room for {target}, which is kept before the store is brought up to date:"
+                " free as much as the store is large; it is left as it was"
+            ) from None
+        raise
     finally:
         os.umask(old_umask)
     os.replace(fresh, target)
+    to_disk(target.parent)
+
+
+def to_disk(path: Path) -> None:
+    """Wait until a file or folder is on the disk. Never for the store itself: closing it would drop SQLite's locks."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -10,20 +10,25 @@ import os
 import sqlite3
 import stat
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from engine.clock import Clock
 from engine.store import migrate
-from engine.store.errors import StoreError
+from engine.store.errors import StoreDamaged, StoreError, StoreFull
+from engine.store.trouble import room
 
-__all__ = ["Store", "StoreError", "Tx"]
+__all__ = ["Store", "StoreDamaged", "StoreError", "StoreFull", "Tx"]
 
 WAL_LIMIT: Final = 32 << 20
 """Bytes that the write-ahead log keeps on disk after a checkpoint."""
 CACHE_KB: Final = 8_000
+CHECK_S: Final = 1.0
+"""How long a start may look for damage; what a large store has beyond that is looked at table by table later."""
+LEAST_FREE: Final = 64 << 10
+"""Below so many free bytes an I/O error is a disk without room."""
 _REMOTE: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "fuse.sshfs", "fuse.glusterfs", "beegfs", "lustre"}
 )
@@ -63,6 +68,10 @@ class Store:
         self._mutex = threading.Lock()
         self._owner: int | None = None
         self._full = False
+        self.on_failure: Callable[[StoreError], None] | None = None
+        """Told of each transaction that the disk or the store's state refused, whoever made it."""
+        self.checked = True
+        """Whether the whole store was found sound when it was opened."""
 
     # --- opening --------------------------------------------------------------------------------------------------
 
@@ -87,6 +96,7 @@ class Store:
             raise StoreError(
                 f"{path} lies on {kind}, where SQLite's locks are not safe: put the store on a local disk ([store] path = …)"
             )
+        _check_wal(path)
         fresh = _make_file(path, system)
         if not os.access(path, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids):
             raise StoreError(f"{path} cannot be written by this user")  # SQLite would silently only read
@@ -97,7 +107,8 @@ class Store:
         except sqlite3.Error as error:
             raise StoreError(f"{path} cannot be opened: {error}") from None
         try:
-            _check_is_ours(db, path)
+            _check_is_ours(db, path, fresh)
+            checked = fresh or _sound(db, path, CHECK_S)
             db.execute("PRAGMA foreign_keys = ON")
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
@@ -110,11 +121,13 @@ class Store:
             db.close()
             if fresh:
                 path.unlink(missing_ok=True)
-            raise StoreError(words(error, path)) from None
+            raise failure(error, path) from None
         except StoreError:
             db.close()
             raise
-        return cls(db, path, clock)
+        store = cls(db, path, clock)
+        store.checked = checked
+        return store
 
     def close(self) -> None:
         """End. The last connection to close moves the write-ahead log into the store and removes it."""
@@ -152,7 +165,7 @@ class Store:
                 self._full = full
             db.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
-            raise StoreError(words(error, self.path)) from error
+            raise self._failed(error) from error
         tx = Tx(db, self._clock.now(), self._memo)
         try:
             yield tx
@@ -164,10 +177,19 @@ class Store:
         except BaseException as error:
             self._memo.clear()
             if db.in_transaction:
-                db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.OperationalError):
-                raise StoreError(words(error, self.path)) from error
+                try:
+                    db.execute("ROLLBACK")
+                except sqlite3.Error:
+                    pass  # SQLite did so itself, or will when the next one begins
+            if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
+                raise self._failed(error) from error
             raise
+
+    def _failed(self, error: sqlite3.Error) -> StoreError:
+        found = failure(error, self.path)
+        if self.on_failure is not None:
+            self.on_failure(found)
+        return found
 
     def heartbeat(self) -> None:
         """Say in the engine's row that it breathes. For display: the lock alone says who writes."""
@@ -192,15 +214,23 @@ class Store:
         return pages * size
 
     def checkpoint(self, truncate: bool = False) -> bool:
-        """Move the write-ahead log into the store. False: a reader holds it, nothing is lost, ask again later."""
+        """Move the write-ahead log into the store. False: a reader holds it, nothing is lost, ask again later.
+
+        Waits for nobody: what a reader holds is asked for again with the next look.
+        """
         with self._mutex:
+            db = self._db
             try:
-                busy, _, _ = self._db.execute(
-                    f"PRAGMA wal_checkpoint({'TRUNCATE' if truncate else 'PASSIVE'})"
-                ).fetchone()
+                db.execute("PRAGMA busy_timeout = 0")
+                try:
+                    busy, had, moved = db.execute(
+                        f"PRAGMA wal_checkpoint({'TRUNCATE' if truncate else 'PASSIVE'})"
+                    ).fetchone()
+                finally:
+                    db.execute("PRAGMA busy_timeout = 5000")
             except sqlite3.Error as error:
-                raise StoreError(words(error, self.path)) from error
-        return not busy
+                raise self._failed(error) from error
+        return not busy and had == moved
 
     def check(self) -> str | None:
         """A full look for damage (seconds on a large store), for ``doctor``; None when it is sound."""
@@ -220,17 +250,36 @@ class Store:
                 self._db.execute("VACUUM INTO ?", (str(target),))
                 os.chmod(target, 0o600)
             except (sqlite3.Error, OSError) as error:
+                target.unlink(missing_ok=True)
                 raise StoreError(f"cannot write the backup {target}: {error}") from error
 
 
 # --- looking before opening ---------------------------------------------------------------------------------------
 
 
+def failure(error: sqlite3.Error, path: Path) -> StoreError:
+    """What SQLite says, as our error: StoreFull, StoreDamaged, or StoreError."""
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return StoreDamaged(words(error, path))
+    if _no_room(name, path):
+        return StoreFull(words(error, path))
+    return StoreError(words(error, path))
+
+
+def _no_room(name: str, path: Path) -> bool:
+    """SQLite says FULL of its own files, and only "I/O error" where its shared memory or a journal found no room."""
+    if name.startswith("SQLITE_FULL"):
+        return True
+    found = room(path.parent) if name.startswith(("SQLITE_IOERR", "SQLITE_CANTOPEN")) else None
+    return found is not None and found[0] < LEAST_FREE
+
+
 def words(error: sqlite3.Error, path: Path) -> str:
     """What SQLite says, as a sentence that helps."""
     name = getattr(error, "sqlite_errorname", "") or ""
     text = str(error)
-    if name.startswith("SQLITE_FULL"):
+    if _no_room(name, path):
         return f"the disk under {path} is full: nothing is written and no action is taken until there is room"
     if name.startswith("SQLITE_NOTADB"):
         return f"{path} is not a Watchfloor store (it is no SQLite database): move it away, or use another --config"
@@ -301,7 +350,7 @@ def _make_file(path: Path, system: bool | None) -> bool:
     return True
 
 
-def _check_is_ours(db: sqlite3.Connection, path: Path) -> None:
+def _check_is_ours(db: sqlite3.Connection, path: Path, fresh: bool) -> None:
     """Refuse somebody else's SQLite file, and one that is shorter than its header says."""
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     mark = int(db.execute("PRAGMA application_id").fetchone()[0])
@@ -313,7 +362,58 @@ def _check_is_ours(db: sqlite3.Connection, path: Path) -> None:
     pages, size = (int(db.execute(f"PRAGMA {what}").fetchone()[0]) for what in ("page_count", "page_size"))
     wal = Path(f"{path}-wal")
     if path.stat().st_size < pages * size and not (wal.exists() and wal.stat().st_size):
-        raise StoreError(f"{path} is damaged (cut short): move it away and put a backup in its place")
+        raise StoreDamaged(f"{path} is damaged (cut short): move it away and put a backup in its place")
+    if not tables and not fresh and _had_a_life(path):
+        raise StoreDamaged(f"{path} is damaged (it is empty, although people acted here): put a backup in its place")
+
+
+def _had_a_life(path: Path) -> bool:
+    """Whether the file beside an empty store says that it was not always empty."""
+    try:
+        return (path.parent / "audit.jsonl").stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _check_wal(path: Path) -> None:
+    """A write-ahead log whose head is not one: SQLite would silently take it for empty, with all that was committed to it.
+
+    Looked at before SQLite opens it: no lock of ours can be on it, and SQLite takes none on this file.
+    """
+    try:
+        with open(f"{path}-wal", "rb") as file:
+            head = file.read(32)
+    except OSError:
+        return
+    if not head:
+        return
+    if not path.exists():
+        raise StoreDamaged(f"{path} is damaged (it is gone, its write-ahead log is there): put a backup in its place")
+    if head[:3] != b"\x37\x7f\x06" or head[3] not in (0x82, 0x83) or len(head) < 32:
+        raise StoreDamaged(f"{path} is damaged (its write-ahead log is garbage): put a backup in its place")
+
+
+def _sound(db: sqlite3.Connection, path: Path, patience_s: float) -> bool:
+    """Look for damage, as long as patience lasts: False where it ended first. StoreDamaged where some was found."""
+    timer = threading.Timer(patience_s, db.interrupt)
+    timer.start()
+    try:
+        said = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorname", "") == "SQLITE_INTERRUPT":
+            return False
+        raise
+    finally:
+        timer.cancel()
+        timer.join()
+    if said != "ok":
+        raise StoreDamaged(f"{path} is damaged ({_one_line(said)}): put a backup in its place, or start afresh")
+    return True
+
+
+def _one_line(text: str) -> str:
+    """SQLite's finding without its own heading."""
+    return " ".join(part for part in text.split() if part != "***")[:200]
 
 
 def _check_tables(db: sqlite3.Connection, path: Path) -> None:
@@ -324,4 +424,4 @@ def _check_tables(db: sqlite3.Connection, path: Path) -> None:
         db.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchall()  # noqa: S608 - names of our own schema
     known = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()}
     if missing := {"meta", "source", "pipeline", "run", "pipe_now"} - known:
-        raise StoreError(f"{path} is damaged (no table {', '.join(sorted(missing))}): put a backup in its place")
+        raise StoreDamaged(f"{path} is damaged (no table {', '.join(sorted(missing))}): put a backup in its place")

@@ -1,0 +1,151 @@
+"""What the engine does with a damaged store: aside with it, a new one in its place, and in it what only we know.
+
+Called while this process has nothing of the store open and holds the engine's lock. May be killed at any moment: a file
+beside the store says what was going on, and the next start finishes it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+from engine.actions import audit
+from engine.clock import Clock
+from engine.config.paths import Places
+from engine.context import Context
+from engine.store import actions as action_rows
+from engine.store import health, rescue, sources
+from engine.store.actions import AuditRow
+from engine.store.errors import StoreError
+from engine.store.writer import Store, Tx
+
+Log = Callable[[str], None]
+NEWS_MS = 60_000
+"""Where the old store does not tell its last moment, what failed in the minute before counts as news."""
+
+
+def unfinished(where: Places) -> Path | None:
+    """The bad store of a rescue that was killed before the new one stood in its place."""
+    try:
+        said = cast("dict[str, Any]", json.loads(_note(where).read_text()))
+        bad = where.store.with_name(str(said["bad"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return bad if not where.store.exists() and bad.exists() else None
+
+
+def rebuild(where: Places, clock: Clock, why: str, log: Log, *, system: bool = False) -> str:
+    """Put the store aside as ``NAME.corrupt-STAMP`` and a new one in its place; says in a sentence what was kept.
+
+    StoreError where that is impossible; then the old one stands where it stood, or the next start goes on.
+    """
+    bad = unfinished(where)
+    if bad is None:
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(clock.now() / 1000))
+        name = f"{where.store.name}.corrupt-{stamp}"
+        number = 1
+        while os.path.lexists(where.store.with_name(name)):
+            number += 1
+            name = f"{where.store.name}.corrupt-{stamp}-{number}"
+        with suppress(OSError):
+            _note(where).write_text(json.dumps({"bad": name, "why": why, "at": clock.now()}))
+        bad = rescue.move_aside(where.store, name)
+    log(f"the store was damaged and is kept as {bad}: {why}")
+    fresh = where.store.with_name(f"{where.store.name}.rebuilt")
+    for end in rescue.WITH:
+        Path(f"{fresh}{end}").unlink(missing_ok=True)
+    Store.open(fresh, clock, system=system).close()
+    head = [rescue.head_of(fresh)]  # nothing of this process has it open
+    store = Store.open(fresh, clock, system=system)
+    try:
+        with store.transaction(full=True) as tx:
+            words = _fill(tx, where, bad, head, why)
+    finally:
+        store.close()
+    try:
+        os.rename(fresh, where.store)
+    except OSError as error:
+        raise StoreError(f"{fresh} cannot take the place of {where.store}: {error.strerror}") from None
+    _note(where).unlink(missing_ok=True)
+    log(words)
+    return words
+
+
+def _note(where: Places) -> Path:
+    return where.store.with_name(f"{where.store.name}.rescue")
+
+
+def _fill(tx: Tx, where: Places, bad: Path, head: list[bytes], why: str) -> str:
+    saved = rescue.salvage(bad, tx.db, head)
+    chain, lost, begins_anew = _audit(tx, where, bad, head)
+    saved.rows["audit"] = chain
+    since = saved.heartbeat if saved.heartbeat and saved.heartbeat <= tx.now else tx.now - NEWS_MS
+    rescue.settle(tx.db, tx.now, since)
+    audit_words = ""
+    if begins_anew:
+        audit_words = "; the audit's chain begins anew, the old one is in the audit file that is set aside"
+    elif lost:
+        audit_words = f"; {lost} records of the audit are lost"
+    words = (
+        f"the store was damaged ({_reason(why, where)}): it is kept as {bad.name}, a new one was made, {saved.words}"
+        f"{audit_words}; pipelines and runs come from their sources again"
+    )
+    record(
+        tx,
+        "store-rebuilt",
+        {"words": words, "kept_as": bad.name, "records": chain, "begins_anew": begins_anew, "lost": lost},
+    )
+    health.add_event(tx, "damaged", tx.now, None, words)
+    tx.bump("alert", "action", "note", "source", "pipeline", "outbox")
+    return words
+
+
+def _reason(why: str, where: Places) -> str:
+    """What is wrong, without the path and the advice for people who would mend it by hand."""
+    text = why.replace(str(where.store), "").strip()
+    _, opened, inner = text.partition("(")
+    return inner.partition(")")[0] if opened and ")" in inner else text.partition(":")[0]
+
+
+def _audit(tx: Tx, where: Places, bad: Path, head: list[bytes]) -> tuple[int, int, bool]:
+    """The longest chain that can be proved, from the bad store and its mirror: records kept, lost, whether it begins anew."""
+    known: dict[int, list[AuditRow]] = {}
+    for values in rescue.audit_rows(bad, head):
+        with suppress(TypeError, ValueError):
+            row = AuditRow(*values)
+            known.setdefault(int(row.seq), []).append(row)
+    for row in audit.mirrored(where.audit):
+        known.setdefault(row.seq, []).append(row)
+    last = max(known, default=0)
+    prev, seq = audit.FIRST, 1
+    while True:
+        found = next((r for r in known.get(seq, ()) if r.prev == prev and _sound(r)), None)
+        if found is None:
+            break
+        action_rows.audit_insert(tx, found)
+        prev, seq = found.hash, seq + 1
+    kept = seq - 1
+    return kept, max(last - kept, 0), kept == 0 and last > 0
+
+
+def _sound(row: AuditRow) -> bool:
+    try:
+        return row.hash == audit.hash_of(row)
+    except (TypeError, ValueError):
+        return False
+
+
+def record(tx: Tx, event: str, body: dict[str, Any]) -> None:
+    """A fact of the engine's own in the audit, in the caller's transaction; the mirror follows with the next flush."""
+    audit.Audit(cast("Context", None)).record(tx, event, peer=None, body=body)
+
+
+def said_at_start(store: Store, words: str) -> None:
+    """The sentence stands on Sources until the next start."""
+    with store.transaction() as tx:
+        sources.engine_note(tx, words)
