@@ -43,6 +43,7 @@ from engine.store.found_asked import FindQuestions
 from engine.store.history_asked import HistoryQuestions
 from engine.store.items_asked import ItemQuestions
 from engine.store.owed_asked import OwedQuestions
+from engine.store.own_asked import OwnQuestions
 from engine.store.packed import STATES, unpack_url
 from engine.store.rows import (
     ActionRow,
@@ -77,7 +78,9 @@ def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Reader(OwedQuestions, ItemQuestions, SampleQuestions, HistoryQuestions, AuditQuestions, FindQuestions):
+class Reader(
+    OwedQuestions, ItemQuestions, SampleQuestions, HistoryQuestions, AuditQuestions, FindQuestions, OwnQuestions
+):
     """The store as a reader sees it. ``clock``: ms UTC, for what depends on the hour (stale, longer than usual)."""
 
     def __init__(self, path: Path | str, clock: Callable[[], int] = _now) -> None:

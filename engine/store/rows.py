@@ -31,13 +31,14 @@ from engine.store.owed_rows import (
     SpanRow,
     Waived,
 )
+from engine.store.own_rows import OwnEventRow, OwnState
 from engine.store.samples_rows import CapacityRow, Chart, DayRow, RunLane, SeriesRow, UseNow, UseRow, UsualRow
 
 __all__ = [
     "ActionDetail", "ActionRow", "AlertEventRow", "AlertRow", "ArmedRow", "AssetRow", "AttemptRow", "AuditPage", "AuditRow", "Bar",
     "BasisRow", "Broken", "Calibration", "CapacityRow", "CardRow", "Chart", "CheckRow", "Checked", "Counts", "DatedRow", "DayRow",
     "DeliveryRow", "EdgeRow", "EndedPage", "EndedRow", "EngineRow", "FeedRow", "FloorRow", "GaugeRow", "History", "ItemRow", "LinkRow",
-    "LogRow", "MarginRow", "NoteRow", "OperationRow", "Ordinary", "OwedEvent", "OwedRow", "OwedWarning", "PartRow", "PastRun", "PastStep",
+    "LogRow", "MarginRow", "NoteRow", "OperationRow", "Ordinary", "OwedEvent", "OwedRow", "OwedWarning", "OwnEventRow", "OwnState", "PartRow", "PastRun", "PastStep",
     "PredictionRow", "ProcessRow", "RunDetail", "RunLane", "RunRow", "SeriesRow", "Shift", "SignoffRow", "SourceRow", "SpanRow", "Standing",
     "StepPlan", "StepRow", "StepsRead", "Strip", "TraitRow", "UseNow", "UseRow", "UsualRow", "Waived", "Wanted", "steps_read",
 ]  # fmt: skip
