@@ -47,6 +47,10 @@ _READ: Final = (
     "SELECT day * 86400000, 86400000, n, avg, min, max FROM sample_day WHERE day >= ?1 / 86400000 AND day * 86400000 < ?2"
     " AND series_id = ?3",
 )
+_HOURS: Final = (  # a month has 4,320 buckets: SQLite makes hours of them sooner than we do
+    "SELECT max(t / 3600000 * 3600000, ?1), 3600000, sum(n), sum(avg * n) / sum(n), min(min), max(max) FROM sample_10m"
+    " WHERE t >= ?1 AND t < ?2 AND series_id = ?3 GROUP BY t / 3600000"
+)
 _EDGES: Final = (
     "SELECT (SELECT min(t) FROM sample_10s WHERE series_id = ?1), (SELECT max(t) FROM sample_10s WHERE series_id = ?1),"
     " (SELECT min(t) FROM sample_1m WHERE series_id = ?1), (SELECT max(t) FROM sample_1m WHERE series_id = ?1),"
@@ -120,6 +124,8 @@ class SampleQuestions(Link):
             for name, number in ids.items():
                 readings = self._readings(number, since, until, max(until - since, 1) // points)
                 top = max(readings, key=lambda r: r[5], default=None)
+                if top is not None and top[1] == _HOUR:
+                    top = max(self.all(_READ[3], (top[0], top[0] + _HOUR, number)), key=lambda r: r[5], default=top)
                 means = sorted(r[3] for r in readings)
                 found[name] = Chart(
                     name, since, until, cells_of(readings, since, until, points),
@@ -136,7 +142,7 @@ class SampleQuestions(Link):
 
     def _readings(self, number: int, since: int, until: int, cell: int) -> list[Reading]:
         """What was measured in [since, until): buckets not longer than ``cell`` where a tier holds such; each reading once."""
-        base = max((i for i, bucket in enumerate(_BUCKETS) if bucket <= cell), default=1) or 1
+        base = max((i for i, bucket in enumerate(_BUCKETS[:4]) if bucket <= cell), default=1) or 1
         edges = self.one(_EDGES, (number,))
         found: list[Reading] = []
         begin = since
@@ -147,7 +153,7 @@ class SampleQuestions(Link):
             newest = edges[2 * tier - 1]
             end = min(newest + _BUCKETS[tier], until) if newest is not None else at
             if end > at:
-                found += self.all(_READ[tier], (at, end, number))
+                found += self.all(_HOURS if tier == 3 and cell >= 2 * _HOUR else _READ[tier], (at, end, number))
                 at = end
         if at < until:
             found += self._raw(number, at, until)
@@ -162,9 +168,9 @@ class SampleQuestions(Link):
             first, newest = edges[2 * tier - 2], edges[2 * tier - 1]
             if begins <= since:
                 break
-            if first is None or first >= begins:
-                continue
             bucket = _BUCKETS[tier]
+            if first is None or first + bucket > begins:  # it holds nothing that is older
+                continue
             cut = min(-(-begins // bucket) * bucket, newest + bucket)
             if cut <= since:
                 break
