@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from unittest import SkipTest
 
@@ -44,6 +44,7 @@ from adapters.errors import (
     Unreachable,
     Unsupported,
 )
+from adapters.extras import SourceItem
 from adapters.model import VERBS, KeyOf, Run, State, Verb, parse_key
 
 __all__ = ["AdapterContract", "Fault", "Server"]
@@ -156,6 +157,30 @@ class AdapterContract:
         past = await adapter.history(server.pipeline)
         assert past
         assert all(r.backfilled and r.state.terminal for r in past)
+        await adapter.close()
+
+    async def test_what_it_has_beside_runs_is_named_once_and_harmless(self, server: Server) -> None:
+        adapter = server.adapter()
+        asked = {"items": adapter.items, "assets": adapter.assets, "operations": adapter.operations}
+        offered = [what for what in asked if adapter.caps.can(what)]
+        for what in asked.keys() - set(offered):
+            assert list(await asked[what]()) == [], f"{what} is not offered"
+        if not offered:
+            raise SkipTest("it has nothing beside runs")
+        for what in offered:
+            before = server.effects()
+            found: Sequence[Any] = await asked[what]()
+            names = [(i.kind, i.name) if isinstance(i, SourceItem) else getattr(i, "key", "") or i.id for i in found]
+            assert len(set(names)) == len(names), f"{what}: one of them twice"
+            for one in found:
+                keys = [getattr(one, "pipeline", None), getattr(one, "key", None)]
+                keys += [*getattr(one, "producers", ()), *getattr(one, "consumers", ())]
+                assert all(parse_key(key).source == server.source for key in keys if key), f"{what}: {one}"
+                said = " ".join(str(getattr(one, field, "")) for field in ("name", "words", "uri", "group"))
+                assert said.isprintable(), f"{what}: control characters: {said!r}"
+                assert getattr(one, "text", "").replace("\n", "").isprintable(), f"{what}: control characters"
+                _clean(server, repr(one))
+            assert server.effects() == before, f"{what} only reads"
         await adapter.close()
 
     async def test_follows_a_log(self, server: Server) -> None:
@@ -377,7 +402,8 @@ class AdapterContract:
         for fault in (Fault.DOWN, Fault.UNAUTHORIZED, Fault.FORBIDDEN, Fault.SERVER_ERROR, Fault.HTML, Fault.TRUNCATED):
             adapter = server.adapter()
             for verb in _verbs(adapter):
-                action = Action(verb=verb, key=server.target(verb), client_id=f"bad-{verb}")
+                key = server.target(verb)
+                action = Action(verb=verb, key=key, client_id=f"bad-{verb}", params=_params(server, verb))
                 if server.fault(fault):
                     await _raises(server, adapter.prepare(action), *_REFUSALS[fault], case=f"{verb} when {fault.value}")
                     server.fault(None)
@@ -390,7 +416,8 @@ class AdapterContract:
         for number, verb in enumerate(_verbs(probe)):
             adapter = server.adapter()
             client_id = f"{int(time.monotonic() * 1e6):x}-{number}"
-            action = Action(verb=verb, key=server.target(verb), client_id=client_id, who="ana")
+            key = server.target(verb)
+            action = Action(verb=verb, key=key, client_id=client_id, who="ana", params=_params(server, verb))
             out.append((adapter, verb, await adapter.prepare(action)))
         await probe.close()
         return out
@@ -401,6 +428,12 @@ class AdapterContract:
 
 def _verbs(adapter: Adapter) -> list[Verb]:
     return [v for v in Verb if adapter.caps.can(v)]
+
+
+def _params(server: Server, verb: Verb) -> Mapping[str, Any]:
+    """What the verb needs beside its key; a server without ``params`` has no verb that needs anything."""
+    said = getattr(server, "params", None)
+    return {} if said is None else said(verb)
 
 
 def _begin(server: Server, fault: Fault) -> None:
@@ -421,6 +454,9 @@ def _reads(
     yield "log", lambda: adapter.log(step, 1, None)
     if adapter.caps.can("history"):
         yield "history", lambda: adapter.history(pipeline)
+    for what, ask in (("items", adapter.items), ("assets", adapter.assets), ("operations", adapter.operations)):
+        if adapter.caps.can(what):
+            yield what, ask
 
 
 async def _raises(

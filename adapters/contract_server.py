@@ -77,7 +77,11 @@ class Server(Protocol):
         ...
 
     def target(self, verb: Verb) -> str:
-        """A key on which this verb makes sense now; a new one each time."""
+        """A key on which this verb makes sense now; a new one each time.
+
+        A server of an adapter that offers ``mark`` or a backfill also has ``params(verb) -> Mapping[str, Any]``: what the
+        verb needs beside its key (``{"as": "success"}``; ``{"from": …, "to": …}``).
+        """
         ...
 
     def settle(self) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from adapters.airflow import AirflowAdapter
+from adapters.airflow import AirflowAdapter, backfills
 from adapters.base import Action, Secret, SourceSettings
 from adapters.contract import Fault
 from adapters.model import Verb, parse_key, pipeline_key, run_key, step_key
 from tests.servers.airflow_like import AirflowLike
+from tests.servers.airflow_parts import Backfill
 
 FAULTS: dict[Fault, str] = {
     Fault.DOWN: "down",
@@ -99,9 +100,35 @@ class LikeWorld:
             name = f"target_{self._made}"
             self.like.add_dag(name, paused=verb is Verb.RESUME)
             return pipeline_key(self.source, name)
+        if verb in backfills.VERBS:
+            return self._backfilled(verb)
         if verb is Verb.RERUN_FROM:
             return step_key(self._key("daily", self._run("success")), "load", 1)
         return self._key("daily", self._run("running" if verb is Verb.STOP else "failed"))
+
+    def params(self, verb: Verb) -> dict[str, str]:
+        if verb is Verb.BACKFILL:
+            day = self.like.now().date()
+            return {"from": (day - timedelta(days=4)).isoformat(), "to": (day - timedelta(days=2)).isoformat()}
+        return {"as": "success"} if verb is Verb.MARK else {}
+
+    def _backfilled(self, verb: Verb) -> str:
+        """A DAG of its own; with a backfill at work where there is one to change."""
+        self._made += 1
+        name = f"filled_{self._made}"
+        self.like.add_dag(name, tasks=("only",))
+        if verb is not Verb.BACKFILL:
+            now = self.like.now()
+            one = Backfill(
+                len(self.like.backfills) + 1, name, now - timedelta(days=2), now - timedelta(days=1), "none", 1, now
+            )
+            one.paused = verb is Verb.BACKFILL_RESUME
+            for hour in range(30):  # more than time passes in a test: one that ended by itself would prove nothing
+                after = one.first + timedelta(hours=hour)
+                run = self.like.add_run(name, f"b{hour}", state="queued", run_type="backfill", run_after=after)
+                one.runs.append(run.run_id)
+            self.like.backfills[one.id] = one
+        return pipeline_key(self.source, name)
 
     def settle(self) -> None:
         self.like.tick()
