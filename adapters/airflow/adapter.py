@@ -1,4 +1,4 @@
-"""Airflow 3: what it says about its DAGs, runs, tasks and logs. What is done to it is in ``acts``.
+"""Airflow 3 and 2: what it says about its DAGs, runs, tasks and logs. What is done to it is in ``acts`` and ``v2_acts``.
 
 Two requests a poll: everything active, and what changed since the server's own ``Date`` of the poll before. Nothing
 here reads a clock: every "now" is the server's.
@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from adapters.airflow import acts, reads
+from adapters.airflow import acts, backfills, reads, v2, v2_acts, v2_logs
+from adapters.airflow import items as parts
 from adapters.airflow.auth import TokenAuth
 from adapters.airflow.logs import render, split_head
 from adapters.airflow.reads import PAGE
@@ -33,6 +34,7 @@ from adapters.airflow.wire import (
     ms,
     pipeline_of,
     run_of,
+    segment,
     step_of,
 )
 from adapters.base import (
@@ -47,7 +49,8 @@ from adapters.base import (
     SourceSettings,
 )
 from adapters.errors import AdapterError, BadResponse, Forbidden, NotFound, Unsupported
-from adapters.http import Http, Params, words
+from adapters.extras import Asset, Operation, SourceItem
+from adapters.http import Params, words
 from adapters.model import Caps, Key, LogChunk, Pipeline, Run, State, StepRun, Verb, parse_key, pipeline_key, run_key
 
 OVERLAP_MS: Final = 5_000
@@ -61,7 +64,14 @@ SETTLE_MS: Final = 15_000
 already calls its log ended."""
 TRIES_A_CALL: Final = 20
 
-_OPTIONS: Final[Mapping[str, float]] = {"connect_timeout": 5.0, "read_timeout": 15.0, "total_timeout": 60.0}
+_OPTIONS: Final[Mapping[str, float]] = {
+    "connect_timeout": 5.0,
+    "read_timeout": 15.0,
+    "total_timeout": 60.0,
+    "token_life": 0.0,
+}
+_MOST: Final[Mapping[str, float]] = {"token_life": 86_400.0}
+_APIS: Final[Mapping[Any, int]] = {"v1": 2, "v2": 3}
 
 
 class _Cursor(msgspec.Struct, omit_defaults=True):
@@ -82,7 +92,9 @@ class _LogCursor(msgspec.Struct, omit_defaults=True):
 
 
 class AirflowAdapter(Adapter):
-    """One Airflow 3. ``options``: ``connect_timeout``, ``read_timeout``, ``total_timeout`` in seconds."""
+    """One Airflow, 3 or 2. ``options``: ``connect_timeout``, ``read_timeout``, ``total_timeout`` in seconds; ``token_life``, seconds
+    after which ``auth.token`` or ``auth.web_token`` is asked for again (0, the default: when it is refused or says itself that it
+    has ended); ``api`` = ``"v1"`` (Airflow 2) or ``"v2"`` (Airflow 3), where it must not be found out."""
 
     kind: ClassVar[str] = "airflow"
     min_poll_s: ClassVar[float] = 5.0
@@ -90,10 +102,11 @@ class AirflowAdapter(Adapter):
     def __init__(self, settings: SourceSettings, *, transport: Any = None) -> None:
         super().__init__(settings)
         seconds = _options(settings.options)
-        self._auth = TokenAuth(settings.auth)
-        self._http = Http(
+        self._auth = TokenAuth(settings.auth, seconds["token_life"])
+        self._http = v2.AirflowHttp(
             settings.url,
-            auth=self._auth,
+            self._auth,
+            forced=_APIS.get(settings.options.get("api"), 0),
             verify=settings.tls_verify,
             ca=settings.tls_ca,
             connect_s=seconds["connect_timeout"],
@@ -104,6 +117,8 @@ class AirflowAdapter(Adapter):
         self._zone = _zone(settings.timezone)
         self._notes: tuple[str, ...] = ()
         self._why: dict[str, str] = {}
+        self._backfills: set[str] = set()
+        """DAGs of which a backfill was not over when last looked at."""
         self._tries: dict[tuple[str, str, int, int], tuple[TaskInstance, ...]] = {}
 
     def __repr__(self) -> str:
@@ -111,14 +126,13 @@ class AirflowAdapter(Adapter):
 
     @property
     def caps(self) -> Caps:
+        if self._http.generation == 2:
+            return v2_acts.caps()
         return Caps(
-            frozenset({*acts.VERBS, "steps", "log", "history"}),
+            frozenset({*acts.VERBS, "steps", "log", "history", "items", "assets", "operations"}),
             {
                 Verb.HOLD: "Airflow cannot hold a run; pause stops its DAG from starting further tasks",
                 Verb.RELEASE: "Airflow cannot hold a run",
-                Verb.MARK: "comes later",
-                Verb.BACKFILL: "comes later",
-                "assets": "comes later",
                 "metrics": "Airflow offers none by this API",
             },
         )
@@ -137,15 +151,19 @@ class AirflowAdapter(Adapter):
     # --- the source as a whole --------------------------------------------------------------------------------------
 
     async def probe(self) -> Probe:
-        """Version, health, who we are. Unsupported, in a sentence, for an Airflow 2."""
-        version = await self._version()
-        health, _ = await self._http.get("/api/v2/monitor/health", HealthBody, auth=False)
+        """Version, health, who we are; of an Airflow 2 also what we may do."""
+        version = await self._http.ask_version()
+        health, _ = await self._http.get(v2.HEALTH, HealthBody, auth=self._auth.comes_first)
         self._notes = tuple(map(words, health.troubles()))
         _, answer = await self._http.get("/api/v2/dags", Dags, {"limit": 1})
         claims = self._auth.claims()
-        role = claims.get("role")
-        viewer = isinstance(role, str) and role.lower() == "viewer"
-        can = {verb: False if viewer else None for verb in acts.VERBS}
+        can: Mapping[str, bool | None]
+        if self._http.generation == 2:
+            can = await self._http.may()
+        else:
+            role = claims.get("role")
+            viewer = isinstance(role, str) and role.lower() == "viewer"
+            can = {verb: False if viewer else None for verb in acts.VERBS}
         who = claims.get("sub")
         warnings = list(self._notes)
         if not self.settings.tls_verify:
@@ -157,20 +175,6 @@ class AirflowAdapter(Adapter):
             server_time=answer.server_time,
             warnings=tuple(warnings),
         )
-
-    async def _version(self) -> str:
-        try:
-            found, _ = await self._http.get("/api/v2/version", Version, auth=False)
-            return found.version
-        except (NotFound, BadResponse) as err:
-            if isinstance(err, BadResponse) and err.status not in (404, 405):
-                raise
-        older = await self._http.request("GET", "/api/v1/version", auth=False)
-        if older.status == 200 and not older.html:
-            said = self._http.words(older.decode(Version).version)
-            raise Unsupported(f"this is Airflow {said}; only Airflow 3 (its /api/v2) is spoken here")
-        what = f"there is no Airflow 3 API at {self._http.base}"
-        raise NotFound(what, "url is where Airflow's own pages are, without /api", status=404)
 
     async def pipelines(self) -> Listing:
         """All DAGs that ``include`` names. Also looks at the health of Airflow's parts, see ``notes``."""
@@ -184,30 +188,46 @@ class AirflowAdapter(Adapter):
 
     async def _look_at_health(self) -> None:
         try:
-            health, _ = await self._http.get("/api/v2/monitor/health", HealthBody, auth=False)
+            health, _ = await self._http.get(v2.HEALTH, HealthBody, auth=self._auth.comes_first)
         except (NotFound, Forbidden, BadResponse) as err:
             self._notes = (f"Airflow's health could not be read: {err.what}",)
         else:
             self._notes = tuple(map(words, health.troubles()))
+
+    # --- what it has beside runs ------------------------------------------------------------------------------------
+
+    async def items(self) -> Sequence[SourceItem]:
+        return await parts.items(self._http, self.settings.name, self._wanted)
+
+    async def assets(self) -> Sequence[Asset]:
+        return await parts.assets(self._http, self.settings.name)
+
+    async def operations(self, known: Sequence[str] = ()) -> Sequence[Operation]:
+        keys = [_key(k, self.settings.name).pipeline_key for k in known]
+        return await backfills.operations(self._http, self.settings.name, self._zone, keys, self._backfills)
 
     # --- runs -------------------------------------------------------------------------------------------------------
 
     async def runs(self, cursor: str | None, active_only: bool = False) -> Page:
         """Active runs and those that changed since ``cursor``; None: active and of the last two days.
 
-        Changes are asked from the server's time of the poll before, minus 5 s, and bounded to recent runs, since
-        Airflow has no index on the time of change. Older runs that were active are asked about one by one when they
-        are no longer.
+        Changes are asked from the server's time of the poll before, minus 5 s, and of an Airflow 3 bounded to recent
+        runs, since it has no index on the time of change. Older runs that were active are asked about one by one when
+        they are no longer. Airflow 2 has nothing to bound them by: its runs are dated by the begin of their interval.
         """
+        two = await self._http.settle() == 2
         known = _read(cursor, _Cursor)
-        params = {"state": ["running", "queued"], "order_by": "-run_after"}
+        order = {"order_by": "id" if two else "-run_after"}
+        params = {"state": ["running", "queued"], **order}
         active, first, _ = await reads.runs(self._http, "~", params)
         now = first.server_time
         if active_only:
             return Page(self._mapped(active), cursor, True, now)
         sweep = _Cursor() if known.t and now and now < known.t - STEP_BACK_MS else known
-        recent = {"order_by": "-run_after"}
-        if now is not None:
+        recent = dict(order)
+        if now is not None and two:
+            recent[self._http.changed] = iso(now - RECENT_MS if sweep.t is None else sweep.t - OVERLAP_MS)
+        elif now is not None:
             bound = min(now - RECENT_MS, (sweep.t or now) - DAY_MS)
             recent["run_after_gte"] = iso(bound)
             if sweep.t is not None:
@@ -224,6 +244,7 @@ class AirflowAdapter(Adapter):
             await self._find_reasons([r for r in changed if r.state == "failed"], recent)
         old_before = None if now is None else now - DAY_MS
         old = [(r.dag_id, r.dag_run_id) for r in active if old_before is None or (ms(r.run_after) or 0) < old_before]
+        old = [] if two else old
         began = sweep.at if sweep.off and sweep.at else now
         after = _Cursor(old=[*old, *lost[PAGES_A_CALL:]])
         if complete:
@@ -235,13 +256,15 @@ class AirflowAdapter(Adapter):
     async def history(self, pipeline: str, depth: int = 60, days: int = 60) -> Sequence[Run]:
         """Ended runs of one DAG, newest first."""
         dag = _key(pipeline, self.settings.name).pipeline
+        two = await self._http.settle() == 2
         now = self._http.server_time
         if now is None:
-            _, answer = await self._http.get("/api/v2/version", Version, auth=False)
+            _, answer = await self._http.get("/api/v2/version", Version, auth=self._auth.comes_first)
             now = answer.server_time
-        params: dict[str, str | list[str]] = {"order_by": "-run_after", "state": ["success", "failed"]}
+        order, bound = ("-execution_date", "start_date_gte") if two else ("-run_after", "run_after_gte")
+        params: dict[str, str | list[str]] = {"order_by": order, "state": ["success", "failed"]}
         if now is not None:
-            params["run_after_gte"] = iso(now - days * DAY_MS)
+            params[bound] = iso(now - days * DAY_MS)
         found, _, _ = await reads.runs(self._http, dag, params, most=-(-depth // PAGE), limit=min(depth, PAGE))
         return [replace(self._run(r), backfilled=True) for r in found[:depth]]
 
@@ -283,7 +306,10 @@ class AirflowAdapter(Adapter):
         key = self._key(item)
         if item.state != "failed":
             self._why.pop(key, None)
-        return run_of(item, self.settings.name, self._http.base, self._zone, self._why.get(key))
+        run = run_of(item, self.settings.name, self._http.base, self._zone, self._why.get(key))
+        if self._http.generation != 2:
+            return run
+        return replace(run, url=v2.run_url(self._http.base, segment(item.dag_id), segment(item.dag_run_id)))
 
     def _mapped(self, items: Iterable[DagRun]) -> Sequence[Run]:
         """Each run once, the later reading of it; only what ``include`` names."""
@@ -311,6 +337,8 @@ class AirflowAdapter(Adapter):
 
     async def _earlier(self, run: str, key: Key, items: Sequence[TaskInstance]) -> list[TaskInstance]:
         """Earlier tries, failed steps first and at most 20 requests a call. They never change, so they are kept."""
+        if self._http.generation == 2 and not self._http.since(2, 10):
+            return []
         again = [t for t in items if t.try_number > 1 or cleared(t)]
         again.sort(key=lambda t: t.state != "failed")
         out: list[TaskInstance] = []
@@ -339,6 +367,8 @@ class AirflowAdapter(Adapter):
     async def log(self, step: str, attempt: int, cursor: str | None) -> LogChunk:
         """New lines of one try. After the end it is asked once more, when a stopped process has fallen silent."""
         key = _key(step, self.settings.name, "step")
+        if await self._http.settle() == 2:
+            return await v2_logs.log(self._http, key, attempt, cursor, self._settled)
         known = _read(cursor, _LogCursor)
         if known.n and known.token is None and not await self._settled(key, attempt):
             return LogChunk(b"", cursor, False)
@@ -400,7 +430,8 @@ class AirflowAdapter(Adapter):
 
     async def prepare(self, action: Action) -> Prepared:
         try:
-            made = await acts.prepare(self._http, self.settings.name, self._zone, action)
+            how = v2_acts if await self._http.settle() == 2 else acts
+            made = await how.prepare(self._http, self.settings.name, self._zone, action)
         except AdapterError as err:  # names of tasks and runs come from outside
             err.what = self._http.words(err.what)
             err.args = (err.what,)
@@ -413,7 +444,8 @@ class AirflowAdapter(Adapter):
         return replace(said, words=self._http.words(said.words))
 
     async def reconcile(self, prepared: Prepared) -> Reconciled:
-        found = await acts.reconcile(self._http, prepared)
+        how = v2_acts if await self._http.settle() == 2 else acts
+        found = await how.reconcile(self._http, prepared)
         return replace(found, words=self._http.words(found.words))
 
 
@@ -467,9 +499,15 @@ def _zone(name: str) -> tzinfo:
 def _options(given: Mapping[str, Any]) -> dict[str, float]:
     seconds = dict(_OPTIONS)
     for name, value in given.items():
+        if name == "api":
+            if value not in ("v1", "v2"):
+                raise Unsupported(f'option \'api\' of the airflow adapter is "v1" or "v2", not {value!r}')
+            continue
         if name not in seconds:
-            raise Unsupported(f"the airflow adapter has no option {name!r}; it has {', '.join(seconds)}")
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 600:
-            raise Unsupported(f"option {name!r} of the airflow adapter is a number of seconds up to 600, not {value!r}")
+            raise Unsupported(f"the airflow adapter has no option {name!r}; it has {', '.join(seconds)}, api")
+        most = _MOST.get(name, 600.0)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
+            what = f"option {name!r} of the airflow adapter is a number of seconds up to {most:.0f}, not {value!r}"
+            raise Unsupported(what)
         seconds[name] = float(value)
     return seconds
