@@ -12,8 +12,9 @@ from engine.context import Context
 from engine.owed.bind import FEED, PING, RUNAWAY, SET, Draft, Warned
 from engine.owed.bound import PER_RUN, Bound, OwedChange
 from engine.owed.judging import Looking, Outlook
-from engine.owed.ledger import DAY, FORGET, FREEZE, SETTLED, Entry, Ledger, Watch, bound_record
+from engine.owed.ledger import SETTLED, Ledger, bound_record
 from engine.owed.occurrences import Occurrence
+from engine.owed.watch import DAY, FORGET, FREEZE, Entry, Watch
 from engine.store import owed as rows
 from engine.store import owed_facts as asked
 from engine.store.owed_facts import Thing

@@ -17,8 +17,8 @@ from engine.owed.bind import FEED, PING, SET, Binder, Draft, changed
 from engine.owed.bindings import WRONG, Bindings
 from engine.owed.bound import PER_RUN, OwedChange
 from engine.owed.judging import PREDICTED
-from engine.owed.ledger import DAY, HOUR, NEVER, Watch
 from engine.owed.occurrences import Occurrence
+from engine.owed.watch import DAY, HOUR, NEVER, Watch
 from engine.store import owed as rows
 from engine.store import owed_facts as asked
 from engine.store.owed_facts import Thing
