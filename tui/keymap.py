@@ -171,8 +171,10 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     KeyAction("list.further", ("f",), ("runs",), "further", "search older runs for what the filter wants"),
     KeyAction("list.sort", ("s",), ("floor",), "re-sort", "sort now; the order stands still while you move"),
     # looking closer
-    KeyAction("run.log", ("l",), _ROWS, "log", "the log of this run", 10),
-    KeyAction("run.history", ("h",), _ROWS, "history", "all runs of this pipeline", 55),
+    KeyAction("run.log", ("l",), (*_ROWS, "diff"), "log", "the log of this run", 10),
+    KeyAction(
+        "run.history", ("h",), (*_ROWS, "diff"), "history", "its runs × steps; there again: the list of its runs", 55
+    ),
     KeyAction(
         "run.diff",
         ("D",),
@@ -181,8 +183,8 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
         "this run beside another of its pipeline",
         57,
     ),
-    KeyAction("run.newer", ("comma",), ("run",), "newer run", "the next newer run of this pipeline", 56),
-    KeyAction("run.older", ("full_stop",), ("run",), "older run", "the next older run of this pipeline", 57),
+    KeyAction("run.newer", ("comma",), ("run", "diff"), "newer run", "the next newer run of this pipeline", 56),
+    KeyAction("run.older", ("full_stop",), ("run", "diff"), "older run", "the next older run of this pipeline", 57),
     # acting: each of these opens the plan, nothing happens before its confirmation
     KeyAction("action.menu", ("a",), _ROWS, "actions", "all actions on this row; those that cannot be say why", 40),
     KeyAction("run.rerun", ("r",), _ROWS, "rerun", "plan a rerun of the whole run", 20),
@@ -202,7 +204,14 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
         "arm",
         "arm or disarm the protected environment of this row, for 60 s",
     ),
-    KeyAction("copy.menu", ("y",), (*_ROWS, "log", "sources", "themes", "card"), "copy", "copy a key, an error or lines", 58),
+    KeyAction(
+        "copy.menu",
+        ("y",),
+        (*_ROWS, "log", "sources", "themes", "card", "actions"),
+        "copy",
+        "copy a key, an error or lines",
+        58,
+    ),
     KeyAction(
         "link.menu",
         ("o",),
@@ -234,7 +243,15 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     KeyAction("time.group", ("s",), ("timeline",), "group", "by layer, by source, or by due time", 7),
     KeyAction("history.older", ("left",), ("history",), "older", "the run before", 2),
     KeyAction("history.newer", ("right",), ("history",), "newer", "the run after", 3),
+    KeyAction("history.mark", ("space",), ("history",), "mark", "mark this run: the next comparison is with it", 4),
     KeyAction("audit.verify", ("v",), ("actions",), "verify", "recompute the chain of the audit", 5),
+    KeyAction(
+        "audit.detail", ("space",), ("actions",), "whole", "the record under the cursor whole, or the list again", 2
+    ),
+    KeyAction(
+        "operation.pause", ("p",), ("actions",), "pause", "plan to pause or resume the backfill under the cursor", 3
+    ),
+    KeyAction("operation.cancel", ("x",), ("actions",), "cancel", "plan to cancel the backfill under the cursor", 4),
     # morning check
     KeyAction("morning.answer", ("space",), ("morning",), "answer", "answer this exception with a word", 2),
     KeyAction("morning.sign", ("S",), ("morning",), "sign off", "record that the night was looked at", 3),

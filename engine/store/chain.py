@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -42,6 +41,8 @@ def canonical(value: Any) -> str:
 
 def hash_of(row: AuditRow) -> str:
     """sha256 over every field but the hash itself."""
+    import hashlib  # here: the terminal's first frame needs no hashes
+
     return hashlib.sha256(canonical([getattr(row, name) for name in _HASHED]).encode()).hexdigest()
 
 

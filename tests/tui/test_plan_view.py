@@ -47,7 +47,7 @@ def opened(h: House, plan: dict[str, Any] | None, verb: str = "stop", wait: int 
     assert isinstance(asked[0], Request)
     assert asked[0].body == {"verb": verb, "key": KEY}
     if plan is not None:
-        assert v.answer("plan", plan, None) == ()
+        assert v.answer(asked[0].tag, plan, None) == ()
     h.clock.at += wait
     return v
 
@@ -236,7 +236,7 @@ def test_a_void_plan_is_asked_again_and_said(house: House) -> None:
 )
 def test_a_refusal_is_a_sentence(house: House, code: str, message: str) -> None:
     v = opened(house, None)
-    v.answer("plan", None, {"code": code, "message": message, "hint": "do this"})
+    v.answer("plan 1", None, {"code": code, "message": message, "hint": "do this"})
     text = "\n".join(painted(v, 80, 24))
     assert message in text
     assert "do this" in text
@@ -256,7 +256,11 @@ def test_a_start_may_name_its_business_date_and_is_planned_again_for_it(house: H
     effects = v.act("dialog.confirm")
     assert isinstance(effects[0], Request)
     assert effects[0].body["business_date"] == "2026-11-19"
-    v.answer("plan", reply(verb="start", needs={"armed": False, "reason": False, "typed": None, "key": "enter"}), None)
+    v.answer(
+        effects[0].tag,
+        reply(verb="start", needs={"armed": False, "reason": False, "typed": None, "key": "enter"}),
+        None,
+    )
     sent = v.act("dialog.confirm")
     assert isinstance(sent[0], Request)
     assert sent[0].do == "act"

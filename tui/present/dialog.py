@@ -9,6 +9,7 @@ from tui.present.cut import width as cells_of
 from tui.present.lines import cells, fit, merge
 
 if TYPE_CHECKING:
+    from tui.present.field import Field
     from tui.view import Line, Span
 
 LABEL: Final = 10
@@ -84,3 +85,33 @@ def window(rows: Sequence[Line], top: int, room: int, keys: str) -> list[Line]:
     hidden = len(rows) - len(shown)
     more: Line = [(" " * LABEL, ""), (f"… {hidden} more {'row' if hidden == 1 else 'rows'} ", "dim"), (keys, "key b")]
     return [*shown, more]
+
+
+def field_row(
+    label: str, field: Field, focused: bool, style: str, note: str, room: int, *, short: bool = False
+) -> Line:
+    """A field with its cursor, and a word at its right. ``short``: of a date or a number, the word has the room."""
+    paper = "on:background"
+    box = min(max(8, room - LABEL - 16), 14) if short else max(8, room - LABEL - 16)
+    *parts, under, after = field.spans(box - 2)
+    before = "".join(text for text, _ in parts)
+    typed = f"{style} b {paper}"
+    caret: list[Span] = []
+    if focused:
+        caret = [(under[0], f"{typed} rev")] if under[0].strip() else [("█", f"key {paper}")]
+    elif under[0].strip():
+        caret = [(under[0], typed)]
+    inside = merge([(f" {before}", typed), *caret, (after[0], typed)])
+    pad = max(0, box - cells(inside))
+    beside = style if short and style != "text" else "dim"
+    return [(f"{label:<{LABEL}}", "text" if focused else "dim"), *inside, (" " * pad, paper), (f"  {note}", beside)]
+
+
+def choice_row(label: str, options: Sequence[str], value: str, focused: bool, note: str, room: int) -> Line:
+    """A few words of which one is taken, or none yet; the taken one stands in brackets, for screens without colour."""
+    out: list[Span] = [(f"{label:<{LABEL}}", "text" if focused else "dim")]
+    for option in options:
+        taken = option == value
+        out += [(f"[{option}]" if taken else f" {option} ", "run-ok b" if taken else "text"), (" ", "")]
+    out.append(("█ ", "key") if focused else ("  ", ""))
+    return [*out, (note, "dim")] if cells(out) + len(note) <= room else out

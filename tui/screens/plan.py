@@ -5,45 +5,42 @@ Drawn over the screen it came from. Esc is the only default; keys of the first h
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import unquote
 
-from adapters.model import ActionState
 from engine.store.rows import ActionRow
 from tui import keymap
-from tui.present import frame, words
+from tui.present import frame
 from tui.present.about import paper_of
 from tui.present.cut import clean
-from tui.present.dialog import LABEL, flow, over, window, wrapped
+from tui.present.dialog import LABEL, choice_row, field_row, over, window, wrapped
 from tui.present.field import Field
-from tui.present.glyphs import LOOKS, State
 from tui.present.lines import cells, ends, finish, fit, merge
+from tui.present.plan import (
+    LEAVE,
+    SHORT,
+    choose_rows,
+    continued,
+    guard_rows,
+    now_rows,
+    pairs,
+    progress_rows,
+    refusal,
+    said,
+    title,
+)
+from tui.screens.plan_form import Choice, Digits, Form
 from tui.view import Back, Context, Copy, Effect, Line, Request, Say, Span, View
 
 ARMING_MS = 500
 REASON = 10
-VERBS = {
-    "start": "Start a run of", "pause": "Pause the schedule of", "resume": "Resume the schedule of", "hold": "Hold the run of",
-    "release": "Release the run of", "stop": "Stop the run of", "rerun": "Rerun the whole run of",
-    "rerun-failed": "Rerun what failed in", "rerun-from": "Rerun from a step of",
-}  # fmt: skip
-SHORT = {"rerun-failed": "rerun", "rerun-from": "rerun"}
-"""Verb → its word in a sentence with "it"."""
-LEAVE = {"stop": "leave it running", "hold": "leave it running", "pause": "leave it scheduled"}
-ENDED = {
-    ActionState.DONE: ("done", "run-ok b"),
-    ActionState.RECONCILED_DONE: ("done, as asked afterwards", "run-ok b"),
-    ActionState.REFUSED: ("refused", "run-failed b"),
-    ActionState.FAILED_NOT_EXECUTED: ("did not happen", "run-failed b"),
-    ActionState.FAILED_EXECUTED: ("failed", "run-failed b"),
-    ActionState.VERIFY_TIMEOUT: ("sent, but the world does not show it", "run-late b"),
-    ActionState.UNKNOWN: ("outcome unknown", "run-late b"),
-    ActionState.RECONCILED_NOT_DONE: ("did not happen, as asked afterwards", "run-failed b"),
-}
+"""Characters of a reason."""
 
 
 class PlanView(View):
+    """``arg``: a verb and a key, then values of its fields as ``name=value`` (percent-encoded), with blanks between."""
+
     name = "plan"
     title = "Plan"
     contexts = ("dialog", "global")
@@ -51,21 +48,27 @@ class PlanView(View):
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
         super().__init__(context)
-        self.verb, _, self.key = (arg or "").partition(" ")
+        self.verb, self.key, *pairs = (*(arg or "").split(" "), "", "")[: max(2, len((arg or "").split(" ")))]
+        given = {name: unquote(value) for name, _, value in (pair.partition("=") for pair in pairs) if name}
+        self.form = Form(self.verb, given, step="#" in self.key)
         self.plan: dict[str, Any] | None = None
         self.problem: dict[str, str] | None = None
         self.action: str | None = None
         self.row: ActionRow | None = None
         self._opened = context.now()
-        self._asked = False
+        self._asked: dict[str, Any] | None = None
+        """The question whose answer is waited for, or was taken: a plan is confirmed only for what the fields say."""
+        self._question = 0
         self._pick = -1
         """Of several active runs none is chosen for the operator."""
-        self._fields: list[str] = []
-        self._values = {name: Field() for name in ("reason", "typed", "date", "yes")}
+        self._fields: list[str] = self.form.names
+        self._values: dict[str, Field | Choice] = {
+            **{name: Field() for name in ("reason", "typed", "yes")},
+            **self.form.values,
+        }
         self._scroll = 0
         self._cramped = False
         """Whether the terminal is too small to show what would be done."""
-        self._planned_date = ""
         self._focus = 0
         self._sent = False
 
@@ -81,44 +84,71 @@ class PlanView(View):
         self._opened = self.context.now()
         if self.under is not None:  # what lies below stays true while the dialog is open
             self.topics = PlanView.topics | self.under.topics
-        return [self._ask()]
+        return [self._ask()] if self.form.complete() else ()
+
+    def _body_now(self) -> dict[str, Any]:
+        """What the engine is asked with, as the fields stand."""
+        body: dict[str, Any] = {"verb": self.verb, "key": self.form.key(self.key)}
+        if params := self.form.params():
+            body["params"] = params
+        if self.form.business_date:
+            body["business_date"] = self.form.business_date
+        return body
 
     def _ask(self) -> Request:
-        self._asked = True
-        body: dict[str, Any] = {"verb": self.verb, "key": self.key}
-        self._planned_date = self._values["date"].text.strip()
-        if self._planned_date:
-            body["business_date"] = self._planned_date
-        return Request("plan", body, "plan")
+        self._asked = self._body_now()
+        self._question += 1
+        return Request("plan", self._asked, f"plan {self._question}")
+
+    def _again(self) -> Sequence[Effect]:
+        """Plan anew where the fields say something else than what was asked for, and it can be meant."""
+        if self._body_now() == self._asked or not self.form.complete():
+            return ()
+        return [self._ask()]
+
+    @property
+    def _planned(self) -> bool:
+        """Whether the plan that is shown is the one of the fields."""
+        return self.plan is not None and self._body_now() == self._asked
 
     def answer(self, tag: str, reply: dict[str, Any] | None, error: dict[str, str] | None) -> Sequence[Effect]:
         if tag == "arm":
             if error:
-                return [Say(_said(error), "bad")]
-            return [self._ask()]
+                return [Say(refusal(error), "bad")]
+            return [self._ask()] if self.form.complete() else ()
+        if tag != "act" and tag != f"plan {self._question}":
+            return ()  # a late answer to an earlier question
         if error:
             self._sent = False
             if tag == "act" and error.get("code") == "plan_void":
                 self.plan = None
-                return [Say(_said(error), "warn"), self._ask()]
+                return [Say(refusal(error), "warn"), self._ask()]
             self.problem = error
+            if tag != "act":
+                self.plan = None  # an earlier one is not what was asked for now
+                self._take_fields(self.form.names)
             return ()
         self.problem = None
         if tag == "act" and reply:
             self.action = str(reply["action"])
             self.load()
-        elif tag == "plan" and reply:
+        elif reply:
             self.plan = reply
-            self._fields = self._needed()
-            self._focus = min(self._focus, max(0, len(self._fields) - 1))
+            self._take_fields(self._needed())
         return ()
+
+    def _take_fields(self, names: list[str]) -> None:
+        """Other fields; the cursor stays on the one that it is on, where that is still there."""
+        on = self._fields[self._focus] if self._fields else ""
+        self._fields = names
+        self._focus = names.index(on) if on in names else 0
 
     def _needed(self) -> list[str]:
         assert self.plan is not None
         if self._stop() or self.plan.get("candidates"):
-            return []
+            return self.form.names if self.form.asks and not self.plan.get("candidates") else []
         needs = self.plan["needs"]
-        out = ["date"] if self.verb == "start" else []
+        out = self.form.names
         if needs.get("reason"):
             out.append("reason")
         if needs.get("typed"):
@@ -141,6 +171,7 @@ class PlanView(View):
                     self._pick = (max(self._pick, -step) + step) % len(self._candidates())
                 elif self._fields:
                     self._focus = (self._focus + step) % len(self._fields)
+                    return () if self._sent or self.action else self._again()
             case "dialog.more" | "dialog.less":
                 self._scroll = max(0, self._scroll + (4 if action == "dialog.more" else -4))
             case "dialog.confirm":
@@ -164,37 +195,42 @@ class PlanView(View):
         if not field.takes(text):
             return None  # Enter, Esc, Tab, arrows up and down: the keymap knows what they mean in a dialog
         if field is not self._values["yes"]:
-            field.type(text)
-        elif text == "y":
+            changed = field.type(text)
+            return self._again() if changed and isinstance(field, Choice) else ()
+        if text == "y":
             field.text = "y"
             return self._enter()
         return ()
 
     def paste(self, text: str) -> Sequence[Effect]:
-        if self._fields and self._fields[self._focus] == "reason":
-            self._values["reason"].type(" ".join(text.split())[:200])
+        name = self._fields[self._focus] if self._fields and not self._sent and not self.action else ""
+        field = self._values.get(name)
+        if name == "reason" and field is not None:
+            field.type(" ".join(text.split())[:200])
+            return ()
+        if isinstance(field, Digits):
+            field.type("".join(c for c in text if field.takes(c))[:10])
             return ()
         return [Say("paste is refused here: the name is typed, letter by letter", "warn")]
 
     def _enter(self) -> Sequence[Effect]:
         if self.action or self._sent:
             return [Back()] if self.row is not None and not self.row.state.in_flight else ()
-        if self.problem and not self.plan:
-            return [self._ask()]
+        if not self._planned and not self._candidates():
+            return self._plan_it()
         if self.plan is None:
-            return ()
+            return [self._ask()] if self.problem else ()
         if self._candidates():
             if self._pick < 0:
                 return [Say(f"choose one first: {keymap.key_of('dialog.next')} goes to the next", "warn")]
             self.key = self._candidates()[self._pick]
             self.plan = None
+            self._take_fields(self.form.names)
             return [self._ask()]
         if self._cramped:
             return [Say("too small to act here: make the terminal larger", "warn")]
         if self._stop():
             return ()
-        if self._values["date"].text.strip() != self._planned_date:
-            return [self._ask(), Say("planned again for that business date; read it, then Enter")]
         missing = [i for i, name in enumerate(self._fields) if not self._given(name)]
         if missing:
             self._focus = missing[0]
@@ -205,6 +241,22 @@ class PlanView(View):
             "reason": self._values["reason"].text.strip(), "typed": self._values["typed"].text,
         }  # fmt: skip
         return [Request("act", body, "act")]
+
+    def _plan_it(self) -> Sequence[Effect]:
+        """Enter where the fields do not say what is planned: plan that, or go to the field that cannot be meant."""
+        fault = self.form.fault()
+        name = fault[0] if fault else self.form.missing()
+        if name is not None:
+            self._focus = self._fields.index(name)
+            return [Say(fault[1], "warn")] if fault else ()
+        if self._body_now() == self._asked and not self.problem:
+            return ()  # the answer is on its way
+        again = self.plan is not None
+        return (
+            [self._ask(), Say("planned again for what the fields say now; read it, then Enter")]
+            if again
+            else [self._ask()]
+        )
 
     def _unarmed(self) -> bool:
         return bool(self.plan and (self.plan.get("needs") or {}).get("armed") and not self.plan.get("blocked"))
@@ -294,139 +346,90 @@ class PlanView(View):
 
     def _body(self, room: int, tight: bool = False) -> tuple[list[Line], list[Line], list[Line]]:
         """Head, middle and tail; ``tight`` leaves out blank rows and guards that hold."""
-        if self.plan is None:
-            return [], self._waiting(room), []
-        plan = self.plan
         gap: list[Line] = [] if tight else [[]]
-        name = str(plan.get("target") or plan.get("name") or self.key)
-        said: Line = [
-            (f"{VERBS.get(self.verb, self.verb)} ", "text"),
-            (clean(name), "text b"),
-            (f"  {clean(str(plan.get('run') or ''))}", "dim"),
-        ]
-        head: list[Line] = [said, *gap]
+        if self.plan is None:
+            return self._unplanned(room, gap)
+        plan = self.plan
+        head: list[Line] = [title(self.verb, plan, self.key), *gap]
         if self._candidates():
-            return head, [], self._choose(room)
-        now = self._now(room)
-        will = self._said("it will", "effect", "text", room)
+            return head, [], choose_rows(self._candidates(), self._pick)
+        now = now_rows(plan, self.context.now(), room)
+        will = said(plan, "it will", "effect", "text", room)
         most = 2 if tight else 9
         head += [*now[:most], *will[:most]]
-        left, pairs = [*_continued("now", now[most:]), *_continued("it will", will[most:])], [*self._pairs(room), *gap]
-        middle = [*left, *pairs]
+        left, more = [*continued("now", now[most:]), *continued("it will", will[most:])], [*pairs(plan, room), *gap]
+        middle = [*left, *more]
         if self.action or self._sent:
-            return head, middle, self._progress(room)
-        guards = self._guards(room, tight)
-        middle = [*left, *guards, *pairs] if tight else [*middle, *guards]
+            return head, middle, progress_rows(self.row, self.context.timezone, self.context.now(), room)
+        guards = guard_rows(plan.get("guards") or (), room, tight=tight)
+        middle = [*left, *guards, *more] if tight else [*middle, *guards]
         if self.problem:
-            middle += [*gap, *wrapped("refused", [(_said(self.problem), "run-failed b")], room)]
+            middle += [*gap, *wrapped("refused", [(refusal(self.problem), "run-failed b")], room)]
         stop = self._stop()
-        if stop:
+        if stop and self._planned:
             arm: list[Span] = (
                 [(keymap.key_of("action.arm"), "key b"), (" arm it for 60 s    ", "text")] if self._unarmed() else []
             )
             close: Line = [*arm, (keymap.key_of("dialog.cancel"), "key b"), (" close", "text")]
-            return head, middle, [*gap, *wrapped("blocked", [(stop, "run-failed b")], room), [], close]
+            fields = [row for i, name in enumerate(self._fields) for row in self._field(name, i == self._focus, room)]
+            return head, middle, [*gap, *fields, *wrapped("blocked", [(stop, "run-failed b")], room), [], close]
         return head, middle, [[], *self._form(room, gap)]
 
-    def _waiting(self, room: int) -> list[Line]:
-        out: list[Line] = [[(f"{VERBS.get(self.verb, self.verb)} ", "text"), (clean(self.key), "text b")], []]
-        if self.problem:
-            out += wrapped("cannot", [(_said(self.problem), "run-failed b")], room)
-            out += [[], [("Enter", "key b"), (" ask again    ", "dim"), ("Esc", "key b"), (" close", "dim")]]
-        else:
-            out.append([("asking the engine: it reads the state now and prepares the exact call …", "dim")])
-        return out
-
-    def _now(self, room: int) -> list[Line]:
-        now = (self.plan or {}).get("now") or {}
-        look = LOOKS.get(State(int(now["state"]))) if isinstance(now.get("state"), int) else None
-        read = now.get("read_at")
-        said = clean(str(now.get("words") or now.get("word") or "?"))
-        state: list[Span] = [(f"{look.glyph} ", look.style)] if look else []
-        state.append((said, look.token if look else "text"))
-        if isinstance(read, int):
-            state.append((f" · read {words.age(max(0, self.context.now() - read))} ago", "dim"))
-        return wrapped("now", state, room)
-
-    def _said(self, label: str, key: str, style: str, room: int) -> list[Line]:
-        text = (self.plan or {}).get(key)
-        return wrapped(label, [(clean(str(text)), style)], room) if text else []
-
-    def _pairs(self, room: int) -> list[Line]:
-        plan = self.plan or {}
-        out = [*self._said("so", "so", "run-late", room), *self._said("note", "note", "text", room)]
-        calls: list[dict[str, Any]] = plan.get("calls") or []
-        for i, call in enumerate(calls):
-            line: list[Span] = [
-                (f"{clean(str(call.get('method', '')))} ", "text b"),
-                (clean(str(call.get("target", ""))), "text"),
+    def _unplanned(self, room: int, gap: Sequence[Line]) -> tuple[list[Line], list[Line], list[Line]]:
+        """Before there is a plan: what must be said for one, that it is being made, or why there is none."""
+        head: list[Line] = [title(self.verb, {"target": self.key, "params": self.form.params()}, self.key), []]
+        asking: Line = [("asking the engine: it reads the state now and prepares the exact call …", "dim")]
+        cannot = wrapped("cannot", [(refusal(self.problem), "run-failed b")], room) if self.problem else []
+        if not self.form.asks:
+            again: list[Line] = [
+                [],
+                [("Enter", "key b"), (" ask again    ", "dim"), ("Esc", "key b"), (" close", "dim")],
             ]
-            out += wrapped("call" if i == 0 else "", line, room)
-            extra = [json.dumps(call["body"], ensure_ascii=False)] if call.get("body") is not None else []
-            headers: dict[str, Any] = call.get("headers") or {}
-            extra += [f"{k}: {v}" for k, v in headers.items()]
-            if extra:
-                out += wrapped("", [(clean("   ".join(extra)), "dim")], room)
-        return [*out, *self._said("proof", "proof", "text", room), *self._said("undo", "undo", "text", room)]
-
-    def _guards(self, room: int, tight: bool) -> list[Line]:
-        items: list[list[Span]] = []
-        holds = 0
-        for guard in (self.plan or {}).get("guards") or ():
-            ok = guard.get("ok")
-            glyph, style = (
-                ("✓", "run-ok") if ok is True else ("✗", "run-failed b") if ok is False else ("▲", "run-warning b")
-            )
-            text = clean(str(guard.get("words") or guard.get("name") or ""))
-            if tight and ok is True:
-                holds += 1
-            else:
-                items.append([(f"{glyph} ", style), (text, "dim" if ok is True else style)])
-        if holds:
-            items.append([("✓ ", "run-ok"), (f"{holds} {'hold' if holds > 1 else 'holds'}", "dim")])
-        return flow("guards", items, room)
-
-    def _choose(self, room: int) -> list[Line]:
-        out: list[Line] = [[("several runs are active; which one?", "text b")], []]
-        for i, key in enumerate(self._candidates()):
-            mark = "▌" if i == self._pick else " "
-            out.append([(mark, "mark"), (f" {clean(key)}", "text b on:cursor-bg" if i == self._pick else "text")])
-        return [*out, [], [("Enter", "key b"), (" plan for this one    ", "dim"), ("Esc", "key b"), (" close", "dim")]]
+            return (head, cannot, again) if cannot else (head, [asking], [])
+        waits = not cannot and self._asked is not None and self._body_now() == self._asked
+        middle = [asking] if waits else cannot
+        return head, [*middle, *gap] if middle else [], [*gap, *self._form(room, gap)]
 
     def _form(self, room: int, gap: Sequence[Line]) -> list[Line]:
-        assert self.plan is not None
         out: list[Line] = []
         for i, name in enumerate(self._fields):
             out += self._field(name, i == self._focus, room)
         leave = LEAVE.get(self.verb, "leave it as it is")
-        ready = all(self._given(n) for n in self._fields)
+        ready = self._planned and all(self._given(n) for n in self._fields)
         typed = "typed" in self._fields
         if ready:
             right: list[Span] = [("Enter", "key b"), (f" {self._word}", "text b")]
+        elif not self._planned and self.form.complete():
+            right = [("Enter", "key b"), (" shows the plan", "text")]
+        elif not self._planned:
+            right = [("Enter shows the plan when these are given", "dim")]
         else:
             right = [(f"Enter {self._word} works when the {'name' if typed else 'reason'} is complete", "dim")]
         esc: list[Span] = [("Esc", "key b"), (f" {leave}", "text")]
         if not ready and cells(esc) + cells(right) + 2 > room:
             right = []
-        out += [*gap, ends(esc, right, room)]
-        return out
+        return [*out, *gap, ends(esc, right, room)]
 
     @property
     def _word(self) -> str:
         return SHORT.get(self.verb, self.verb)
 
     def _field(self, name: str, focused: bool, room: int) -> list[Line]:
-        assert self.plan is not None
         field = self._values[name]
         value = field.text
-        paper = "on:background"
-        box = max(8, room - LABEL - 16)
-        style, note = "text", ""
         head: list[Line] = []
+        style = "text"
+        if name in self.form.values:
+            label, note = self.form.ask(name).label, self.form.note(name)
+            fault = self.form.fault()
+            wrong = fault is not None and fault[0] == name
+            if isinstance(field, Choice):
+                return [choice_row(label, field.options, value, focused, note, room)]
+            return [field_row(label, field, focused, "run-failed" if wrong else style, note, room, short=True)]
+        assert self.plan is not None
         if name == "reason":
             left = REASON - len(value.strip())
-            note = "✓" if left <= 0 else f"{left} to go"
-            label = "Reason"
+            label, note = "Reason", "✓" if left <= 0 else f"{left} to go"
         elif name == "typed":
             wanted = str(self.plan["needs"]["typed"])
             good = wanted.startswith(value)
@@ -434,44 +437,10 @@ class PlanView(View):
             note = "✓" if value == wanted else f"{len(wanted) - len(value)} to go" if good else "differs"
             head = [[(f"{'Type':<{LABEL}}", "dim"), (wanted, "text b"), (f"  to {self._word} it", "dim")]]
             label = ""
-        elif name == "yes":
+        else:
             label, note = "Type", "✓" if value else f"y to {self._word} it"
-        else:
-            label, note = "Date", "business date, empty: the usual one"
-        before, under, after = field.spans(box - 2) if name != "yes" else ((value, ""), ("", ""), ("", ""))
-        typed = f"{style} b {paper}"
-        caret: list[Span] = []
-        if focused:
-            caret = [(under[0], f"{typed} rev")] if under[0].strip() else [("█", f"key {paper}")]
-        elif under[0].strip():
-            caret = [(under[0], typed)]
-        inside = merge([(f" {before[0]}", typed), *caret, (after[0], typed)])
-        pad = max(0, box - cells(inside))
-        return [
-            *head,
-            [(f"{label:<{LABEL}}", "text" if focused else "dim"), *inside, (" " * pad, paper), (f"  {note}", "dim")],
-        ]
-
-    def _progress(self, room: int) -> list[Line]:
-        out: list[Line] = []
-        row = self.row
-        tz = self.context.timezone
-        if row is None:
-            return [[("asked …", "dim")]]
-        for at, _state, said in row.events[-8:]:
-            out += wrapped(words.hhmmss(at, tz), [(clean(said), "text")], room)
-        if row.state.in_flight and row.ended is None:
-            out += wrapped(
-                "",
-                [(f"{clean(row.words)} · {words.age(max(0, self.context.now() - row.changed))}", "run-running")],
-                room,
-            )
-            out += [[], [("Esc", "key b"), (" close: the engine goes on with it", "dim")]]
-        else:
-            word, style = ENDED.get(row.state, (row.state.name.lower(), "text b"))
-            out += [[], [(word, style), (f"  {clean(row.words)}", "text")]]
-            out += [[], [("Esc", "key b"), (" close", "dim")]]
-        return out
+        assert isinstance(field, Field)
+        return [*head, field_row(label, field, focused, style, note, room)]
 
     def _footer(self, width: int) -> Line:
         copy, close = (keymap.key_of("dialog.copy"), "copy the call"), (keymap.key_of("dialog.cancel"), "close")
@@ -495,16 +464,3 @@ class PlanView(View):
 
     def data(self) -> Any:
         return self.plan
-
-
-def _continued(label: str, rows: Sequence[Line]) -> list[Line]:
-    """Rows that are torn from those above: the first says again what they go on with."""
-    if not rows:
-        return []
-    first = [(f"{label + ' …':<{LABEL}}", "dim"), *list(rows[0])[1:]]
-    return [first, *rows[1:]]
-
-
-def _said(error: dict[str, str]) -> str:
-    hint = error.get("hint")
-    return clean(error.get("message", "refused") + (f"; {hint}" if hint else ""))
