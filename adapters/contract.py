@@ -413,6 +413,7 @@ class AdapterContract:
         """Each offered verb, prepared on a target of its own."""
         out: list[tuple[Adapter, Verb, Prepared]] = []
         probe = server.adapter()
+        await probe.probe()  # what is offered may narrow once the version is known
         for number, verb in enumerate(_verbs(probe)):
             adapter = server.adapter()
             client_id = f"{int(time.monotonic() * 1e6):x}-{number}"

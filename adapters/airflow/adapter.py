@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from adapters.airflow import acts, backfills, reads, v2, v2_acts, v2_logs
+from adapters.airflow import acts, backfills, reads, v2, v2_acts, v2_datasets, v2_logs
 from adapters.airflow import items as parts
 from adapters.airflow.auth import TokenAuth
 from adapters.airflow.logs import render, split_head
@@ -200,9 +200,13 @@ class AirflowAdapter(Adapter):
         return await parts.items(self._http, self.settings.name, self._wanted)
 
     async def assets(self) -> Sequence[Asset]:
+        if await self._http.settle() == 2:
+            return await v2_datasets.assets(self._http, self.settings.name)
         return await parts.assets(self._http, self.settings.name)
 
     async def operations(self, known: Sequence[str] = ()) -> Sequence[Operation]:
+        if await self._http.settle() == 2:
+            return ()
         keys = [_key(k, self.settings.name).pipeline_key for k in known]
         return await backfills.operations(self._http, self.settings.name, self._zone, keys, self._backfills)
 

@@ -1,8 +1,8 @@
 """Which Airflow answers, and what is different about an Airflow 2.
 
 Airflow 3 has ``/api/v2``, Airflow 2 has ``/api/v1``. The two are so alike that everything else is written for ``/api/v2``; the
-path is the older one where an Airflow 2 answers. Seen live on 2.11.2 and 3.3.2; that older releases of 2.x differ in the
-ways that ``Release`` knows is from their documentation.
+path is the older one where an Airflow 2 answers. Seen live on 2.11.2 and 3.3.2; what is done for older releases of 2.x (``since``)
+is from their documentation.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class AirflowHttp(Http):
         self.generation = forced
         self.version = ""
         self._asking = asyncio.Lock()
+        self._may: dict[str, bool | None] = {}
 
     @property
     def release(self) -> tuple[int, int] | None:
@@ -152,7 +153,9 @@ class AirflowHttp(Http):
 
     async def may(self) -> dict[str, bool | None]:
         """What this credential may do, by asking it of a DAG that is nowhere: nothing can happen. None: it cannot be told,
-        also where a role allows it for single DAGs only. For Airflow 2."""
+        or the answer was another. Asked once: Airflow writes such requests into its audit log. For Airflow 2."""
+        if self._may:
+            return self._may
         found: dict[str, bool | None] = {}
         for verb, (method, path, body) in _ASKED.items():
             try:
@@ -161,7 +164,8 @@ class AirflowHttp(Http):
                 found[verb] = None
                 continue
             found[verb] = {403: False, 404: True}.get(answer.status) if not answer.html else None
-        return found | {verb: found[like] for verb, like in _SAME.items()}
+        self._may = found | {verb: found[like] for verb, like in _SAME.items()}
+        return self._may
 
 
 def older(path: str) -> str:

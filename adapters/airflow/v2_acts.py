@@ -34,7 +34,7 @@ _NO_BACKFILL: Final = "Airflow 2 has backfills only by its command line, not by 
 def caps() -> Caps:
     """What an Airflow 2 can be asked for, and why not the rest."""
     return Caps(
-        frozenset({*VERBS, "steps", "log", "history"}),
+        frozenset({*VERBS, "steps", "log", "history", "items", "assets"}),
         {
             Verb.HOLD: "Airflow cannot hold a run; pause stops its DAG from starting further tasks",
             Verb.RELEASE: "Airflow cannot hold a run",
@@ -44,8 +44,6 @@ def caps() -> Caps:
             Verb.BACKFILL_RESUME: _NO_BACKFILL,
             Verb.BACKFILL_CANCEL: _NO_BACKFILL,
             "operations": _NO_BACKFILL,
-            "items": "read from Airflow 3 only",
-            "assets": "read from Airflow 3 only; Airflow 2 calls them datasets",
             "metrics": "Airflow offers none by this API",
         },
     )
