@@ -320,14 +320,15 @@ class WaiveView(View):
         focused = self._fields[self._focus] == name
         paper = "on:background"
         box = max(8, room - LABEL - 16 if name == "reason" else 16)
-        before, under, after = self._values[name].spans(box - 2)
+        *parts, under, after = self._values[name].spans(box - 2)
+        before = "".join(text for text, _ in parts)
         typed = f"{style} b {paper}"
         caret: list[Span] = []
         if focused:
             caret = [(under[0], f"{typed} rev")] if under[0].strip() else [("█", f"key {paper}")]
         elif under[0].strip():
             caret = [(under[0], typed)]
-        inside = merge([(f" {before[0]}", typed), *caret, (after[0], typed)])
+        inside = merge([(f" {before}", typed), *caret, (after[0], typed)])
         pad = max(0, box - cells(inside))
         tone = "run-late" if style == "run-late" else "dim"
         return [(f"{label:<{LABEL}}", "text" if focused else "dim"), *inside, (" " * pad, paper), (f"  {note}", tone)]
