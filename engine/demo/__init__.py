@@ -67,6 +67,7 @@ def filled(text: str, python: str, zone: str, now: float) -> str:
         return at.strftime("%H:%M" if found[1] == "DUE" else "%-M %-H * * *")
 
     text = _RELATIVE.sub(relative, text)
+    text = text.replace("@TODAY@", datetime.fromtimestamp(now, ZoneInfo(zone)).date().isoformat())
     return text.replace('"@PYTHON@"', json.dumps(python)).replace("@TIMEZONE@", zone)
 
 
