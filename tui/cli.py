@@ -265,7 +265,7 @@ def main(argv: list[str] | None = None) -> int:
     if "_ARGCOMPLETE" in os.environ:  # a shell asks for words: answered, and gone
         from tui.complete import complete
 
-        complete(parser())
+        complete(parser(), commands.where)
     if foreign := commands.refuse_foreign_packages():
         print(foreign, file=sys.stderr)
         return EXIT_BAD_INPUT

@@ -20,8 +20,14 @@ MOST = 200
 Completer = Callable[..., Iterable[str]]
 
 
-def complete(parser: argparse.ArgumentParser) -> None:
-    """Answer the shell and leave the process; returns only if no shell asked."""
+Where = Callable[[argparse.Namespace], Any]
+_where: list[Where] = []
+"""How places are found: said by the command line, which alone knows the engine's side."""
+
+
+def complete(parser: argparse.ArgumentParser, where: Where) -> None:
+    """Answer the shell and leave the process; returns only if no shell asked. ``where``: an invocation's places."""
+    _where[:] = [where]
     import argcomplete
     from argcomplete.completers import SuppressCompleter
 
@@ -49,12 +55,14 @@ def _subparsers(parser: argparse.ArgumentParser) -> Iterable[argparse.ArgumentPa
             yield from action.choices.values()
 
 
+def _places(args: argparse.Namespace) -> Any:
+    return _where[0](argparse.Namespace(**{"config": None, "system": False, "demo": False, **vars(args)}))
+
+
 def _reader(args: argparse.Namespace) -> Any:
-    from engine import commands
     from engine.store.reader import Reader
 
-    given = argparse.Namespace(**{"config": None, "system": False, "demo": False, **vars(args)})
-    return Reader(commands.where(given).store)
+    return Reader(_places(args).store)
 
 
 def _keys(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> Iterable[str]:
@@ -76,10 +84,7 @@ def _alerts(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> Iterable[
 
 def _theme(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> Iterable[str]:
     with suppress(Exception):
-        from engine import commands
-
-        given = argparse.Namespace(**{"config": None, "system": False, "demo": False, **vars(parsed_args)})
-        return themes.names(commands.where(given).config.parent)
+        return themes.names(_places(parsed_args).config.parent)
     return themes.builtin()
 
 
