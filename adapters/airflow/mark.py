@@ -19,12 +19,18 @@ _ENDED: Final = ("success", "failed", "skipped", "upstream_failed", "removed")
 
 async def prepare(http: Http, key: Key, action: Action) -> Prepared:
     """Conflict where it is so already, or where another verb is meant; NotFound where there is no such run or task."""
+    word = asked(action)
+    return await (_a_task if key.step is not None else _a_run)(http, key, action, word)
+
+
+def asked(action: Action) -> str:
+    """``success`` or ``failed``; Conflict where it is neither, or there is more."""
     word = str(action.params.get("as") or "")
     if word not in AS:
         raise Conflict(f"mark needs as = success or failed{f', not {word!r}' if word else ''}")
     if odd := sorted(action.params.keys() - {"as"}):
         raise Conflict(f"mark has no parameter {odd[0]!r}; it has: as")
-    return await (_a_task if key.step is not None else _a_run)(http, key, action, word)
+    return word
 
 
 async def _a_run(http: Http, key: Key, action: Action, word: str) -> Prepared:
@@ -89,6 +95,8 @@ async def _a_task(http: Http, key: Key, action: Action, word: str) -> Prepared:
 def taken(key: Key, prepared: Prepared, answer: Answer) -> SendResult:
     """What a 2xx says, compared with what was asked for."""
     word = str(prepared.memo["as"])
+    if prepared.memo.get("silent"):
+        return Sent("Airflow took it, without a word about it", str(key.run_key))
     if key.step is None:
         state = answer.decode(DagRun).state
     else:

@@ -31,7 +31,7 @@ _ASKED: Final[Mapping[str, tuple[str, str, Any]]] = {
     Verb.RERUN: ("POST", "/dagRuns/none/clear", {"dry_run": True}),
     Verb.RERUN_FAILED: ("POST", "/clearTaskInstances", {"dry_run": True, "dag_run_id": "none"}),
 }
-_SAME: Final = {Verb.RESUME: Verb.PAUSE, Verb.RERUN_FROM: Verb.RERUN_FAILED}
+_SAME: Final = {Verb.RESUME: Verb.PAUSE, Verb.RERUN_FROM: Verb.RERUN_FAILED, Verb.MARK: Verb.STOP}
 
 
 class AirflowHttp(Http):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import tzinfo
 from typing import Any, Final
 
-from adapters.airflow import acts, reads
+from adapters.airflow import acts, mark, reads
 from adapters.airflow.calls import call, n, names, terminal
 from adapters.airflow.v2 import AirflowHttp
 from adapters.airflow.wire import TASK_STATES, TaskInstance, TaskInstances, ms
@@ -24,6 +24,7 @@ VERBS: Final = (
     Verb.RERUN,
     Verb.RERUN_FAILED,
     Verb.RERUN_FROM,
+    Verb.MARK,
 )
 _CLEARS: Final = (Verb.RERUN, Verb.RERUN_FAILED, Verb.RERUN_FROM)
 _MEMO_TASKS: Final = 50
@@ -38,7 +39,6 @@ def caps() -> Caps:
         {
             Verb.HOLD: "Airflow cannot hold a run; pause stops its DAG from starting further tasks",
             Verb.RELEASE: "Airflow cannot hold a run",
-            Verb.MARK: "not offered for Airflow 2: its API does not tell what a mark would change",
             Verb.BACKFILL: _NO_BACKFILL,
             Verb.BACKFILL_PAUSE: _NO_BACKFILL,
             Verb.BACKFILL_RESUME: _NO_BACKFILL,
@@ -56,6 +56,8 @@ async def prepare(http: AirflowHttp, source: str, zone: tzinfo, action: Action) 
     if action.verb in _CLEARS:
         key = _of_run(action, source)
         made = await _prepare_clear(http, key, action)
+    elif action.verb is Verb.MARK and (key := _of_run(action, source)).step is not None:
+        made = await _prepare_mark(http, key, action)
     else:
         made = await acts.prepare(http, source, zone, action)
     calls = tuple(_as_two(http, one) for one in made.calls)
@@ -122,11 +124,35 @@ async def _prepare_clear(http: AirflowHttp, key: Key, action: Action) -> Prepare
         proof="Airflow shows these tasks cleared and the run queued or running again",
         undo="stop ends it; what the tasks did before is not undone",
         note="; ".join(notes),
-        memo={"tasks": [_mark(t) for t in tasks[:_MEMO_TASKS]]},
+        memo={"tasks": [_as_it_is(t) for t in tasks[:_MEMO_TASKS]]},
     )
 
 
-def _mark(ti: TaskInstance) -> list[Any]:
+async def _prepare_mark(http: AirflowHttp, key: Key, action: Action) -> Prepared:
+    """Of one task. The dry run only checks: Airflow 2 answers neither it nor the change with what changes. (A run is marked as
+    in Airflow 3.)"""
+    word = mark.asked(action)
+    now, _ = await reads.instance(http, key)
+    if now.state == word:
+        raise Conflict(f"task {reads.named(now)} is already {word}")
+    path = reads.task_path(key) + (f"/{key.map_index}" if key.map_index >= 0 else "")
+    await http.ask("PATCH", path, body={"dry_run": True, "new_state": word})
+    notes = ["Airflow clears what failed or was cut off after it, and that runs again"]
+    if now.state in ("running", "restarting", "deferred", "up_for_reschedule"):
+        notes.append("it is at work: its process may go on for some 10 s")
+    return Prepared(
+        action=action,
+        calls=(call(http, "PATCH", path, {"dry_run": False, "new_state": word}),),
+        idempotent=True,
+        effect=f"1 task declared {word}: {reads.named(now)}; it was {now.state or 'waiting'}",
+        proof=f"Airflow says the task is {word}",
+        undo=f"mark it {now.state} again" if now.state in mark.AS else "rerun-from runs it again",
+        note="; ".join(notes),
+        memo={"as": word, "before": now.state, "silent": True},
+    )
+
+
+def _as_it_is(ti: TaskInstance) -> list[Any]:
     return [ti.task_id, ti.map_index, ti.try_number, ti.state, ms(ti.end_date)]
 
 
@@ -141,21 +167,21 @@ async def reconcile(http: AirflowHttp, prepared: Prepared) -> Reconciled:
     except NotFound:
         return NotDone("Airflow no longer has this run", final=True)
     now = {(t.task_id, t.map_index): t for t in await reads.instances(http, key.pipeline, key.run or "")}
-    moved = [mark for mark in prepared.memo["tasks"] if _moved(mark, now.get((mark[0], mark[1])))]
+    moved = [was for was in prepared.memo["tasks"] if _moved(was, now.get((was[0], was[1])))]
     if moved:
         words = f"{n(len(moved), 'task')} cleared, the run is {http.words(run.state or '?')}"
         return Done(words, str(key.run_key))
     return NotDone(f"no task was cleared; the run is {http.words(run.state or 'without a state')}")
 
 
-def _moved(mark: Sequence[Any], ti: TaskInstance | None) -> bool:
+def _moved(was: Sequence[Any], ti: TaskInstance | None) -> bool:
     if ti is None:
         return False
-    _, _, tries, state, ended = mark
+    _, _, tries, state, ended = was
     if ti.try_number > tries:
         return True
-    was = TASK_STATES.get(state or "none", (State.RUNNING, None))[0]
+    before = TASK_STATES.get(state or "none", (State.RUNNING, None))[0]
     known = TASK_STATES.get(ti.state or "none")
-    if not was.terminal or known is None:
+    if not before.terminal or known is None:
         return False
     return not known[0].terminal or ms(ti.end_date) != ended

@@ -133,6 +133,14 @@ class Airflow2Like(AirflowLike):
                     states = query.get("state")
                     tasks = [(r, t) for r in runs for t in r.tasks if not states or (t.state or "none") in states]
                     return self._page("task_instances", [self.ti_json(r, t) for r, t in tasks], query)
+                case "PATCH", ["dags", dag_id, "dagRuns", run_id, "taskInstances", task_id, *rest]:
+                    _known(body, {"dry_run", "new_state"})
+                    run = self._run(dag_id, run_id)
+                    task = self._task(run, task_id, int(rest[0]) if rest else -1)
+                    if not body.get("dry_run", True) and self.mode != "noop":
+                        task.state, task.end = body["new_state"], self.now()
+                        self.effects.append(Effect(f"mark-{task.state}", dag_id, run_id, {"task": task_id}))
+                    return 200, {}
                 case "GET", ["dags", dag_id, "dagRuns", run_id, "taskInstances", task_id, *rest]:
                     return self._task_route(self._run(dag_id, run_id), task_id, rest, query)
                 case "GET", ["pools" | "importErrors" | "dagWarnings"]:
