@@ -241,6 +241,7 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     KeyAction("time.out", ("minus", "underscore"), ("timeline", "hosts"), "wider", "more hours", 5),
     KeyAction("time.now", ("home", "n"), ("timeline",), "now", "back to now", 6),
     KeyAction("time.group", ("s",), ("timeline",), "group", "by layer, by source, or by due time", 7),
+    KeyAction("hosts.sort", ("s",), ("hosts",), "sort", "processes by CPU or by memory", 6),
     KeyAction("history.older", ("left",), ("history",), "older", "the run before", 2),
     KeyAction("history.newer", ("right",), ("history",), "newer", "the run after", 3),
     KeyAction("history.mark", ("space",), ("history",), "mark", "mark this run: the next comparison is with it", 4),

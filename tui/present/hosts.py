@@ -1,0 +1,316 @@
+"""Hosts and their resources as rows: level → gauge, change → one-colour sparkline, what a host lacks → ``n/a`` and why.
+
+Amber is for two things only: a limit less than two weeks away, and a value that left its own usual band. Nothing here is
+red: a full disk is red where something failed from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from tui.present import bars, capacity, chart, words
+from tui.present.cut import clean, cut, cut_middle
+from tui.present.glyphs import LOOKS
+from tui.present.lines import Cell, Column, row
+
+if TYPE_CHECKING:
+    from engine.store.rows import CapacityRow, Chart, ProcessRow, SeriesRow, UseRow, UsualRow
+    from tui.view import Line, Span
+
+STALE_MS: Final = 30_000
+"""A reading that is older is drawn stale: this host is sampled each second."""
+RECENT: Final = 16
+"""Minutes of the short curves."""
+_ORDER: Final = ("cpu", "mem", "disk", "swap", "io", "cgroup", "psi", "load", "net")
+"""Resources by importance: what does not fit on a small screen is last."""
+_OUT: Final = 0.5
+"""A value left its band where it is outside by more than this share of the band, and by …"""
+_OUT_POINTS: Final = 5.0
+"""… at least so many percent of its scale: a band is crossed now and then by nature."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One series of a host with what is known of it."""
+
+    row: SeriesRow
+    recent: Chart | None
+    usual: UsualRow | None
+    limit: CapacityRow | None
+
+    @property
+    def key(self) -> str:
+        return self.row.series
+
+    @property
+    def name(self) -> str:
+        return capacity.metric_name(self.row.metric, self.row.label)
+
+    @property
+    def missing(self) -> bool:
+        return self.row.t is None
+
+    @property
+    def mean(self) -> float | None:
+        """Of the last ten minutes: one busy second is not a change."""
+        cells = [c[0] for c in (self.recent.cells[-10:] if self.recent else ()) if c is not None]
+        return sum(cells) / len(cells) if cells else None
+
+    def unusual(self) -> int:
+        """1: above its usual band of this hour, -1: below, 0: inside, or not known."""
+        mean, band = self.mean, self.usual
+        if mean is None or band is None:
+            return 0
+        least = self.scale * _OUT_POINTS / 100
+        off = max((band.high - band.low) * _OUT, least)
+        return 1 if mean > band.high + off else -1 if mean < band.low - off else 0
+
+    @property
+    def scale(self) -> float:
+        highest = max((c[2] for c in (self.recent.cells if self.recent else ()) if c is not None), default=0.0)
+        return self.row.max or max(highest, self.usual.high if self.usual else 0.0, 1e-9)
+
+    @property
+    def loud(self) -> bool:
+        return self.unusual() != 0 or (self.limit is not None and self.limit.soon)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """``name``: as people call it; ``label`` None: this host."""
+
+    name: str
+    label: str | None
+    resources: tuple[Resource, ...]
+    running: int | None
+
+    @property
+    def key(self) -> str:
+        return f"@{self.label or ''}"
+
+    def of(self, metric: str) -> Resource | None:
+        return next((r for r in self.resources if r.row.metric == metric), None)
+
+    @property
+    def disk(self) -> Resource | None:
+        """The disk that needs someone first, else the fullest."""
+        disks = [r for r in self.resources if r.row.metric.startswith("disk:") and r.row.value is not None]
+        return max(disks, key=lambda r: (bool(r.limit and r.limit.soon), r.row.value or 0.0), default=None)
+
+    @property
+    def at(self) -> int | None:
+        """When it was sampled last."""
+        return max((r.row.t for r in self.resources if r.row.t is not None), default=None)
+
+
+def place(s: SeriesRow) -> tuple[int, str]:
+    """Where a resource stands in its host's list."""
+    for i, word in enumerate(_ORDER):
+        if s.metric == word or s.metric.startswith((f"{word}.", f"{word}:", f"{word}1")):
+            return (i + 100 * (s.t is None), s.metric)
+    return (len(_ORDER) + 100 * (s.t is None), s.metric)
+
+
+def shown(s: SeriesRow) -> bool:
+    """Whether a series has a row of its own: not each core, not what another row says already, no limit that is not set."""
+    if s.metric.startswith("cpu.") or s.metric == "mem.used":
+        return False
+    return s.t is not None or not s.metric.startswith("cgroup.")
+
+
+def hosts(
+    series: Sequence[SeriesRow],
+    recent: Mapping[str, Chart],
+    usual: Mapping[str, UsualRow],
+    limits: Sequence[CapacityRow],
+    this: str,
+    running: int | None,
+) -> list[Host]:
+    """Series grouped by host, this one first."""
+    by_limit = {c.series: c for c in limits}
+    groups: dict[str | None, list[SeriesRow]] = {}
+    for s in series:
+        if s.of_a_host and shown(s):
+            groups.setdefault(s.host, []).append(s)
+    found: list[Host] = []
+    for label in sorted(groups, key=lambda g: (g is not None, g or "")):
+        rows = sorted(groups[label], key=place)
+        resources = tuple(Resource(s, recent.get(s.series), usual.get(s.series), by_limit.get(s.series)) for s in rows)
+        found.append(Host(clean(label or this), label, resources, running if label is None else None))
+    return found
+
+
+# --- the hosts table ------------------------------------------------------------------------------------------------
+
+
+def host_columns(width: int) -> list[Column]:
+    if width < 110:
+        return [
+            Column("HOST", 12, gap=0), Column("CPU", 8), Column("", 4, "r"), Column("MEMORY", 8, gap=2), Column("", 4, "r"),
+            Column("DISK", 8, gap=2), Column("", 4, "r"), Column("IO WAIT", 8, gap=2), Column("", 4, "r"), Column("RUNS", 5, "r"),
+        ]  # fmt: skip
+    name = 24 if width >= 180 else 13
+    spark = 30 if width >= 180 else 16
+    return [
+        Column("HOST", name, gap=0), Column("CPU", spark), Column("", 4, "r"), Column("MEMORY", 12, gap=2), Column("", 4, "r"),
+        Column("DISK", 10, gap=2), Column("", 4, "r"), Column("IO WAIT", spark, gap=2), Column("", 4, "r"),
+        Column("RUNS HERE", 11, gap=2),
+    ]  # fmt: skip
+
+
+def host_line(h: Host, width: int) -> Line:
+    cols = host_columns(width)
+    cpu, memory, disk, io = h.of("cpu"), h.of("mem"), h.disk, h.of("io")
+    runs = "unknown" if h.running is None else str(h.running) if width < 110 else f"{h.running} running"
+    values: list[Cell] = [
+        [(cut_middle(h.name, cols[0].width), "text b")],
+        _spark(cpu, cols[1].width), _level(cpu), _gauge(memory, cols[3].width), _level(memory), _gauge(disk, cols[5].width),
+        _level(disk), _spark(io, cols[7].width), _level(io), [(runs, "dim")],
+    ]  # fmt: skip
+    return row(cols, values)
+
+
+def _style(r: Resource | None, calm: str) -> str:
+    return "run-late" if r is not None and r.loud else calm
+
+
+def _spark(r: Resource | None, n: int) -> Cell:
+    if r is None or r.missing or r.recent is None:
+        return [("n/a", "dim")]
+    return [(chart.row([c and c[0] for c in r.recent.cells], n, top_of(r)), _style(r, "gauge"))]
+
+
+def _gauge(r: Resource | None, n: int) -> Cell:
+    share = None if r is None or r.row.value is None else r.row.value / (r.row.max or 100.0)
+    return bars.gauge(share, n, _style(r, "gauge"))
+
+
+def _level(r: Resource | None) -> Cell:
+    if r is None or r.row.value is None:
+        return [("", "dim")]
+    return [(capacity.value(r.row.value, r.row.unit), f"{_style(r, 'text')} b" if r.loud else "text")]
+
+
+def top_of(r: Resource) -> float:
+    """Top of a curve's scale: 100 % where the level counts, else what is near above the highest."""
+    highest = max((c[2] for c in (r.recent.cells if r.recent else ()) if c is not None), default=0.0)
+    if r.row.metric in ("cpu", "mem") or r.row.metric.startswith("disk:"):
+        return r.row.max or 100.0
+    return chart.nice_top(r.row.unit, highest, r.row.max)
+
+
+# --- resources of one host ------------------------------------------------------------------------------------------
+
+
+def resource_columns(width: int) -> list[Column]:
+    if width < 110:
+        return [
+            Column("", 16, gap=0), Column("", 16), Column("", 8), Column("", 9, "r"), Column("", 26, gap=2),
+        ]  # fmt: skip
+    wide = width >= 180
+    return [
+        Column("", 24 if wide else 18, gap=0), Column("", 30 if wide else 16), Column("", 12), Column("", 10, "r"),
+        Column("", 60 if wide else 54, gap=3),
+    ]  # fmt: skip
+
+
+def resource_line(r: Resource, width: int) -> Line:
+    cols = resource_columns(width)
+    name: Cell = [(cut_middle(r.name, cols[0].width), "text")]
+    if r.missing:
+        note = clean(r.row.note or "not measured here")
+        return row(cols, [name, [("n/a", "dim")], [("", "")], [("n/a", "dim")], [(note, "dim")]])
+    share = None if r.row.value is None or not r.row.max else r.row.value / r.row.max
+    gauge: Cell = [("", "")] if share is None else bars.gauge(share, cols[2].width, _style(r, "gauge"))
+    said = words.sentence(clauses(r), cols[-1].width, "dim")
+    return row(cols, [name, _spark(r, cols[1].width), gauge, _level(r), said])
+
+
+def clauses(r: Resource) -> list[words.Clause]:
+    """What a person wants to know of it: when it is full, whether this is usual."""
+    out: list[words.Clause] = []
+    c = r.limit
+    if c is not None and (full := capacity.full_in(c)):
+        out.append([(full, "run-late b"), (f" ({capacity.value(c.limit, c.unit)})", "dim")])
+    way = r.unusual()
+    if r.usual is not None:
+        band = f"usual {_band(r.usual.low, r.usual.high, r.row.unit)}"
+        out.append([("unusually high " if way > 0 else "unusually low ", "run-late b"), (band, "dim")] if way else band)
+    if c is not None and not c.soon:
+        out.append(f"limit {capacity.value(c.limit, c.unit)}")
+    if r.usual is None and r.recent is not None:
+        out.append("learning what is usual")
+    return out
+
+
+def _band(low: float, high: float, unit: str) -> str:
+    a, b = capacity.value(low, unit), capacity.value(high, unit)
+    if a == b:
+        return b
+    return f"{low:.0f}–{b}" if unit.startswith("%") else f"{a} to {b}"
+
+
+# --- runs and processes ---------------------------------------------------------------------------------------------
+
+
+def use_columns(width: int, *, io: bool) -> list[Column]:
+    narrow = width < 110
+    return [
+        Column("RUN", 32 if narrow else 40, gap=0), Column("STEP", 12 if narrow else 20), Column("CPU", 6, "r"), Column("MEMORY", 9, "r"),
+        Column("READ", 10 if io else 0, "r"), Column("WRITE", 10 if io else 0, "r"),
+    ]  # fmt: skip
+
+
+def use_line(u: UseRow, width: int, *, io: bool, loud: bool = False, stale: bool = False) -> Line:
+    """A running tree; or, without a key, what belongs to no run of ours."""
+    cols = use_columns(width, io=io)
+    look = LOOKS[u.state] if u.state is not None else None
+    style = "run-late" if loud else "text"
+    mark: Span = (f"{look.glyph}{'?' if stale else ' '}" if look else "  ", look.token if look else "")
+    name = clean(u.name) if u.run_key is not None else "no run of ours"
+    return row(
+        cols,
+        [
+            [mark, (cut_middle(name, cols[0].width - 2), style)], [(cut_middle(clean(u.step or ""), cols[1].width), "dim")],
+            [(capacity.value(u.cpu, "%"), style)], [(capacity.value(u.rss, "B"), style)],
+            [(capacity.value(u.read, "B/s"), style)], [(capacity.value(u.write, "B/s"), style)],
+        ],
+    )  # fmt: skip
+
+
+def process_columns(width: int) -> list[Column]:
+    narrow = width < 110
+    return [
+        Column("PID", 8, "r", 0), Column("USER", 9 if narrow else 12, gap=2), Column("CPU", 6, "r"), Column("MEMORY", 9, "r"),
+        Column("RUN", 20 if narrow else 36, gap=2), Column("COMMAND", max(width - (61 if narrow else 80), 8), gap=2),
+    ]  # fmt: skip
+
+
+def process_line(p: ProcessRow, names: Mapping[str, str], width: int) -> Line:
+    cols = process_columns(width)
+    run = clean(names.get(p.run_key, p.run_key)) if p.run_key else ""
+    return row(
+        cols,
+        [
+            str(p.pid), [(cut(clean(p.user or "?"), cols[1].width), "dim")], capacity.value(p.cpu, "%"), capacity.value(p.rss, "B"),
+            [(cut_middle(run, cols[4].width), "text")], [(cut(clean(p.name), cols[5].width), "text")],
+        ],
+    )  # fmt: skip
+
+
+# --- for scripts ----------------------------------------------------------------------------------------------------
+
+
+def record(h: Host, r: Resource) -> dict[str, Any]:
+    """One resource, flat; times ms UTC, values in its unit."""
+    c = r.limit
+    return {
+        "host": h.name, "series": r.row.series, "metric": r.row.metric, "label": r.row.label, "unit": r.row.unit, "value": r.row.value,
+        "sampled": r.row.t, "max": r.row.max, "note": r.row.note if r.missing else None,
+        "usual_low": r.usual.low if r.usual else None, "usual_high": r.usual.high if r.usual else None,
+        "unusual": {1: "high", -1: "low"}.get(r.unusual()), "limit": c.limit if c else None, "declared": c.declared if c else None,
+        "per_day": c.per_day if c else None, "days_left": c.days if c else None,
+        "reached": c.on.isoformat() if c and c.on else None, "days_known": c.n if c else None,
+    }  # fmt: skip

@@ -1,0 +1,532 @@
+"""Hosts and resources: levels now, one curve over time with the runs that used it, when a limit is reached, who uses it now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final
+
+from engine.store.rows import CapacityRow, Chart, FloorRow, ProcessRow, RunLane, SeriesRow, UseNow, UsualRow
+from tui import keymap
+from tui.present import capacity, chart, floor, frame, hosts, lines, words
+from tui.present.cut import clean, cut_middle
+from tui.present.frame import Head
+from tui.present.hosts import Host, Resource
+from tui.screens import window
+from tui.screens.hosts_processes import Processes
+from tui.screens.lists import Handler, ListScreen
+from tui.view import Context, Effect, Line, Open, Say, Span
+
+RANGES: Final = (
+    ("1 h", chart.HOUR), ("6 h", 6 * chart.HOUR), ("24 h", chart.DAY), ("7 d", 7 * chart.DAY), ("30 d", 30 * chart.DAY),
+)  # fmt: skip
+_DAY_RANGE: Final = 2
+_AGAIN_MS: Final = 10_000
+"""Curves and limits are asked for again after so long: their buckets are no finer."""
+_USUAL_MS: Final = 600_000
+_LANES: Final = 6
+_PANES: Final = ("chart", "limits", "running")
+_LABEL: Final = 11
+"""Cells left of the curve: its scale, and the names of runs."""
+
+
+class HostsView(ListScreen):
+    """``arg``: a series (``host.disk:/data``) or a host that the cursor starts on."""
+
+    name: ClassVar[str] = "hosts"
+    title: ClassVar[str] = "Hosts"
+    contexts: ClassVar[tuple[str, ...]] = ("hosts", "list", "global")
+    topics: frozenset[str] = frozenset({"engine", "source", "health", "sample", "process", "run", "configured"})
+    ticks: ClassVar[bool] = True
+    of_a_row: ClassVar[frozenset[str]] = ListScreen.of_a_row - {"view.pane", "list.open"}
+
+    def __init__(self, context: Context, arg: str | None = None) -> None:
+        super().__init__(context)
+        self.head: Head | None = None
+        self.hosts: list[Host] = []
+        self.limits: Sequence[CapacityRow] = ()
+        self.use = UseNow(None, (), None, 0)
+        self.range = _DAY_RANGE
+        self.processes = Processes(context)
+        self.pane = 0
+        self.cursor: str | None = arg
+        self.words = ""
+        self._rows: list[Host | Resource] = []
+        self._series: Sequence[SeriesRow] = ()
+        self._recent: dict[str, Chart] = {}
+        self._usual: dict[str, UsualRow] = {}
+        self._usual_at: int | None = None
+        self._again_at: int | None = None
+        self._topics: dict[str, int] = {}
+        self._curve: tuple[object, Chart | None] = (None, None)
+        self._lanes: tuple[object, list[RunLane], dict[int, FloorRow]] = (None, [], {})
+        self._top = 0
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Levels each time; curves and limits each ten seconds; what is usual each ten minutes."""
+        reader, now = self.context.reader, self.context.now()
+        self.head = Head.read(self.context)
+        topics = dict(reader.topics())
+        moved = {t for t, v in topics.items() if self._topics.get(t) != v}
+        self._topics = topics
+        if self.processes.open:
+            self.processes.load()
+        self._series = reader.series("host")
+        names = [s.series for s in self._series if hosts.shown(s) and s.t is not None]
+        at = self._sampled(now)
+        if self._usual_at is None or abs(at - self._usual_at) >= _USUAL_MS:
+            self._usual, self._usual_at = reader.usual(names, at), at
+        again = self._again_at is None or abs(now - self._again_at) >= _AGAIN_MS
+        if again or "configured" in moved:
+            self._again_at = now
+            minute = at // chart.MINUTE * chart.MINUTE
+            since = minute - (hosts.RECENT - 1) * chart.MINUTE
+            self._recent = reader.chart(names, since, minute + chart.MINUTE, hosts.RECENT)
+            self.limits = reader.capacity()
+            self._curve = (None, None)
+        self.use = reader.used_by_runs()
+        if "run" in moved or again:
+            self._lanes = (None, [], {})
+        self._lay()
+
+    def _sampled(self, now: int) -> int:
+        """When this host was sampled last, or now: what an engine that is gone measured is drawn as of then."""
+        last = max((s.t for s in self._series if s.t is not None and s.host is None), default=None)
+        return now if last is None or now - last < hosts.STALE_MS else last
+
+    def _lay(self) -> None:
+        assert self.head is not None
+        this = self.head.engine.host if self.head.engine is not None else "this host"
+        running = len(self.use.runs) if self.use.at is not None else None
+        self.hosts = hosts.hosts(self._series, self._recent, self._usual, self.limits, this, running)
+        rows: list[Host | Resource] = list(self.hosts)
+        here = self._host_of(self.cursor) or (self.hosts[0] if self.hosts else None)
+        if here is not None:
+            rows += [r for r in here.resources if self._fits(r)]
+        self._rows = rows
+        keys = [r.key for r in rows]
+        if self.cursor not in keys:
+            self.cursor = here.key if here is not None else None
+
+    def _host_of(self, key: str | None) -> Host | None:
+        for h in self.hosts:
+            if key in (h.key, h.name) or any(r.key == key for r in h.resources):
+                return h
+        return None
+
+    def _fits(self, r: Resource) -> bool:
+        hay = f"{r.name} {r.row.series}".lower()
+        return all(word in hay for word in self.words.split())
+
+    @property
+    def silent(self) -> bool:
+        return self.head is not None and frame.silent(self.context, self.head.engine)
+
+    @property
+    def stale(self) -> bool:
+        """Whether nobody can vouch for the levels: no engine, or one that samples no more."""
+        at = max((h.at or 0 for h in self.hosts if h.label is None), default=0)
+        return self.silent or not self.context.engine_alive or self.context.now() - at >= hosts.STALE_MS
+
+    # --- the cursor -------------------------------------------------------------------------------------------------
+
+    @property
+    def length(self) -> int:
+        return self.processes.length if self.processes.open else len(self._rows)
+
+    def move(self, by: int) -> None:
+        if self.processes.open:
+            self.processes.move(by)
+        elif self._rows:
+            keys = [r.key for r in self._rows]
+            at = keys.index(self.cursor) if self.cursor in keys else 0
+            self.cursor = keys[min(max(at + by, 0), len(keys) - 1)]
+            self._lay()
+
+    @property
+    def here(self) -> Host | None:
+        return self._host_of(self.cursor) or (self.hosts[0] if self.hosts else None)
+
+    @property
+    def resource(self) -> Resource | None:
+        """The series that is drawn: the cursor's, of a host its CPU."""
+        host = self.here
+        if host is None:
+            return None
+        return next((r for r in host.resources if r.key == self.cursor), None) or host.of("cpu")
+
+    # --- painting ---------------------------------------------------------------------------------------------------
+
+    def paint(self, width: int, height: int) -> list[Line]:
+        if self.head is None:
+            self.load()
+        assert self.head is not None
+        ctx, head = self.context, self.head
+        verdict = frame.verdict_of(head.counts)
+        if frame.is_tiny(width, height):
+            names = [[(" ", ""), *lines.merge(hosts.resource_line(r, 80))] for r in self._resources()]
+            return frame.tiny(ctx, head, verdict, names, width, height)
+        top: list[Line] = [frame.band_row(ctx, head, self.title, width)]
+        top += frame.silent_rows(ctx, head, verdict, width) if self.silent else [self._verdict(width)]
+        if not frame.is_narrow(width):
+            top.append([(" " * width, "")])
+        room = height - len(top) - 1
+        if self.processes.open:
+            body = self.processes.paint(width, room, self._name())
+            self.page = max(room - 2, 1)
+        else:
+            body = self._body(width, room)
+        return frame.page(ctx, top, self.under_menu(body, width, room), self._footer(width), width, height)
+
+    def _name(self) -> str:
+        return self.here.name if self.here is not None else "this host"
+
+    def _resources(self) -> list[Resource]:
+        return [r for r in self._rows if isinstance(r, Resource)]
+
+    def _verdict(self, width: int) -> Line:
+        """How many hosts, and what needs a person; calm where nothing does."""
+        now = self.context.now()
+        left: list[Span] = [
+            (f" {words.many(len(self.hosts), 'host')}" if self.hosts else " no host is sampled yet", "text b")
+        ]
+        soon = capacity.soonest(self.limits)
+        odd = [r for h in self.hosts for r in h.resources if r.unusual()]
+        chips: list[Span] = []
+        for c in soon:
+            host = clean(c.host or self._name())
+            chips.append(
+                frame.chip(f"{capacity.metric_name(c.metric, c.label)} {host} {capacity.full_in(c)}", "run-late")
+            )
+        said = [f"{r.name} unusually {'high' if r.unusual() > 0 else 'low'}" for r in odd]
+        at = max((h.at or 0 for h in self.hosts), default=0)
+        age: list[Span] = [(f"sampled {words.age(now - at)} ago", "run-stale b" if self.stale else "dim")] if at else []
+        room = width - lines.cells(age) - 3
+        for chip in chips:
+            if lines.cells(left) + 3 + lines.cells([chip]) <= room:
+                left += [("  ", ""), chip]
+        for word in said:
+            if lines.cells(left) + 3 + len(word) <= room:
+                left += [("  ", ""), (word, "run-late b")]
+        if not chips and not said and self.hosts:
+            known = [c for c in self.limits if c.seen and not c.learning]
+            learning = sum(c.learning for c in self.limits if c.seen)
+            if known:
+                left += [("  ", ""), ("nothing fills up within 14 days", "run-ok b" if not self.stale else "run-stale")]
+            if learning:
+                left += [("  ", ""), (f"{words.many(learning, 'limit')} still learning", "dim")]
+        return lines.ends(left, age, width)
+
+    def _body(self, width: int, room: int) -> list[Line]:
+        if not self.hosts:
+            return self._nothing(width)
+        gap: list[Line] = [] if frame.is_narrow(width) else [[(" " * width, "")]]
+        table = self._table(width)
+        narrow = frame.is_narrow(width)
+        order = [*_PANES[self.pane :], *_PANES[: self.pane]]
+        shown = self._resources()
+        least = 4 if narrow else 6  # resources stay in view; the panes below get what is left
+        panes = {"chart": self._chart, "limits": self._limits, "running": self._running}
+        tall = 12 if not narrow else 8
+        rest = room - len(table) - len(gap) - (1 + min(max(least, room // 4), len(shown))) - 2 * len(gap)
+        resources = self._resource_pane(width, 1 + min(len(shown), max(least, room // 4)))
+        body: list[Line] = [*table, *gap, *resources]
+        for i, what in enumerate(order):
+            left = room - len(body) - len(gap)
+            if left < 3:
+                break
+            later = sum(self._wants(w) + len(gap) for w in order[i + 1 :])
+            size = min(left, max(tall, left - later)) if what == "chart" else left
+            pane = panes[what](width, size)
+            body += [*gap, *pane[:size]]
+        assert rest is not None
+        return body
+
+    def _wants(self, what: str) -> int:
+        """Rows that a pane would take."""
+        if what == "chart":
+            return 10
+        return 2 + max(len(self.limits), 1) if what == "limits" else 3 + max(len(self.use.runs), 0)
+
+    def _nothing(self, width: int) -> list[Line]:
+        key = keymap.key_of("app.refresh")
+        out: list[Line] = [lines.rule("Hosts", "none", "", width, focused=True)]
+        if self.context.engine_alive:
+            return [*out, [("   no reading yet: the engine samples this host once a second", "dim")]]
+        said: list[Span] = [
+            ("   no reading yet: only an engine samples this host   ", "dim"),
+            (key, "key b"),
+            (" starts one", "dim"),
+        ]
+        return [*out, said]
+
+    def _as_known(self, line: Line) -> Line:
+        return frame.as_stale(line) if self.stale else line
+
+    def _table(self, width: int) -> list[Line]:
+        good = sum(not self.stale and h.at is not None and self.context.now() - h.at < 60_000 for h in self.hosts)
+        note = f"{good} of {len(self.hosts)} answering"
+        out: list[Line] = [
+            lines.rule("Hosts", note, f"last {hosts.RECENT} m and now", width, focused=True),
+            lines.head(hosts.host_columns(width)),
+        ]
+        for h in self.hosts:
+            line = self._as_known(hosts.host_line(h, width))
+            out.append(lines.cursor(line, width, mono=self.context.mono) if h.key == self.cursor else line)
+        return out
+
+    def _resource_pane(self, width: int, size: int) -> list[Line]:
+        shown = self._resources()
+        room = max(size - 1, 1)
+        self.page = room
+        at = next((i for i, r in enumerate(shown) if r.key == self.cursor), 0)
+        self._top = window(self._top, at, room, len(shown))
+        last = min(self._top + room, len(shown))
+        note = f"{words.count(len(shown))} resources" if not self.words else f"filter {self.words}"
+        hint = f"{self._top + 1}–{last} of {len(shown)}" if len(shown) > room else ""
+        out: list[Line] = [lines.rule(f"Resources of {cut_middle(self._name(), 24)}", note, hint, width)]
+        if not shown:
+            key = keymap.key_of("nav.back")
+            return [*out, [("   nothing is called that   ", "dim"), (key, "key b"), (" shows all again", "dim")]]
+        for r in shown[self._top : last]:
+            line = self._as_known(hosts.resource_line(r, width))
+            out.append(lines.cursor(line, width, mono=self.context.mono) if r.key == self.cursor else line)
+        return out
+
+    # --- the curve --------------------------------------------------------------------------------------------------
+
+    def _read_curve(self, r: Resource, axis: chart.Axis) -> Chart | None:
+        which = (r.key, axis)
+        if self._curve[0] != which:
+            found = self.context.reader.chart([r.key], axis.start, axis.now, axis.past)
+            self._curve = (which, found.get(r.key))
+        return self._curve[1]
+
+    def _read_lanes(self, axis: chart.Axis) -> tuple[list[RunLane], dict[int, FloorRow]]:
+        if self._lanes[0] != axis:
+            found = self.context.reader.runs_between(axis.start, axis.now, _LANES)
+            rows = self.context.reader.floor_rows([lane.pipeline_id for lane in found])
+            self._lanes = (axis, found, {row.id: row for row in rows})
+        return self._lanes[1], self._lanes[2]
+
+    def _chart(self, width: int, size: int) -> list[Line]:
+        r, now, tz = self.resource, self.context.now(), self.context.timezone
+        word, span = RANGES[self.range]
+        if r is None or r.missing:
+            why = clean(r.row.note or "not measured here") if r is not None else "this host has no such sensor"
+            title = f"{self._name()} {r.name if r is not None else 'cpu'}"
+            return [lines.rule(title, word, "", width), [("   n/a: ", "dim"), (why, "dim")]]
+        axis = chart.axis(self._sampled(now), span, width - _LABEL - 2)
+        found = self._read_curve(r, axis)
+        lanes, rows = ([], {}) if self.here is None or self.here.label is not None else self._read_lanes(axis)
+        hint: list[Span] = []
+        if found is not None and found.peak is not None:
+            unit = r.row.unit
+            at = words.clock(found.peak_at, tz, now)
+            hint = [(f"p50 {capacity.value(found.p50, unit)}  peak {capacity.value(found.peak, unit)} at {at}", "dim")]
+        note = f"{word}, with the runs that used it" if lanes else word
+        out: list[Line] = [lines.rule(f"{cut_middle(self._name(), 24)} {r.name}", note, hint, width)]
+        under = min(len(lanes), max(size - 6, 0), _LANES)
+        tall = max(min(size - 2 - under, 10), 2)
+        out += self._area(r, found, axis, tall)
+        for lane in lanes[:under]:
+            name = (f" {cut_middle(clean(lane.name), _LABEL - 2):<{_LABEL}}", "dim")
+            cells = chart.lane(
+                lane, axis, now, planned=self._planned(rows.get(lane.pipeline_id), now), stale=self.stale, tz=tz
+            )
+            out.append([name, *cells])
+        out.append([(" " * (_LABEL + 1), ""), (chart.ticks(axis, tz), "dim")])
+        return out
+
+    def _area(self, r: Resource, found: Chart | None, axis: chart.Axis, tall: int) -> list[Line]:
+        means = [c and c[0] for c in found.cells] if found is not None else []
+        highest = max((m for m in means if m is not None), default=0.0)
+        fixed = r.row.metric in ("cpu", "mem") or r.row.metric.startswith("disk:")
+        top = (r.row.max or 100.0) if fixed else chart.nice_top(r.row.unit, highest, r.row.max)
+        rows = chart.area(means, tall, top)
+        marks = {0: top, tall // 2: top * (1 - (tall // 2) / tall) if tall > 3 else None, tall - 1: 0.0}
+        style = "run-stale" if self.stale else "run-late" if r.loud else "gauge"
+        after = "after now: only what is planned" if axis.ahead > 34 else ""
+        out: list[Line] = []
+        for y, text in enumerate(rows):
+            mark = marks.get(y)
+            label = capacity.value(mark, r.row.unit) if mark is not None else ""
+            line: list[Span] = [(f"{label:>{_LABEL}} ", "dim"), (text.ljust(axis.past), style), ("│", "key")]
+            if y == tall // 2 and after:
+                line.append((f"  {after}", "dim"))
+            out.append(line)
+        if not any(m is not None for m in means):
+            out[tall // 2] = [(" " * (_LABEL + 1), ""), ("nothing was measured in this time", "dim")]
+        return out
+
+    def _planned(self, row: FloorRow | None, now: int) -> list[tuple[int, int, bool]]:
+        """(from, until, running) of what is to come: the rest of the run that goes on, and the next one by its schedule."""
+        if row is None or self.stale:
+            return []
+        usual = floor.usual(row)
+        out: list[tuple[int, int, bool]] = []
+        if row.active and row.started is not None and usual is not None and row.started + usual > now:
+            out.append((now, row.started + usual, True))
+        if row.next_run is not None and row.next_run > now:
+            out.append((row.next_run, row.next_run + (usual or 1), False))
+        return out
+
+    # --- limits and users -------------------------------------------------------------------------------------------
+
+    def _limits(self, width: int, size: int) -> list[Line]:
+        out: list[Line] = [lines.rule("Will fill up", "Theil–Sen over daily peaks, 90 d at most", "", width)]
+        if not self.limits:
+            return [*out, [("   nothing that has a limit is measured yet: [[limit]] sets one for any series", "dim")]]
+        out.append(capacity.pane_head(width))
+        room = size - 2
+        shown = self.limits if len(self.limits) <= room else self.limits[: max(room - 1, 1)]
+        for c in shown:
+            stale = self.stale and c.series.startswith("host")
+            line = capacity.line(c, self._this(), width, stale=stale)
+            out.append(frame.as_stale(line) if stale else line)
+        if len(shown) < len(self.limits):
+            out.append([(f"   and {len(self.limits) - len(shown)} more that are further away", "dim")])
+        return out
+
+    def _this(self) -> str:
+        engine = self.head.engine if self.head is not None else None
+        return clean(engine.host) if engine is not None else "this host"
+
+    def _running(self, width: int, size: int) -> list[Line]:
+        hint = f"{keymap.key_of('list.open')} all processes"
+        out: list[Line] = [
+            lines.rule(f"Running on {cut_middle(self._this(), 24)}", "process trees of runs", hint, width)
+        ]
+        use = self.use
+        if use.rest is None and not use.runs:
+            return [*out, [("   no reading yet", "dim")]]
+        io = any(u.read is not None or u.write is not None for u in use.runs)
+        out.append(lines.head(hosts.use_columns(width, io=io)))
+        room = max(size - 3, 1)
+        shown = use.runs if len(use.runs) <= room else use.runs[: max(room - 1, 0)]
+        for u in shown:
+            out.append(self._as_known(hosts.use_line(u, width, io=io, stale=self.stale)))
+        if len(shown) < len(use.runs):
+            out.append([(f"   and {len(use.runs) - len(shown)} more runs", "dim")])
+        if use.rest is not None:
+            out.append(self._as_known(hosts.use_line(use.rest, width, io=io, loud=self._rest_is_loud())))
+        return out
+
+    def _rest_is_loud(self) -> bool:
+        """CPU that is unusually high, most of it of nobody we know."""
+        rest, host = self.use.rest, next((h for h in self.hosts if h.label is None), None)
+        cpu = host.of("cpu") if host is not None else None
+        if rest is None or rest.cpu is None or cpu is None or cpu.unusual() <= 0:
+            return False
+        return rest.cpu > sum(u.cpu or 0.0 for u in self.use.runs)
+
+    def _footer(self, width: int) -> Line:
+        if self.field is not None:
+            return self.field_row(width, f"{len(self._resources())} resources")
+        if self.processes.open:
+            return frame.footer_row(self.processes.footer(self.contexts, width), width)
+        only = ["list.open", "time.in", "time.out", "view.pane", "list.filter", "nav.back", "screen.floor"]
+        names = {"list.open": "processes", "time.in": "closer", "time.out": "wider", "nav.back": "back"}
+        return frame.footer_row(keymap.footer(self.contexts, width, only=only, words=names), width)
+
+    # --- keys -------------------------------------------------------------------------------------------------------
+
+    def handlers(self) -> dict[str, Handler]:
+        return {
+            "list.open": self._open,
+            "view.pane": self._turn,
+            "time.in": lambda: self._zoom(-1),
+            "time.out": lambda: self._zoom(1),
+            "hosts.sort": self._sort,
+            "nav.back": self._back,
+        }
+
+    def _open(self) -> Sequence[Effect]:
+        if self.processes.open:
+            key = self.processes.run_key
+            return (Open("run", key),) if key else (Say("this process belongs to no run of ours"),)
+        here = self.here
+        if here is not None and here.label is not None:
+            return (Say(f"processes are read of {self._this()} only: nobody looks into {here.name}"),)
+        self.processes.begin()
+        return ()
+
+    def _back(self) -> Sequence[Effect]:
+        if self.processes.open:
+            self.processes.end()
+            return ()
+        if self.words:
+            self.set_filter("")
+            return ()
+        from tui.screens import common
+
+        return common("nav.back", self.context, self.name)
+
+    def _turn(self) -> Sequence[Effect]:
+        if self.processes.open:
+            return self._sort()
+        self.pane = (self.pane + 1) % len(_PANES)
+        return ()
+
+    def _sort(self) -> Sequence[Effect]:
+        if not self.processes.open:
+            return (Say(f"{keymap.key_of('list.open')} shows the processes, then this sorts them"),)
+        self.processes.turn()
+        return ()
+
+    def _zoom(self, way: int) -> Sequence[Effect]:
+        to = min(max(self.range + way, 0), len(RANGES) - 1)
+        if to == self.range:
+            return (Say(f"{RANGES[to][0]} is the {'closest' if way < 0 else 'widest'} view"),)
+        self.range = to
+        return ()
+
+    @property
+    def filter_text(self) -> str:
+        return self.words
+
+    def set_filter(self, text: str) -> None:
+        self.words = text.lower().strip()
+        self._lay()
+
+    def watch(self) -> dict[str, Any] | None:
+        return {"processes": True} if self.processes.open else None
+
+    def begin(self) -> Sequence[Effect]:
+        return ()
+
+    def about(self) -> str | None:
+        return self.processes.run_key if self.processes.open else None
+
+    # --- for scripts ------------------------------------------------------------------------------------------------
+
+    def data(self) -> Any:
+        if self.head is None:
+            self.load()
+        r, now = self.resource, self.context.now()
+        axis = chart.axis(self._sampled(now), RANGES[self.range][1], 100)
+        found = self._read_curve(r, axis) if r is not None and not r.missing else None
+        use = [*self.use.runs, *([self.use.rest] if self.use.rest else [])]
+        return {
+            "sampled": max((h.at or 0 for h in self.hosts), default=None), "stale": self.stale,
+            "hosts": [{"host": h.name, "sampled": h.at, "running": h.running} for h in self.hosts],
+            "resources": self.rows(),
+            "chart": None if found is None else {
+                "series": found.series, "since": found.since, "until": found.until, "p50": found.p50, "peak": found.peak,
+                "peak_at": found.peak_at, "cells": [None if c is None else {"avg": c[0], "min": c[1], "max": c[2]} for c in found.cells],
+            },
+            "capacity": [capacity.record(c) for c in self.limits],
+            "running": [
+                {"run": u.run_key, "name": u.name or "no run of ours", "step": u.step, "cpu": u.cpu, "memory": u.rss} for u in use
+            ],
+        }  # fmt: skip
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a resource of every host."""
+        if self.head is None:
+            self.load()
+        return [hosts.record(h, r) for h in self.hosts for r in h.resources if self._fits(r)]
+
+
+__all__ = ["RANGES", "HostsView", "ProcessRow"]
