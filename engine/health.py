@@ -62,7 +62,6 @@ class Health:
         self._numbers: dict[str, tuple[float, str]] = {}
         self._measured = False
         self._jumps: list[tuple[str, int, int, str]] = []
-        self._back = False
         self._full_since: int | None = None
         self._room: tuple[int, int] | None = None
         self._wal = 0
@@ -170,7 +169,6 @@ class Health:
             words = f"this host's clock was set {way} by {length(abs(jump))}: times around then may not fit together"
             self._jumps.append(("clock", now, now, words))
             self.ctx.log(words)
-            self._back = self._back or jump < 0
 
     def _measure(self) -> None:
         store, numbers = self.ctx.store, self._numbers
@@ -220,8 +218,6 @@ class Health:
         if self._jumps:
             for what, at, until, words in self._jumps:
                 rows.add_event(tx, what, at, until, words)
-            if self._back:
-                rows.clock_went_back(tx)
         elif not self._measured:
             return
         depth, oldest = rows.outbox_depth(tx)
@@ -234,7 +230,6 @@ class Health:
         """The transaction is committed: what it holds is not put again."""
         self._measured = False
         self._jumps.clear()
-        self._back = False
 
     def _troubles(self, tx: Tx) -> dict[str, Own]:
         found = [self._disk(tx), self._wal_held(tx)]

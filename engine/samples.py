@@ -38,6 +38,8 @@ class Sampler:
 
     def put(self, tx: Tx) -> None:
         """The readings into the store; with them, now and then, what each series is and why one is missing here."""
+        if not self._now:
+            return  # nobody looked yet: no moment that a reading could have
         store_samples.put_samples(tx, self._now, self._samples)
         if self._ticks % DESCRIBE_EVERY == 1:  # rates need two readings before one can say that they are missing
             self._describe(tx)

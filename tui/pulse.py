@@ -13,10 +13,13 @@ SILENT_MS: Final = 60_000
 def feel(context: Context, row: EngineRow | None, held: bool | None) -> None:
     """Set ``engine_alive`` and ``engine_silent_since``: alive is who holds the lock and beat within a minute.
 
-    ``held`` None: there is no lock to look at, only what the engine said. An engine that said goodbye is not silent.
+    ``held`` None: there is no lock to look at, only what the engine said. An engine that said goodbye is not silent. One
+    that says itself that it can record nothing is alive, although its heart cannot be seen to beat: ``extra["trouble"]``.
     """
+    context.extra["trouble"] = trouble = context.reader.trouble() if held else None
+    context.extra["room"] = context.reader.room() if trouble is not None else None
     if held is None:
         held = row is None or row.stopped is None
-    context.engine_alive = held and (row is None or context.now() - row.heartbeat <= SILENT_MS)
+    context.engine_alive = held and (trouble is not None or row is None or context.now() - row.heartbeat <= SILENT_MS)
     goodbye = row is not None and row.stopped is not None and row.stopped >= row.heartbeat
     context.engine_silent_since = None if row is None or context.engine_alive or goodbye else row.heartbeat

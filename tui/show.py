@@ -16,7 +16,7 @@ from engine.request import EXIT_BAD_INPUT, EXIT_BLIND, EXIT_NOT_WELL, EXIT_OK
 from engine.store.reader import Reader
 from tui import registry
 from tui.present.glyphs import LOOKS
-from tui.present.head import blind
+from tui.present.head import blind, trouble
 from tui.present.morning import Tick
 from tui.view import Context, View
 
@@ -70,9 +70,11 @@ def _wanted(args: Namespace) -> frozenset[str]:
 
 def _show(args: Namespace, reader: Reader, wanted: frozenset[str], print_json: Callable[[str, Any], None]) -> int:
     engine = reader.engine()
+    held = reader.lock_held()
     context = Context(
         reader=reader, now=lambda: time.time_ns() // 1_000_000, ascii=args.ascii, read_only=True,
-        timezone=engine.timezone if engine is not None else "UTC", engine_alive=reader.lock_held(),
+        timezone=engine.timezone if engine is not None else "UTC", engine_alive=held,
+        extra={"trouble": reader.trouble(), "room": reader.room()} if held else {},
     )  # fmt: skip
     if args.key is not None:
         _known(args, reader)
@@ -137,6 +139,9 @@ def _judge(view: View, context: Context, wanted: frozenset[str]) -> int:
         return EXIT_NOT_WELL
     if not context.engine_alive:
         print("could not judge: no engine watches this store; start one with: watchfloor engine run", file=sys.stderr)
+        return EXIT_BLIND
+    if trouble(context) is not None:
+        print("could not judge: the engine can record nothing now; see: watchfloor show sources", file=sys.stderr)
         return EXIT_BLIND
     dark = [s.name for s in context.reader.sources() if s.health == Health.NEVER]
     dark += [s.name for s in blind(context.reader.sources(), context.now())]

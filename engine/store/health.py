@@ -74,11 +74,3 @@ def put_numbers(tx: Tx, numbers: dict[str, tuple[float, str]]) -> None:
     for name, (_, unit) in numbers.items():
         samples.series_id(tx, name, unit, SOURCE)
     samples.put_samples(tx, tx.now, [Sample(name, tx.now, value, unit) for name, (value, unit) in numbers.items()])
-
-
-def clock_went_back(tx: Tx) -> None:
-    """Readings stamped by a clock that was ahead: raw ones go (gauges would show them as the newest), and the tiers go on
-    from now instead of waiting until time has caught up."""
-    tx.db.execute("DELETE FROM sample_raw WHERE t > ?", (tx.now,))
-    tx.memo["rolled"] = {table: tx.now // bucket * bucket for table, bucket, *_ in samples.TIERS}
-    tx.bump("sample")

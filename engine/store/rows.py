@@ -33,6 +33,7 @@ from engine.store.owed_rows import (
 )
 from engine.store.own_rows import OwnEventRow, OwnState
 from engine.store.samples_rows import CapacityRow, Chart, DayRow, RunLane, SeriesRow, UseNow, UseRow, UsualRow
+from engine.store.trouble import Trouble
 
 __all__ = [
     "ActionDetail", "ActionRow", "AlertEventRow", "AlertRow", "ArmedRow", "AssetRow", "AttemptRow", "AuditPage", "AuditRow", "Bar",
@@ -40,7 +41,7 @@ __all__ = [
     "DeliveryRow", "EdgeRow", "EndedPage", "EndedRow", "EngineRow", "FeedRow", "FloorRow", "GaugeRow", "History", "ItemRow", "LinkRow",
     "LogRow", "MarginRow", "NoteRow", "OperationRow", "Ordinary", "OwedEvent", "OwedRow", "OwedWarning", "OwnEventRow", "OwnState", "PartRow", "PastRun", "PastStep",
     "PredictionRow", "ProcessRow", "RunDetail", "RunLane", "RunRow", "SeriesRow", "Shift", "SignoffRow", "SourceRow", "SpanRow", "Standing",
-    "StepPlan", "StepRow", "StepsRead", "Strip", "TraitRow", "UseNow", "UseRow", "UsualRow", "Waived", "Wanted", "steps_read",
+    "StepPlan", "StepRow", "StepsRead", "Strip", "TraitRow", "Trouble", "UseNow", "UseRow", "UsualRow", "Waived", "Wanted", "steps_read",
 ]  # fmt: skip
 
 Strip = tuple[tuple[State, int], ...]
@@ -97,6 +98,9 @@ class SourceRow:
     budget_min: int
     poll_ms: int
     pipelines: int
+    trouble: str | None = None
+    """What of it is dead although it answers: ``scheduler silent: nothing new starts``; since ``trouble_since``, our clock."""
+    trouble_since: int | None = None
 
     def stale(self, now: int) -> bool:
         """Older than three polls, or never seen: what it said is drawn stale."""

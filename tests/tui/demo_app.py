@@ -48,6 +48,12 @@ class FileReader:
     def engine(self) -> None:
         return None
 
+    def trouble(self) -> None:
+        return None
+
+    def room(self) -> None:
+        return None
+
     def close(self) -> None:
         pass
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from adapters.model import State
 from tui import keymap
-from tui.present import bars, words
+from tui.present import bars, own, words
 from tui.present.cut import clean, cut, first_line
 from tui.present.glyphs import LOOKS, NO_VIEW, PAUSED, Look
 from tui.present.head import (
@@ -53,6 +53,9 @@ from tui.present.head import (
 )
 from tui.present.head import (
     source_age as source_age,
+)
+from tui.present.head import (
+    trouble as trouble,
 )
 from tui.present.head import (
     verdict_of as verdict_of,
@@ -104,7 +107,7 @@ def band_row(ctx: Context, head: Head, title: str, width: int, *, about: Sequenc
             if more:
                 left.append((f"{more} ", paper))
     right: list[Span] = []
-    if not ctx.engine_alive:
+    if not ctx.engine_alive or trouble(ctx) is not None:
         right.append(("actions off", "run-late b"))
     elif ctx.read_only:
         right.append(("read-only", "text"))
@@ -354,7 +357,9 @@ def truth(ctx: Context, head: Head) -> list[Span]:
 
 
 def silent_rows(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[Line]:
-    """Rows 1 to 4 when no engine runs: the banner in red, the verdict that was, the engine's last words."""
+    """Rows 1 to 4 when no engine runs: the banner in red, the verdict that was, the engine's last words. The same where one
+    runs and can record nothing.
+    """
     now, tz, narrow = ctx.now(), ctx.timezone, is_narrow(width)
     engine = head.engine
     since = silent_since(ctx, engine)
@@ -380,6 +385,8 @@ def silent_rows(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[
     ]
     if not narrow:
         banner[1].append((": last words of the engine", ""))
+    if trouble(ctx) is not None:
+        banner = own.banner(ctx, narrow)
     red = [merge((t, f"banner-fg {s} on:banner-bg".replace("  ", " ")) for t, s in fit(line, width)) for line in banner]
     parts = [f"{verdict.broken} broken"] if verdict.broken else []
     parts += [f"{words.many(len(verdict.danger), 'deadline')} in danger"] if verdict.danger else []
@@ -394,9 +401,9 @@ def silent_rows(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[
     if engine is None:
         cause.append(("none has run with this configuration", "text"))
     else:
-        gone = "stopped" if engine.stopped is not None else "gone"
+        gone = "alive" if trouble(ctx) is not None else "stopped" if engine.stopped is not None else "gone"
         cause.append((f"pid {engine.pid} on {clean(engine.host)} {gone}", "text"))
-        last = first_line(engine.last_words or engine.note or "")
+        last = own.words_of(ctx) or first_line(engine.last_words or engine.note or "")
         if last:
             cause += [("  last words: ", "dim"), (last, "run-failed")]
     return [*red, then, fit(cause, width)]
@@ -452,7 +459,7 @@ def tiny(
     now = ctx.now()
     when = "" if verdict.since is None else " " + words.clock_short(verdict.since, ctx.timezone, now)
     if silent(ctx, head.engine):
-        one: list[Span] = [("no engine", "banner-fg b on:banner-bg")]
+        one: list[Span] = [(own.short(ctx) or "no engine", "banner-fg b on:banner-bg")]
     elif verdict.broken:
         what = words.many(verdict.broken, "broken run") if verdict.of_runs else f"{verdict.broken} broken"
         one = [(what + when, "run-failed b")]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from adapters.model import Health, State
 
 if TYPE_CHECKING:
-    from engine.store.rows import ArmedRow, Counts, EngineRow, GaugeRow, SourceRow
+    from engine.store.rows import ArmedRow, Counts, EngineRow, GaugeRow, SourceRow, Trouble
     from tui.view import Context
 
 NARROW: Final = 110
@@ -134,8 +134,17 @@ def verdict_of(counts: Counts) -> Verdict:
     )
 
 
+def trouble(ctx: Context) -> Trouble | None:
+    """Why the engine that runs can record nothing, as it said itself (a full disk, a store that is made anew)."""
+    return ctx.extra.get("trouble")
+
+
 def silent(ctx: Context, engine: EngineRow | None) -> bool:
-    """Whether the banner is due: no engine holds the store, and it said goodbye or a minute has passed."""
+    """Whether the banner is due: no engine holds the store, and it said goodbye or a minute has passed; or nothing can be
+    recorded, so that all that is shown is what was true then.
+    """
+    if trouble(ctx) is not None:
+        return True
     if ctx.engine_alive:
         return False
     since = silent_since(ctx, engine)
@@ -143,6 +152,8 @@ def silent(ctx: Context, engine: EngineRow | None) -> bool:
 
 
 def silent_since(ctx: Context, engine: EngineRow | None) -> int | None:
+    if (found := trouble(ctx)) is not None:
+        return found.since
     if ctx.engine_silent_since is not None:
         return ctx.engine_silent_since
     return None if engine is None else engine.stopped or engine.heartbeat

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Any, ClassVar
 
 from adapters.model import VERBS, ActionState, Health
-from engine.store.rows import ActionRow, DeliveryRow, SourceRow
+from engine.store.rows import ActionRow, DeliveryRow, OwnState, SourceRow
 from tui import keymap
-from tui.present import frame, lines, words
+from tui.present import frame, lines, own, words
 from tui.present.cut import clean, cut, first_line
 from tui.present.frame import Head
 from tui.present.glyphs import HEALTH_LOOKS, Look
@@ -60,6 +60,7 @@ class SourcesView(ListScreen):
         self.cursor: str | None = arg
         self.letters: list[DeliveryRow] = []
         self.actions: list[ActionRow] = []
+        self.own = OwnState()
         self.first_pane = 0
         self._top = 0
 
@@ -68,6 +69,7 @@ class SourcesView(ListScreen):
         self.head = Head.read(self.context)
         self.letters = [d for d in reader.deliveries(limit=200) if d.state not in _SENT and d.last_error]
         self.actions = reader.actions(limit=20)
+        self.own = reader.own()
         names = [s.name for s in self.head.sources]
         if self.cursor not in names:
             self.cursor = names[0] if names else None
@@ -296,7 +298,7 @@ class SourcesView(ListScreen):
                     "", [("newer configuration refused: ", "run-late b"), (first_line(e.config_error), "text")], width
                 )
             )
-        return out
+        return [*out, *own.engine_lines(self.own, ctx, width)]
 
     def _letters(self, width: int) -> list[Line]:
         tz, now = self.context.timezone, self.context.now()
@@ -410,6 +412,7 @@ class SourcesView(ListScreen):
             "engine": None
             if engine is None
             else {**asdict(engine), "alive": self.context.engine_alive, "store": str(self.context.reader.path)},
+            "own": own.data(self.own),
             "sources": self.rows(),
             "undelivered": [asdict(d) for d in self.letters],
             "actions": [{**asdict(a), "state": a.state.name.lower(), "events": None} for a in self.actions],

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from adapters.model import State
-from tui.present import floor, frame, owed, words
+from tui.present import floor, frame, owed, own, words
 from tui.present.cut import clean, cut, cut_middle
 from tui.present.floor import Item
 from tui.present.floor_owed import NOTHING, Owing
@@ -209,9 +209,10 @@ class WallView(View):
         at = words.clock(since, ctx.timezone, now) if since is not None else ""
         stopped = head.engine is not None and head.engine.stopped is not None
         said = [
-            "NOBODY IS WATCHING",
+            (own.short(ctx) or "nobody is watching").upper(),
             "",
-            (f"engine {'stopped at' if stopped else 'silent since'} {at}" if at else "no engine has ever run here"),
+            own.at(ctx, at)
+            or (f"engine {'stopped at' if stopped else 'silent since'} {at}" if at else "no engine has ever run here"),
             "all below is what was true then" if at else "nothing is known yet",
             words.hhmm(now, ctx.timezone),
         ]
