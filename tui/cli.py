@@ -119,8 +119,10 @@ def parser() -> argparse.ArgumentParser:
         "  watchfloor show run local:nightly/20261120T040000Z --format json\n  watchfloor show floor --fail-on failed || page-me",
         ("text", "json", "csv"),
     )  # fmt: skip
-    show.add_argument("screen", help="floor timeline runs run deadlines layers morning log sources help wall")
-    show.add_argument("key", nargs="?", help="for run and log: the run's or step's key")
+    show.add_argument("screen", help="floor timeline runs run history diff deadlines hosts layers actions morning log sources card help wall")
+    show.add_argument(
+        "key", nargs="?", help="for run and log: the run's or step's key; for actions: an action's id, or audit"
+    )
     show.add_argument("--filter", default="", metavar="F", help="as typed after / on the screen")
     show.add_argument("--limit", type=int, metavar="N", help="at most N rows of csv or json")
     show.add_argument("--width", type=int, default=0, help="cells; default the terminal's, else 120")
@@ -139,13 +141,22 @@ def parser() -> argparse.ArgumentParser:
             subs, name, words,
             f"  watchfloor {name} start local:nightly --date 2026-11-20\n"
             f'  watchfloor {name} stop local:nightly --reason "wrong input file" --yes\n'
-            f"  watchfloor {name} rerun-from local:nightly/RUN#load --reason \"table repaired\" --confirm local/nightly",
+            f"  watchfloor {name} rerun-from local:nightly/RUN#load --reason \"table repaired\" --confirm local/nightly\n"
+            f'  watchfloor {name} mark prod-airflow:daily/RUN#load --as success --reason "loaded by hand"\n'
+            f"  watchfloor {name} backfill prod-airflow:daily --from 2026-11-01 --to 2026-11-14 --param max_active=2\n"
+            f"  watchfloor {name} backfill-cancel prod-airflow:daily --id 7",
             ("text", "json"),
         )  # fmt: skip
-        sub.add_argument("verb", help="start pause resume hold release stop rerun rerun-failed rerun-from")
+        sub.add_argument("verb", help="one of: start pause resume hold release stop rerun rerun-failed rerun-from mark backfill backfill-pause backfill-resume backfill-cancel")  # fmt: skip
         sub.add_argument("key", help="source:pipeline, source:pipeline/run or source:pipeline/run#step")
-        sub.add_argument("--param", action="append", metavar="NAME=VALUE")
+        sub.add_argument("--param", action="append", metavar="NAME=VALUE", help="of a backfill also: reprocess=none|failed|completed, max_active=N, backwards=true")  # fmt: skip
         sub.add_argument("--date", metavar="YYYY-MM-DD", help="business date")
+        sub.add_argument("--as", dest="as_", choices=("success", "failed"), help="with mark: what it is declared")
+        sub.add_argument("--from", dest="from_", metavar="YYYY-MM-DD", help="with backfill: the first date")
+        sub.add_argument("--to", metavar="YYYY-MM-DD", help="with backfill: the last date; it counts too")
+        sub.add_argument(
+            "--id", metavar="N", help="with backfill-pause, -resume, -cancel: which one, if there are several"
+        )
         sub.add_argument("--demo", action="store_true", help="of the demo's workspace")
         if name == "act":
             sub.add_argument("--reason", help="why; ten characters or more")
@@ -216,7 +227,7 @@ def parser() -> argparse.ArgumentParser:
         subs,
         "audit",
         "verify or export the record of what people did",
-        "  watchfloor audit verify\n  watchfloor audit export --format csv",
+        "  watchfloor audit verify\n  watchfloor audit export --format csv\n  watchfloor show actions audit --filter who:ana",
         ("jsonl", "csv", "md"),
     )
     audit.add_argument("what", choices=("verify", "export"))

@@ -17,6 +17,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from adapters.model import Pipeline, Run
 from engine.actions.words import clean
 from engine.context import Context
 from engine.ids import ulid
@@ -120,6 +121,21 @@ def identity(peer: Peer) -> dict[str, Any]:
         "who": peer.who,
         "pid": peer.pid,
         "claimed_origin": peer.origin,
+    }
+
+
+def facts(thing: Pipeline | Run) -> dict[str, Any]:
+    """What a record keeps of a thing as it was read, beside its state in words: what may be another afterwards."""
+    if isinstance(thing, Run):
+        error = clean(thing.error.splitlines()[0], 200) if thing.error and thing.error.strip() else None
+        return {
+            "key": thing.key, "sub": clean(thing.sub, 60) if thing.sub else None, "started": thing.started, "ended": thing.ended,
+            "error": error,
+        }  # fmt: skip
+    return {
+        "key": thing.key,
+        "schedule": clean(thing.schedule, 120) if thing.schedule else None,
+        "next_run": thing.next_run,
     }
 
 

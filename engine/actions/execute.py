@@ -11,7 +11,7 @@ import json
 from collections.abc import Coroutine
 from typing import Any, Final
 
-from adapters.base import Action, Call, NotSent, Prepared, SendResult, Unknown
+from adapters.base import Action, Adapter, Call, NotSent, Prepared, SendResult, Unknown
 from adapters.errors import (
     AdapterError,
     AuthFailed,
@@ -22,11 +22,11 @@ from adapters.errors import (
     Unreachable,
     Unsupported,
 )
-from adapters.model import ActionState, Run, Verb, parse_key
-from engine.actions.audit import Audit, canonical
+from adapters.model import ActionState, Key, Run, Verb, parse_key
+from engine.actions.audit import Audit, canonical, facts
 from engine.actions.guards import Guard
 from engine.actions.plan import Plan
-from engine.actions.target import Observed, timed
+from engine.actions.target import Observed, Target, timed
 from engine.actions.verify import Outcome, reconcile, verify
 from engine.actions.words import clean, hide, mask, pipeline_words, run_words, secret_values, shown, state_word
 from engine.context import Context
@@ -43,6 +43,7 @@ CLOSE_S: Final = 5.0
 LEAST_PATIENCE_S: Final = 10.0
 LOST_BY_US: Final = "the engine ended while the call was being made: it may have happened"
 UNREADABLE: Final = "what was prepared for it cannot be read any more: a person must find out"
+BACKFILLS: Final = (Verb.BACKFILL_PAUSE, Verb.BACKFILL_RESUME, Verb.BACKFILL_CANCEL)
 _REFUSED: Final = (NotFound, Forbidden, AuthFailed, Conflict, Unsupported, RateLimited)
 """Errors that are answers: the system looked at the call and did not do it."""
 
@@ -68,7 +69,7 @@ class Executor:
     ) -> ActionRecord:  # fmt: skip
         """Write intent and audit record. Raises IntegrityError where nonce or scope is taken; the caller's transaction."""
         target, prepared = plan.target, plan.prepared
-        before = observed.now()
+        before = {**observed.now(), **facts(observed.thing), **_more(tx, target, prepared.action)}
         record = ActionRecord(
             id=ulid(tx.now),
             nonce=plan.nonce,
@@ -221,10 +222,12 @@ class Executor:
         adapter = self._ctx.adapters.get(_source(record))
         if adapter is None:
             return None
-        key = made or parse_key(record.key).run_key or record.pipeline_key
+        parsed = parse_key(record.key)
+        key = made or parsed.run_key or record.pipeline_key
         began = self._ctx.clock.now()
         try:
             thing = await timed(adapter.read(key), 5.0)
+            more = await timed(_look_closer(adapter, record, parsed), 5.0)
         except Exception as error:  # only an addition to the record: the outcome stands without it
             return canonical({"key": key, "words": f"could not be read: {clean(str(error), 200)}", "read_at": began})
         if isinstance(thing, Run):
@@ -235,8 +238,10 @@ class Executor:
             }
             seen |= {"attempt": thing.attempt, "words": run_words(thing, began)}
         else:
-            seen = {"mode": int(thing.mode), "word": thing.mode.name.lower(), "words": pipeline_words(thing, ())}
-        return canonical({"key": key, "read_at": began, **seen})
+            with self._ctx.store.transaction() as tx:
+                active = rows.active_runs(tx, record.pipeline_key)
+            seen = {"mode": int(thing.mode), "word": thing.mode.name.lower(), "words": pipeline_words(thing, active)}
+        return canonical({"read_at": began, **seen, **facts(thing), **more})
 
     async def _mark(
         self,
@@ -351,6 +356,42 @@ class Executor:
 
 def _source(record: ActionRecord) -> str:
     return record.pipeline_key.partition(":")[0]
+
+
+# --- what only some verbs change ---------------------------------------------------------------------------------------
+
+
+def _more(tx: Tx, target: Target, action: Action) -> dict[str, Any]:
+    """Of a step its state, of a backfill how far it is, as they were seen last: the source was not asked for these."""
+    if target.parsed.step is not None:
+        named = target.parsed.step if target.parsed.map_index < 0 else f"{target.parsed.step}.{target.parsed.map_index}"
+        state = dict(rows.steps_now(tx, target.read_key)).get(named)
+        return {"step": clean(named, 200), "step_state": None if state is None else state_word(state)}
+    ident = action.params.get("id")
+    if action.verb in BACKFILLS and ident is not None:
+        return {"operation": rows.operation_words(tx, target.source.name, str(ident))}
+    return {}
+
+
+async def _look_closer(adapter: Adapter, record: ActionRecord, key: Key) -> dict[str, Any]:
+    """The same as its source tells it now."""
+    if key.step is not None and key.run_key is not None:
+        tries = [s for s in await adapter.steps(key.run_key) if (s.step, s.map_index) == (key.step, key.map_index)]
+        last = max(tries, key=lambda s: s.attempt, default=None)
+        named = key.step if key.map_index < 0 else f"{key.step}.{key.map_index}"
+        return {"step": clean(named, 200), "step_state": None if last is None else state_word(last.state)}
+    if record.verb not in BACKFILLS and record.verb != Verb.BACKFILL:
+        return {}
+    wanted = str(json.loads(record.prepared)["action"]["params"].get("id") or "")
+    found = [o for o in await adapter.operations((record.pipeline_key,)) if o.pipeline == record.pipeline_key]
+    if wanted:
+        found = [o for o in found if o.id == wanted]
+    elif record.verb == Verb.BACKFILL:  # the one that came to be
+        found = [o for o in found if o.created is not None and o.created >= record.created - 60_000]
+    if len(found) != 1:
+        return {}
+    one = found[0]
+    return {"operation": rows.progress_words(one.id, one.state, one.done, one.failed, one.planned)}
 
 
 # --- prepared, as it is kept ---------------------------------------------------------------------------------------

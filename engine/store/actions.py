@@ -133,6 +133,25 @@ def seen_attempt(tx: Tx, run_key: str) -> tuple[int, State] | None:
     return None if row is None else (int(row[0]), State(row[1]))
 
 
+def operation_words(tx: Tx, source: str, ident: str) -> str | None:
+    """How far a backfill is, as it was seen last; None where it is not known."""
+    row = tx.db.execute(
+        "SELECT o.state, o.done, o.failed, o.planned FROM operation o JOIN source s ON s.id = o.source_id"
+        " WHERE s.name = ? AND o.id = ?",
+        (source, ident),
+    ).fetchone()
+    return None if row is None else progress_words(ident, State(row[0]), row[1], row[2], row[3])
+
+
+def progress_words(ident: str, state: State, done: int | None, failed: int | None, planned: int | None) -> str:
+    """``number 7 running, 8 of 14 done, 1 failed``; what is not told is left out."""
+    word = "paused" if state is State.HELD else state.name.lower().replace("_", " ")
+    said = [f"number {ident} {word}"]
+    if done is not None:
+        said.append(f"{done}{'' if planned is None else f' of {planned}'} done")
+    return ", ".join([*said, *([f"{failed} failed"] if failed else [])])
+
+
 # --- actions -------------------------------------------------------------------------------------------------------
 
 
