@@ -56,7 +56,7 @@ class Answers:
             case "watch":
                 client.watch = {
                     k: message[k]
-                    for k in ("run", "log", "attempt", "processes", "history")
+                    for k in ("run", "log", "attempt", "processes", "history", "source", "operations")
                     if message.get(k) is not None
                 }
                 client.watch_until = self.engine.clock.monotonic() + WATCH_LIFE_S
@@ -76,9 +76,13 @@ class Answers:
             case "disarm":
                 return await self.engine.actions.disarm(message, client.peer)
             case "ack":
-                return await self.engine.alerts.ack(message, client.peer)
+                reply = await self.engine.alerts.ack(message, client.peer)
+                self._tell("acknowledged", client.peer, {**message, **reply}, ("alert", "note", "until", "words"))
+                return reply
             case "silence":
-                return await self.engine.alerts.silence(message, client.peer)
+                reply = await self.engine.alerts.silence(message, client.peer)
+                self._tell("silenced", client.peer, message, ("match", "reason", "until"))
+                return reply
             case "waive":
                 return await self.engine.owing.people.waive(message, client.peer)
             case "signoff":
@@ -88,10 +92,19 @@ class Answers:
             case "notify":
                 return await self.engine.notifier.asked(message, client.peer)
             case "note":
-                return self._note(message, client.peer)
+                reply = self._note(message, client.peer)
+                self._tell(
+                    "note", client.peer, {**message, "words": message.get("text")}, ("words",), key=message.get("key")
+                )
+                return reply
             case "reload":
                 self._allow_own(client.peer, "reload the configuration")
+                before = self.engine.ctx.config.hash
                 kept = await self.engine.reload()
+                now = {"config_hash": self.engine.ctx.config.hash, "was": before, "words": self.engine.config_error}
+                self._tell(
+                    "reloaded" if self.engine.config_error is None else "reload refused", client.peer, now, tuple(now)
+                )
                 if self.engine.config_error:
                     raise RequestError("bad_config", self.engine.config_error, "the old configuration keeps running")
                 return {"config_hash": self.engine.ctx.config.hash, "kept": kept}
@@ -101,6 +114,16 @@ class Answers:
                 return {"pid": os.getpid()}
             case _:
                 raise RequestError("bad_request", f"{do!r} comes with a later version", "")
+
+    def _tell(self, event: str, peer: Peer, said: dict[str, Any], names: tuple[str, ...], key: Any = None) -> None:
+        """A person's word that was taken, for the audit; one that cannot be recorded there does not take it back."""
+        body = {
+            n: clean(v, REASON_LIMIT) if isinstance(v, str) else v
+            for n in names
+            if isinstance(v := said.get(n), str | int)
+        }
+        about = clean(str(key), 300) if key else None
+        self.engine.actions.audit.told(event, peer, about, body)
 
     def _allow_own(self, peer: Peer, what: str) -> None:
         if peer.uid not in (0, os.getuid()):

@@ -117,8 +117,7 @@ class AirflowAdapter(Adapter):
         self._zone = _zone(settings.timezone)
         self._notes: tuple[str, ...] = ()
         self._why: dict[str, str] = {}
-        self._backfills: set[str] = set()
-        """DAGs of which a backfill was not over when last looked at."""
+        self._backfills = backfills.Known()
         self._tries: dict[tuple[str, str, int, int], tuple[TaskInstance, ...]] = {}
 
     def __repr__(self) -> str:

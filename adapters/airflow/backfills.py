@@ -62,28 +62,47 @@ class _DryRun(msgspec.Struct):
     total_entries: int | None = None
 
 
+class Known:
+    """What is remembered between two looks: DAGs of which one was not over, and those that were over with their counts."""
+
+    def __init__(self) -> None:
+        self.dags: set[str] = set()
+        self.over: dict[int, Operation] = {}
+
+
 # --- which there are -------------------------------------------------------------------------------------------------
 
 
-async def operations(http: Http, source: str, zone: tzinfo, known: Sequence[str], dags: set[str]) -> list[Operation]:
-    """Those of DAGs that have active runs of a backfill, of ``known`` pipelines and of ``dags``, which is kept between
-    looks: it holds the DAGs of which one was not over."""
+async def operations(http: Http, source: str, zone: tzinfo, keys: Sequence[str], known: Known) -> list[Operation]:
+    """Those of DAGs that have active runs of a backfill, of the pipelines ``keys``, and of DAGs that ``known`` holds. The runs
+    of one that is over are counted once."""
     params = {"run_type": "backfill", "state": ["queued", "running"], "order_by": "-run_after"}
     active, _, _ = await reads.runs(http, "~", params, most=3)
-    wanted = {r.dag_id for r in active if r.run_type == "backfill"} | dags
-    wanted |= {parse_key(key).pipeline for key in known}
+    wanted = {r.dag_id for r in active if r.run_type == "backfill"} | known.dags
+    wanted |= {parse_key(key).pipeline for key in keys}
     found: list[Operation] = []
     for dag in sorted(wanted)[:MOST_DAGS]:
         try:
             here = await listed(http, dag)
         except (NotFound, Forbidden):  # gone, or not for us: the others are told all the same
-            dags.discard(dag)
+            known.dags.discard(dag)
             continue
         now = http.server_time or 0
-        lately = [b for b in here if b.completed_at is None or now - (ms(b.completed_at) or 0) < LATELY_MS]
-        dags.add(dag) if any(b.completed_at is None for b in here) else dags.discard(dag)
-        for one in lately:
-            found.append(_operation(one, await runs_of(http, one), source, zone))
+        if any(b.completed_at is None for b in here):
+            known.dags.add(dag)
+        else:
+            known.dags.discard(dag)
+        for one in here:
+            if one.completed_at is not None and now - (ms(one.completed_at) or 0) > LATELY_MS:
+                continue
+            told = known.over.get(one.id)
+            if told is None:
+                told = _operation(one, await runs_of(http, one), source, zone)
+                if one.completed_at is not None:
+                    known.over[one.id] = told
+            found.append(told)
+    for ident in sorted(known.over)[:-200]:
+        del known.over[ident]
     return found
 
 

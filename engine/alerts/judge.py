@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from adapters.extras import SourceItem
 from adapters.model import AlertState, Health
-from engine.alerts import failed_run, gone, owed, people, unreachable
+from engine.alerts import component, failed_run, gone, owed, people, unreachable
 from engine.alerts.lifecycle import REOPEN_WITHIN_MS, Lifecycle
 from engine.config.model import Facts
 from engine.context import Context
@@ -70,6 +71,13 @@ class Alerts:
             self._well.add(source)
         if unreachable.judge(tx, self.life, source, after, since, detail, hint, held=self._held(source, tx.now)):
             self.open_count = rows.count_open(tx)
+
+    def on_items(self, tx: Tx, source: str, items: Sequence[SourceItem], skew_ms: int = 0) -> bool:
+        """Judge one listing of a source's own parts; True where something about alerts changed."""
+        changed = component.judge(tx, self.life, source, items, skew_ms)
+        if changed:
+            self.open_count = rows.count_open(tx)
+        return changed
 
     def _held(self, source: str, now: int) -> int | None:
         """Until when nothing may fire about this source, because the engine has just started; None: no such hold."""

@@ -111,8 +111,10 @@ def engine_row(row: Sequence[Any]) -> EngineRow:
 def source_row(row: Sequence[Any]) -> SourceRow:
     caps: dict[str, Any] = json.loads(row[8])
     values: list[Any] = [
-        *row[:6], bool(row[6]), bool(row[7]), frozenset(caps.get("offers", ())), dict(caps.get("why_not", {})), Health(row[9]), *row[10:],
+        *row[:6], bool(row[6]), bool(row[7]), frozenset(caps.get("offers", ())), dict(caps.get("why_not", {})), Health(row[9]), *row[10:27],
     ]  # fmt: skip
+    name, said, since = row[27:]
+    values += [None if name is None else f"{name} {said}", None if since is None else since - (row[20] or 0)]
     return SourceRow(*values)
 
 

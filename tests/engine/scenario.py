@@ -130,6 +130,7 @@ class Scenario:
         self.server.keep_time()
         for poller in list(self.engine.pollers.values()):
             await poller.poll_once()
+            await poller.parts.look()
         await self.engine.owing.feeds.look()
         await self.engine.beat()
 
