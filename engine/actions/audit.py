@@ -97,6 +97,17 @@ class Audit:
         except (OSError, *rows.RECORD_ERRORS) as error:
             self._ctx.log(f"the audit file {self._ctx.places.audit} lags behind: {error}")
 
+    def told(self, event: str, peer: Peer, key: str | None, body: Mapping[str, Any]) -> None:
+        """Record what a person said and what is done already; where that cannot be written, the engine's log has it."""
+        try:
+            with self._ctx.store.transaction(full=True) as tx:
+                self.record(tx, event, peer=peer, key=key, body=body)
+                tx.bump("note")
+        except rows.RECORD_ERRORS as error:
+            self._ctx.log(f"{event} by {peer.who} could not be recorded in the audit: {error}")
+            return
+        self.flush_quietly()
+
     def _adopt(self, tx: Tx) -> int:
         """Up to where an existing mirror goes. One that belongs to another store is set aside, never overwritten."""
         path = self._ctx.places.audit
