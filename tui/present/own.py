@@ -63,8 +63,8 @@ def banner(ctx: Context, narrow: bool) -> list[list[Span]]:
         second: list[Span] = [(" It is kept aside and a new one is made from the sources: a moment.", "")]
     elif found.kind == "full":
         room: tuple[int, int] | None = ctx.extra.get("room")
-        left = "" if room is None else f"{words.size(room[0])} free of {words.size(room[1])} at {where}. "
-        second = [(f" {left}", ""), ("Free space there: it goes on by itself.", "b")]
+        left = "" if room is None else f"{words.size(room[0])} free of {words.size(room[1])}.   "
+        second = [(f" {left}", ""), ("Free space, it goes on by itself", "b"), (f"   {where}", "")]
     else:
         second = [(f" Let the engine write to {where}: it goes on by itself.", "b")]
     return [first, second]

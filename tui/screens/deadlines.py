@@ -320,7 +320,7 @@ class DeadlinesView(DueMenus):
         if frame.silent(self.context, self.head.engine if self.head else None):
             ids = ["app.refresh", "screen.sources", "list.open", "view.pane", "list.filter", "app.quit"]
             said = {
-                "app.refresh": "start engine",
+                "app.refresh": "poll now" if self.context.engine_alive else "start engine",
                 "screen.sources": "why",
                 "list.open": "story",
                 "view.pane": self._other,

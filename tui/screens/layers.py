@@ -399,7 +399,7 @@ class LayersView(PipelineScreen):
         ]
         if self.silent:
             ids = ["app.refresh", "screen.sources", *ids]
-            said |= {"app.refresh": "start engine", "screen.sources": "why"}
+            said |= {"app.refresh": "poll now" if self.context.engine_alive else "start engine", "screen.sources": "why"}
         ids += ["action.menu", "screen.timeline", "screen.deadlines", "nav.back", "app.quit"]
         said |= (
             {"time.left": "date before", "time.right": "date after"}
