@@ -615,7 +615,7 @@ def test_a_row_reads_as_what_its_promise_is(house):
         ("prod-airflow:daily_sales", "run.last", Open("run", "prod-airflow:daily_sales/r1")),
         ("prod-airflow:customer_360", "list.open", Open("runs", "prod-airflow:customer_360")),
         ("prod-airflow:daily_sales", "run.log", Open("log", "prod-airflow:daily_sales/r1")),
-        ("prod-airflow:customer_360", "run.history", Open("runs", "prod-airflow:customer_360")),
+        ("prod-airflow:customer_360", "run.history", Open("history", "prod-airflow:customer_360")),
         ("prod-airflow:tmc_cards_to_ldz", "pipeline.start", Open("plan", "start prod-airflow:tmc_cards_to_ldz")),
         ("prod-airflow:daily_sales", "run.stop", Open("plan", "stop prod-airflow:daily_sales/r1")),
         ("ping:backup_vault", "list.open", Say("backup_vault is a heartbeat: it has no run of its own")),

@@ -528,7 +528,7 @@ def test_every_key_of_the_help_reaches_something(tale):
     [
         ("ldz_to_rdv_contracts", "list.open", Open("run", "prod-airflow:ldz_to_rdv_contracts/r1")),
         ("ldz_to_rdv_contracts", "run.log", Open("log", "prod-airflow:ldz_to_rdv_contracts/r1")),
-        ("ldz_to_rdv_contracts", "run.history", Open("runs", "prod-airflow:ldz_to_rdv_contracts")),
+        ("ldz_to_rdv_contracts", "run.history", Open("history", "prod-airflow:ldz_to_rdv_contracts")),
         ("ldz_to_rdv_contracts", "run.rerun_failed", Open("plan", "rerun-failed prod-airflow:ldz_to_rdv_contracts/r1")),
         ("ldz_to_rdv_contracts", "run.rerun", Open("plan", "rerun prod-airflow:ldz_to_rdv_contracts/r1")),
         ("ldz_to_rdv_contracts", "pipeline.start", Open("plan", "start prod-airflow:ldz_to_rdv_contracts")),

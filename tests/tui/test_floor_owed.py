@@ -390,7 +390,7 @@ def test_the_key_that_asks_where_a_number_comes_from(house: House) -> None:
         view.act("nav.back")
         assert "Where from" not in "\n".join(painted(view, width, height))
     view.act("owed.basis")
-    assert view.act("run.history") == (Open("runs", AF + "daily_sales"),)  # any other key goes on and closes it
+    assert view.act("run.history") == (Open("history", AF + "daily_sales"),)  # any other key goes on and closes it
     assert view.basis is None
     (said,) = at(view, AF + "txn_stream_bronze").act("owed.basis")
     assert isinstance(said, Say)

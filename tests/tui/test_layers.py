@@ -338,7 +338,7 @@ def test_feeds_stand_at_the_sources(tale, house):
         (E + "daily_sales", "list.open", Open("run", E + "daily_sales/n0")),
         ("feed:eia_file", "list.open", Open("deadlines")),
         (E + "daily_sales", "run.log", Open("log", E + "daily_sales/n0")),
-        (E + "daily_sales", "run.history", Open("runs", E + "daily_sales")),
+        (E + "daily_sales", "run.history", Open("history", E + "daily_sales")),
         (E + "daily_sales", "run.stop", Open("plan", f"stop {E}daily_sales/n0")),
     ],
 )

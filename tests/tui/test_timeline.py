@@ -362,7 +362,7 @@ def test_every_size_is_filled_exactly(tale, width, height, acts):
         ("feed:eia_file", "list.open", Open("deadlines")),
         ("prod-airflow:daily_sales", "run.log", Open("log", "prod-airflow:daily_sales/n0")),
         ("prod-airflow:daily_sales", "run.last", Open("run", "prod-airflow:daily_sales/n0")),
-        ("prod-airflow:daily_sales", "run.history", Open("runs", "prod-airflow:daily_sales")),
+        ("prod-airflow:daily_sales", "run.history", Open("history", "prod-airflow:daily_sales")),
         ("prod-airflow:daily_sales", "run.stop", Open("plan", "stop prod-airflow:daily_sales/n0")),
         ("prod-airflow:cdm_publish_db", "pipeline.start", Open("plan", "start prod-airflow:cdm_publish_db")),
     ],

@@ -72,7 +72,7 @@ class DueMenus(ListScreen):
         d = self.here
         if d is None or d.row.pipeline_id is None:
             return self.open_run()
-        return (Open("runs", d.row.thing),)
+        return (Open("history", d.row.thing),)
 
     def waive(self) -> Sequence[Effect]:
         d = self.here

@@ -343,6 +343,7 @@ class FloorView(FloorMenus):
             "problem.first": self._first,
             "run.log": lambda: self._with_run("log"),
             "run.history": self._history,
+            "run.diff": lambda: self._with_run("diff"),
             "action.menu": self._actions,
             "action.arm": self._arm,
             "alert.ack": self._ack,

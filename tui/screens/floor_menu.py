@@ -87,7 +87,7 @@ class FloorMenus(ListScreen):
     def _words(self) -> dict[str, str]:
         item = self.here
         to = "due" if item is not None and item.owed is not None and not (item.row and item.row.run_key) else "story"
-        said = {"list.open": to, "app.refresh": "start engine" if self._silent else "poll now"}
+        said = {"list.open": to, "app.refresh": "poll now" if self.context.engine_alive else "start engine"}
         if self._silent:
             said |= {"screen.sources": "why", "run.log": "log (kept)"}
         if item is not None and item.row is not None and item.row.state == State.HELD:
@@ -120,7 +120,7 @@ class FloorMenus(ListScreen):
 
     def _history(self) -> Sequence[Effect]:
         item = self.here
-        return (Open("runs", item.row.key),) if item is not None and item.row is not None else ()
+        return (Open("history", item.row.key),) if item is not None and item.row is not None else ()
 
     def verb(self, action: str) -> Sequence[Effect]:
         item = self.here

@@ -314,7 +314,7 @@ class MorningView(ListScreen):
         if item is None or item.key is None or item.key.startswith("source:"):
             return (Say("this line is about no pipeline"),)
         if what == "history" or item.run is None:
-            return (Open("runs", item.key),)
+            return (Open("history", item.key),)
         return (Open("log", item.run),)
 
     def _owed(self) -> OwedRow | None:

@@ -241,7 +241,7 @@ class PipelineScreen(ListScreen):
     def _history(self) -> Sequence[Effect]:
         if self.row is None:
             return (Say(f"{self.here_name} is not a pipeline: it has no runs"),)
-        return (Open("runs", self.row.key),)
+        return (Open("history", self.row.key),)
 
     def _basis(self) -> Sequence[Effect]:
         if self.owes is None:

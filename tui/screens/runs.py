@@ -290,8 +290,7 @@ class RunsView(ListScreen):
                 else ["run.rerun"]
             )
             ids.append("action.menu")
-        if self.pipeline is None:
-            ids.append("run.history")
+        ids.append("run.history")
         ids += ["list.filter", "copy.menu", "screen.floor", "screen.sources", "nav.back", "app.quit"]
         said = {"list.open": "story"}
         if r is not None and r.state == State.HELD:
@@ -306,6 +305,7 @@ class RunsView(ListScreen):
             "list.further": self._further,
             "run.log": lambda: self._open("log"),
             "run.history": self._history,
+            "run.diff": self._diff,
             "action.menu": self._actions,
             "action.arm": self._arm,
             "alert.ack": self._ack,
@@ -316,9 +316,18 @@ class RunsView(ListScreen):
         return (Open(screen, self.here.key),) if self.here is not None else ()
 
     def _history(self) -> Sequence[Effect]:
-        if self.here is None or self.pipeline is not None:
-            return ()
-        return (Open("runs", self.here.pipeline_key),)
+        """Its runs × steps, at this run."""
+        return self._open("history")
+
+    def _diff(self) -> Sequence[Effect]:
+        """This run beside the last success before it; of two marked runs, the newer beside the older."""
+        if len(self.marks.names) < 2:
+            return self._open("diff")
+        at = {r.key: r.at for r in self.window}
+        both = sorted(self.marks.names, key=lambda key: at.get(key, 0), reverse=True)
+        if len(both) > 2 or both[0].partition("/")[0] != both[1].partition("/")[0]:
+            return (Say("two runs of one pipeline can be compared: mark those two alone", "warn"),)
+        return (Open("diff", f"{both[0]} {both[1]}"),)
 
     def _source(self, r: RunRow) -> SourceRow | None:
         return next((s for s in (self.head.sources if self.head else ()) if s.id == r.source_id), None)
