@@ -155,6 +155,7 @@ class WatchfloorApp(TerminalApp):
             if version != self._version and now >= self._next_load:
                 self._version = version
                 self._changed()
+            self._beat()
             if now >= self._next_second:
                 self._next_second = max(self._next_second + 1.0, now + 0.5)
                 self._second(now)
@@ -166,6 +167,15 @@ class WatchfloorApp(TerminalApp):
             self.say(sentence(error), "bad")
             pause = 1.0
         self._poll_timer = asyncio.get_running_loop().call_later(pause, self._poll)
+
+    def _beat(self) -> None:
+        """Views that do work of their own get their turn, while they are seen."""
+        if not self.stack or self.stack[-1].broken or self._plain:
+            return
+        effects = self._call(lambda view: view.beat())
+        if effects is not None:
+            self._do(effects)
+            self.paint()
 
     def _changed(self) -> None:
         topics = dict(self.context.reader.topics())
@@ -292,7 +302,7 @@ class WatchfloorApp(TerminalApp):
             case "app.theme" if shown.screen != "themes":
                 self._open("themes", None)
             case "app.plain":
-                self._plain = self.enter_plain(self.canvas.text())
+                self._plain = self.enter_plain(self._call(lambda view: view.plain()) or self.canvas.text())
             case "app.refresh":
                 self._do(self._call(lambda view: view.act(action)) or [AppEffect("refresh")])
             case "screen.run" if self.last_run is None:
@@ -359,7 +369,7 @@ class WatchfloorApp(TerminalApp):
             case "theme" if arg is not None:
                 self._use_theme(arg)
             case "lofi" | "plain":
-                self._plain = self.enter_plain(self.canvas.text())
+                self._plain = self.enter_plain(self._call(lambda view: view.plain()) or self.canvas.text())
             case "refresh":
                 self.link.refresh()
             case "act" if arg is not None:  # the palette, closed again, lets the screen below do it

@@ -159,7 +159,7 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     KeyAction(
         "list.filter",
         ("slash",),
-        (*_LISTS, "actions"),
+        (*_LISTS, "actions", "hosts"),
         "filter",
         "show only some rows: text, !text, state:failed src:prod owner:x layer:LDZ age<2h",
         50,
@@ -264,6 +264,7 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     KeyAction("log.prev", ("N",), ("log",), "previous match", "the match before"),
     KeyAction("log.keep", ("ampersand",), ("log",), "in", "keep only lines with a text", 7),
     KeyAction("log.drop", ("exclamation_mark",), ("log",), "out", "hide lines with a text", 8),
+    KeyAction("log.remove", ("x",), ("log",), "unfilter", "take a filter away"),
     KeyAction("log.follow", ("f",), ("log",), "follow", "stay at the end, or stand still", 9),
     KeyAction("log.time", ("at",), ("log",), "time", "jump to a time", 12),
     KeyAction("log.next_warning", ("w",), ("log",), "next warning", "the next warning", 6),

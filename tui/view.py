@@ -144,6 +144,16 @@ class View(ABC):
         """What to ask for now that the store was read again; for what takes several steps. Only while it is on top."""
         return ()
 
+    def beat(self) -> Sequence[Effect] | None:
+        """A turn of its own, ten times a second while it is on top, for what comes without a word in the store; some
+        milliseconds at most. None: nothing to paint; else it is painted, after these effects.
+        """
+        return None
+
+    def plain(self) -> str | None:
+        """What ``Ctrl+L`` prints for the terminal's own selection; None: the rows of the screen as they stand."""
+        return None
+
     def about(self) -> str | None:
         """Key of the pipeline, run or step that the cursor is on: what a card, a palette or a link speaks of."""
         return None
