@@ -240,7 +240,7 @@ def _head(target: Target) -> dict[str, Any]:
 def _so(target: Target) -> str:
     """What follows for others, as far as the store knows: who waits for it, who uses it."""
     parts: list[str] = []
-    quiet = target.verb in (Verb.RESUME, Verb.START, Verb.RELEASE)
+    quiet = target.verb in (Verb.RESUME, Verb.START, Verb.RELEASE, Verb.BACKFILL_RESUME)
     if target.downstream and not quiet:
         names = [clean(name, 60) for name in target.downstream]
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""

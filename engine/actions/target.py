@@ -110,7 +110,7 @@ def resolve(ctx: Context, verb: Verb, text: str, params: dict[str, Any]) -> Targ
         return Several(target, tuple(run for run, _ in active))
     if active:
         run = active[0][0]
-    elif verb in (Verb.RERUN, Verb.RERUN_FAILED, Verb.RERUN_FROM) and latest is not None:
+    elif verb in (Verb.RERUN, Verb.RERUN_FAILED, Verb.RERUN_FROM, Verb.MARK) and latest is not None:
         run = latest
     elif facts is None:
         run = None

@@ -144,7 +144,7 @@ class Parts:
 
     async def _operations(self) -> Callable[[Tx], object]:
         with self._ctx.store.transaction() as tx:
-            known = store_items.running(tx, self._id)
+            known = store_items.followed(tx, self._id)
         found: Sequence[Operation] = await self._adapter.operations(known)
         self._active = any(not o.state.terminal for o in found)
         return lambda tx: store_items.put_operations(tx, self._id, found)

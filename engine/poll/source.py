@@ -14,7 +14,7 @@ from typing import Any
 
 from adapters.base import Adapter, Page
 from adapters.errors import AdapterError, BadResponse, Forbidden, NotFound, RateLimited, Unsupported
-from adapters.model import Health, Run, State
+from adapters.model import Health, Run, RunKind, State
 from engine.alerts import Alerts
 from engine.config.model import LOCAL, Source
 from engine.context import Context
@@ -267,6 +267,8 @@ class Poller(CloseLook):
         if run.state not in (State.FAILED, State.TIMED_OUT) or run.generated:
             return run
         who = store_actions.stopped_by(tx, run.key, run.attempt, run.ended)
+        if who is None and run.kind is RunKind.BACKFILL and run.ended is None:
+            who = store_actions.cancelled_by(tx, run.key.partition("/")[0], run.queued)
         if who:
             return replace(run, state=State.STOPPED, stopped_by=who, sub=f"by {who}", error=None)
         known = store_steps.said_error(tx, run.key, run.attempt)

@@ -321,6 +321,22 @@ def stopped_by(tx: Tx, run_key: str, attempt: int, ended: int | None = None) -> 
     return None
 
 
+def cancelled_by(tx: Tx, pipeline: str, queued: int | None) -> str | None:
+    """Who cancelled the backfill of this pipeline through us after a run of it was queued; None where nobody did.
+
+    Asked before such a run is stored that its source calls failed although it never ended anything: systems without a
+    word for cancelled call what was still queued "failed". It is our doing where the cancel left this host, or may have.
+    """
+    rows = tx.db.execute(
+        "SELECT state, who, created FROM action WHERE scope = ? AND verb = 'backfill-cancel' ORDER BY created DESC, id DESC LIMIT 20",
+        (pipeline,),
+    ).fetchall()
+    for number, who, created in rows:
+        if ActionState(number) in _TOOK_HOLD and (queued is None or queued <= created + 5_000):
+            return str(who)
+    return None
+
+
 # --- armed ---------------------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,8 @@ from engine.store.writer import Tx
 
 KEPT_MS: Final = 30 * 86_400_000
 """How long an operation is kept after its end."""
+ACTED_MS: Final = 900_000
+"""How long after an action on a backfill its pipeline is looked at, whether anything runs there or not."""
 GONE: Final = "its source names it no more"
 
 _ITEM: Final = ("standing", "words", "text", "value", "most", "unit", "pipeline_key", "since")
@@ -104,11 +106,13 @@ def put_part(tx: Tx, source_id: int, part: str, why: str | None) -> None:
         tx.bump("item")
 
 
-def running(tx: Tx, source_id: int) -> list[str]:
-    """Keys of pipelines that have an operation which is not over."""
+def followed(tx: Tx, source_id: int) -> list[str]:
+    """Keys of pipelines whose operations must be told: one is not over, or somebody acted on one through us lately."""
     rows = tx.db.execute(
-        "SELECT DISTINCT pipeline_key FROM operation WHERE source_id = ? AND state < 6 ORDER BY pipeline_key",
-        (source_id,),
+        "SELECT pipeline_key FROM operation WHERE source_id = ? AND state < 6 UNION"
+        " SELECT p.key FROM action a JOIN pipeline p ON p.key = a.scope WHERE a.created > ? AND a.verb LIKE 'backfill%'"
+        " AND p.source_id = ? ORDER BY 1",
+        (source_id, tx.now - ACTED_MS, source_id),
     ).fetchall()
     return [row[0] for row in rows]
 

@@ -227,3 +227,29 @@ async def test_a_screen_that_looks_has_operations_asked_every_ten_seconds(
         s.engine.pollers["af"].parts._watches = s.engine.watches
         await walk(s, 30)
         assert sum("run_type" in r.query for r in s.server.requests) == before + 3
+
+
+async def test_what_our_cancel_left_failed_is_stopped_by_us_and_opens_no_alert(tmp_path: Path) -> None:
+    from tests.actions.conftest import ME, REASON
+
+    async with night(tmp_path) as s:
+        s._toml = TOML.replace('environment = "prod"', 'environment = "prod"\nprotected = false')
+        s.server.add_dag("daily", tasks=("only",))
+        s.begin()
+        await s.step()
+        adapter = s.engine.ctx.adapters["af"]
+        await adapter.send(await adapter.prepare(_backfill()))
+        await s.step(10 * SECOND)
+        plan = await s.engine.actions.plan({"verb": "backfill-cancel", "key": "af:daily"}, ME)
+        assert plan["blocked"] is None, plan["blocked"]
+        body = {"plan": plan["plan"], "nonce": plan["nonce"], "hash": plan["hash"], "reason": REASON}
+        await s.engine.actions.act(body, ME)
+        await walk(s, 60)
+        runs = s.reader.runs()
+        assert {r.state for r in runs} == {State.STOPPED}
+        assert len(runs) == 3
+        detail = s.reader.run(runs[0].key)
+        assert detail is not None
+        assert detail.stopped_by
+        assert s.reader.alerts(open_only=False) == []
+        assert [o.state for o in s.reader.operations()] == [State.STOPPED]

@@ -105,7 +105,7 @@ def test_what_was_running_and_is_named_no_more_is_lost_and_what_is_long_over_is_
             rig.source,
             [backfill(), backfill("2", State.HELD, created=NOW - 1), backfill("3", State.SUCCESS, ended=NOW)],
         )
-        assert items.running(tx, rig.source) == ["a:p"]
+        assert items.followed(tx, rig.source) == ["a:p"]
     assert [(o.id, o.state, o.name) for o in rig.reader.operations()] == [
         ("1", State.RUNNING, "p"), ("2", State.HELD, "p"), ("3", State.SUCCESS, "p"),
     ]  # fmt: skip
