@@ -15,7 +15,7 @@ from tui.present import words
 from tui.present.cut import clean
 
 if TYPE_CHECKING:
-    from engine.store.rows import PastStep, StepPlan, StepRow
+    from engine.store.rows import PastStep, RunDetail, StepPlan, StepRow
 
 _FAILED = (State.FAILED, State.TIMED_OUT, State.LOST)
 _GOING = (State.RUNNING, State.RETRYING)
@@ -103,3 +103,8 @@ def of_cells(steps: Sequence[PastStep]) -> list[Seen]:
 def order_of(plan: Sequence[StepPlan]) -> dict[str, tuple[str, ...]]:
     """Step → what it comes after."""
     return {s.name: s.after for s in plan}
+
+
+def of_detail(detail: RunDetail, plan: Sequence[StepPlan]) -> RunningOn | None:
+    """Of one run and the steps that its pipeline defines."""
+    return running_on(of_rows(detail.steps), order_of(plan), active=detail.row.state.active)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from adapters.model import AlertState, Mode, State, Verb
 from engine.store.rows import AlertEventRow, AlertRow, DeliveryRow, LogRow, RunDetail, SourceRow, StepRow
-from tui import keymap, logfile
-from tui.present import floor, frame, gantt, run_panes, story, words
+from tui import keymap
+from tui.present import floor, frame, run_panes, run_steps, running_on, story, words
 from tui.present.about import about
-from tui.present.cut import clean, cut_middle
+from tui.present.cut import clean
 from tui.present.glyphs import LOOKS
 from tui.present.head import source_now
-from tui.present.lines import Column, cursor, fit, row, rule
-from tui.screens import ack, answered, arm, cannot
+from tui.present.lines import fit, rule
+from tui.present.running_on import RunningOn
+from tui.screens import ack, answered, arm, cannot, run_log
+from tui.screens.run_log import worth_a_look as worth_a_look
 from tui.screens.run_owed import RunOwed
 from tui.view import Context, Copy, Effect, Line, Open, Say, Span, View
 
@@ -31,7 +32,10 @@ class RunView(View):
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
         super().__init__(context)
-        self.key = arg
+        self.key = None if arg is None else arg.partition("#")[0]
+        self._asked = arg if arg is not None and "#" in arg else None
+        """Key of a step to put the cursor on, once it is there."""
+        self.on: RunningOn | None = None
         self.detail: RunDetail | None = None
         self.source: SourceRow | None = None
         self._at: tuple[str, int] | None = None
@@ -57,6 +61,8 @@ class RunView(View):
         if self.detail is None:
             return
         self.source = self.head.source(self.detail.row.source)
+        self.on = running_on.of_detail(self.detail, reader.step_plan(self.detail.row.pipeline_key))
+        self._go_to_asked()
         if not self._moved:
             pick = worth_a_look(self.detail)
             self._at = (pick.key, pick.attempt) if pick else None
@@ -68,6 +74,11 @@ class RunView(View):
         if self._alert:
             self._told += [(e, None) for e in reader.alert_events(self._alert.id)][-6:]
             self._told += [(None, d) for d in reader.deliveries(self._alert.id)][-4:]
+
+    def _go_to_asked(self) -> None:
+        found = [s for s in self._steps() if s.key == self._asked]
+        if found:
+            self._at, self._moved, self._asked = (found[-1].key, max(s.attempt for s in found)), True, None
 
     def _steps(self) -> Sequence[StepRow]:
         return self.detail.steps if self.detail else ()
@@ -92,32 +103,7 @@ class RunView(View):
         detail = self.detail
         assert detail is not None
         step = self._step() if self._moved else (worth_a_look(detail) or self._step())
-        found = self._log_of(step)
-        self._story, self._story_title = [], ""
-        if step is None:
-            return
-        title = f"{clean(step.step)} · attempt {step.attempt}"
-        if found is None:
-            self._story_title = f"{title} · {_why_no_log(step)}"
-            return
-        log = logfile.LogFile(Path(found.path))
-        try:
-            log.refresh()
-        except OSError as error:
-            self._story_title = f"{title} · the log cannot be read: {error.strerror}"
-            return
-        if not log.count:
-            self._story_title = f"{title} · {clean(found.note or 'nothing written yet')}"
-            return
-        bad = step.state.bad and log.errors
-        focus = log.errors[0] if bad else log.count - 1
-        first = max(0, focus - 2) if bad else max(0, log.count - run_panes.TAIL)
-        for number in range(first, min(log.count, first + run_panes.TAIL)):
-            parts = logfile.parts(log.text(number))
-            level = log.level(number)
-            self._story.append((level, parts.clock, parts.word, clean(parts.rest)))
-        line = f"line {focus + 1:,} of {log.count:,}" if bad else f"{words.many(log.count, 'line')}"
-        self._story_title = f"{title} · {line}"
+        self._story, self._story_title = run_log.read(step, self._log_of(step))
 
     # --- painting ---------------------------------------------------------------------------------------------------
 
@@ -138,7 +124,7 @@ class RunView(View):
         running = detail.row.state.active
         top.append(
             fit(
-                [(" Now  " if running else " Why  ", "dim"), (story.why(detail, self.owed.owes.checks), "text b")],
+                [(" Now  " if running else " Why  ", "dim"), *self._why(detail, width - 7)],
                 width,
             )
         )
@@ -164,6 +150,14 @@ class RunView(View):
         body += [[(" " * width, "")]] * gap + do
         body = self.owed.over(body, width, room)
         return frame.page(ctx, top, body[:room], foot, width, height)
+
+    def _why(self, detail: RunDetail, cells: int) -> list[Span]:
+        """What happened; of a run that goes on after a step of it failed, that first."""
+        why: list[Span] = [(story.why(detail, self.owed.owes.checks), "text b")]
+        if self.on is None:
+            return fit(why, cells)
+        said = self.on.said(self.context.timezone, self.context.now())
+        return words.sentence([[(said, "run-late b")], f"{self.on.names()} still runs, not after it", why], cells)
 
     def _owes(self, stale: bool) -> story.Owes:
         """What it owes; of a source that is not seen, since when."""
@@ -214,53 +208,12 @@ class RunView(View):
                 else "steps are read while this screen is open"
             )
             return [*out, fit([(f"  {why}", "dim")], width)]
-        name = 20 if narrow else 26
-        columns = [
-            Column("STEP", name, gap=0),
-            Column("QUEUE", 7, "r"),
-            Column("RUN", 8, "r", 2),
-            Column("USUAL", 0 if narrow else 8, "r", 2),
-        ]
-        used = 1 + sum(c.width + (c.gap if i else 0) for i, c in enumerate(columns) if c.width)
-        line = gantt.axis(steps, detail.usual_steps, now, width - used - 4)
-        head = row(columns, [c.title for c in columns], "dim")
-        out.append(fit([*head, ("  ", ""), *(gantt.ticks(line, self.context.timezone) if line else [])], width))
-        visible = max(1, room - 2)
-        at = self._index()
-        self._top = min(max(self._top, at - visible + 1), at, max(0, len(steps) - visible))
-        attempts = {s.step for s in steps if s.attempt > 1}
-        for i, step in enumerate(steps[self._top : self._top + visible], self._top):
-            look = LOOKS[step.state]
-            title = clean(step.step) + (f"[{step.map_index}]" if step.map_index >= 0 else "")
-            if step.step in attempts:
-                title += f"  #{step.attempt}"
-            queue = step.started - step.queued if step.started is not None and step.queued is not None else None
-            if step.started is None and step.queued is not None and not step.state.terminal:
-                queue = now - step.queued
-            ran = (step.ended if step.ended is not None else now) - step.started if step.started is not None else None
-            run = (
-                words.duration(ran)
-                if ran is not None
-                else ("not run" if step.state.terminal or step.state is State.EXPECTED else "")
-            )
-            usual = detail.usual_steps.get(step.step)
-            strong = "b" if step.state.bad or step.state.active else ""
-            values: list[Any] = [
-                [(f"{look.glyph} ", look.style), (cut_middle(title, name - 2), f"text {strong}".strip())],
-                [
-                    (
-                        words.duration(queue) if queue is not None else "",
-                        "run-late" if queue and queue > 5 * 60_000 else "dim",
-                    )
-                ],
-                [(run, look.token if step.state.bad or step.state.active else "text")],
-                [(words.duration(usual) if usual is not None else "", "dim")],
-            ]
-            cells = row(columns, values)
-            bars = gantt.bar(step, usual, line, now) if line else [(clean(step.sub or step.error or ""), "dim")]
-            whole = fit([*cells, ("  ", ""), *bars], width)
-            out.append(cursor(whole, width, mono=self.context.mono) if i == at else whole)
-        return out
+        at, visible = self._index(), max(1, room - 2)
+        self._top = run_steps.first_shown(self._top, at, visible, len(steps))
+        shown = range(self._top, min(self._top + visible, len(steps)))
+        on = self.on.going if self.on is not None else ()
+        tz, mono = self.context.timezone, self.context.mono
+        return [*out, *run_steps.lines(steps, detail.usual_steps, tz, now, width, shown, at, on=on, mono=mono)]
 
     def _can(self) -> tuple[frozenset[str], dict[str, str]]:
         return (self.source.offers, self.source.why_not) if self.source else (frozenset(), {})
@@ -271,6 +224,11 @@ class RunView(View):
         out: list[Line] = [rule("Do", "what makes sense now", f"{keymap.key_of('action.menu')} all actions", width)]
         verbs = {action: verb for action, verb, _ in self._menu_entries()}
         for offer in story.offers(self.detail, self._step(), can, why_not):
+            if self.on is not None and offer.action == "run.stop":
+                offer = replace(
+                    offer,
+                    means=f"{self.on.names()} goes on; nothing stops it by itself",
+                )
             locked = offer.locked or (self._why_not(verbs[offer.action]) if offer.action in verbs else None)
             off = locked is not None
             style = "dim" if off else "text"
@@ -352,7 +310,7 @@ class RunView(View):
         if acting and self._alert is not None and self._alert.state == AlertState.FIRING:
             ids.append("alert.ack")
         ids += self.owed.offered()
-        ids += ["action.menu", *can[3:], "run.history", "run.newer", "run.older", "copy.menu", "nav.back"]
+        ids += ["action.menu", *can[3:], "run.history", "run.newer", "run.older", "run.diff", "copy.menu", "nav.back"]
         return ids if self.context.engine_alive else ["app.refresh", *ids]
 
     def _words(self) -> dict[str, str]:
@@ -390,7 +348,9 @@ class RunView(View):
                     return [Open("log", d.row.key)]
                 return [Open("log", f"{step.key} {step.attempt}")]
             case "run.history":
-                return [Open("runs", d.row.pipeline_key)]
+                return [Open("history", step.key if step is not None and self._moved else d.row.key)]
+            case "run.diff":
+                return [Open("diff", d.row.key)]
             case "run.older" | "run.newer":
                 return self._neighbour(d.older if action == "run.older" else d.newer, action)
             case "action.menu":
@@ -438,7 +398,7 @@ class RunView(View):
     def _neighbour(self, key: str | None, action: str) -> Sequence[Effect]:
         if key is None:
             return [Say("this is the newest run" if action == "run.newer" else "no older run is kept", "info")]
-        self.key, self._at, self._moved, self._top = key, None, False, 0
+        self.key, self._at, self._moved, self._top, self._asked = key, None, False, 0, None
         self.load()
         return ()
 
@@ -498,6 +458,7 @@ class RunView(View):
             "owed": None if self.owed.owes.row is None else floor.owed_record(self.owed.owes.row, now),
             "blocks": [floor.owed_record(row, now) for row in self.owed.owes.behind],
             "checks": [{"name": c.name, "state": c.state, "at": c.at, "says": c.words} for c in self.owed.owes.checks],
+            "running_on": None if self.on is None else {"failed": self.on.failed, "at": self.on.at, "going": list(self.on.going)},
             "url": d.url, "params": d.params, "exit_code": d.exit_code, "stopped_by": d.stopped_by, "rerun_of": d.rerun_of,
             "steps": self.rows(),
         }  # fmt: skip
@@ -507,24 +468,6 @@ class RunView(View):
             {"key": s.key, "step": s.step, "map_index": s.map_index, "attempt": s.attempt, "state": s.state.name.lower(), "queued": s.queued, "started": s.started, "ended": s.ended, "error": s.error}
             for s in self._steps()
         ]  # fmt: skip
-
-
-def worth_a_look(detail: RunDetail) -> StepRow | None:
-    """The step that tells the story: the last try of the first that failed, else what runs, else the last that ran."""
-    bad = [s for s in detail.steps if s.state.bad]
-    if bad:
-        return max((s for s in bad if s.key == bad[0].key), key=lambda s: s.attempt)
-    active = [s for s in detail.steps if s.state.active and s.started is not None]
-    ran = [s for s in detail.steps if s.started is not None]
-    return active[0] if active else ran[-1] if ran else detail.steps[0] if detail.steps else None
-
-
-def _why_no_log(step: StepRow) -> str:
-    if step.state in (State.SKIPPED, State.EXPECTED):
-        return "it did not run, so it wrote no log"
-    if step.state is State.QUEUED:
-        return "it has not started, so it wrote no log yet"
-    return "its log is fetched while this screen is open"
 
 
 def _no_steps(source: SourceRow | None) -> str:
