@@ -103,7 +103,7 @@ def line(c: CapacityRow, host: str, width: int, *, stale: bool) -> Line:
     loud = c.soon and not stale
     strip = cols[-1].width
     top = 100.0 if c.unit.startswith("%") else None
-    by = clean(c.words) or "[[limit]]" if c.declared else "default"
+    by = clean(c.words) or "set" if c.declared else "default"
     says = reached(c)
     style = "run-late b" if loud or not c.seen else "dim"
     curve: list[Span] = [(chart.row(c.past, strip, top), "run-late" if loud else "gauge")]

@@ -108,7 +108,7 @@ def axis(now: int, span: int, width: int) -> Axis:
 
 def ticks(axis: Axis, tz: str) -> str:
     """The times under the axis: ``05:40`` within hours, ``04``, or days ``Fri 20``; whole labels, as many as there is room for."""
-    step = next((s for s in _TICKS if s >= axis.cell * 10), _TICKS[-1])
+    step = next((s for s in _TICKS if s >= axis.cell * (5 if HOUR <= s < DAY else 8)), _TICKS[-1])
     zone = words.zone(tz)
 
     def offset(t: int) -> int:

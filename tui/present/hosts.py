@@ -25,6 +25,8 @@ RECENT: Final = 16
 """Minutes of the short curves."""
 _ORDER: Final = ("cpu", "mem", "disk", "swap", "io", "cgroup", "psi", "load", "net")
 """Resources by importance: what does not fit on a small screen is last."""
+LEVELS: Final = ("cpu", "mem", "swap", "cgroup.cpu", "cgroup.mem")
+"""Drawn against the whole of what there is; waiting and traffic are drawn against what they came to."""
 _OUT: Final = 0.5
 """A value left its band where it is outside by more than this share of the band, and by …"""
 _OUT_POINTS: Final = 5.0
@@ -58,9 +60,14 @@ class Resource:
         cells = [c[0] for c in (self.recent.cells[-10:] if self.recent else ()) if c is not None]
         return sum(cells) / len(cells) if cells else None
 
+    @property
+    def band(self) -> UsualRow | None:
+        """What is usual at this hour; a disk has no such thing, it fills: its forecast says what there is to say."""
+        return None if self.row.metric.startswith("disk:") else self.usual
+
     def unusual(self) -> int:
         """1: above its usual band of this hour, -1: below, 0: inside, or not known."""
-        mean, band = self.mean, self.usual
+        mean, band = self.mean, self.band
         if mean is None or band is None:
             return 0
         least = self.scale * _OUT_POINTS / 100
@@ -105,12 +112,13 @@ class Host:
         return max((r.row.t for r in self.resources if r.row.t is not None), default=None)
 
 
-def place(s: SeriesRow) -> tuple[int, str]:
-    """Where a resource stands in its host's list."""
+def place(s: SeriesRow) -> tuple[int, float, str]:
+    """Where a resource stands in its host's list; the fullest disk first."""
+    full = -(s.value or 0.0) if s.metric.startswith("disk:") else 0.0
     for i, word in enumerate(_ORDER):
         if s.metric == word or s.metric.startswith((f"{word}.", f"{word}:", f"{word}1")):
-            return (i + 100 * (s.t is None), s.metric)
-    return (len(_ORDER) + 100 * (s.t is None), s.metric)
+            return (i + 100 * (s.t is None), full, s.metric)
+    return (len(_ORDER) + 100 * (s.t is None), full, s.metric)
 
 
 def shown(s: SeriesRow) -> bool:
@@ -152,7 +160,7 @@ def host_columns(width: int) -> list[Column]:
             Column("DISK", 8, gap=2), Column("", 4, "r"), Column("IO WAIT", 8, gap=2), Column("", 4, "r"), Column("RUNS", 5, "r"),
         ]  # fmt: skip
     name = 24 if width >= 180 else 13
-    spark = 30 if width >= 180 else 16
+    spark = RECENT
     return [
         Column("HOST", name, gap=0), Column("CPU", spark), Column("", 4, "r"), Column("MEMORY", 12, gap=2), Column("", 4, "r"),
         Column("DISK", 10, gap=2), Column("", 4, "r"), Column("IO WAIT", spark, gap=2), Column("", 4, "r"),
@@ -196,7 +204,7 @@ def _level(r: Resource | None) -> Cell:
 def top_of(r: Resource) -> float:
     """Top of a curve's scale: 100 % where the level counts, else what is near above the highest."""
     highest = max((c[2] for c in (r.recent.cells if r.recent else ()) if c is not None), default=0.0)
-    if r.row.metric in ("cpu", "mem") or r.row.metric.startswith("disk:"):
+    if r.row.metric in LEVELS or r.row.metric.startswith("disk:"):
         return r.row.max or 100.0
     return chart.nice_top(r.row.unit, highest, r.row.max)
 
@@ -207,25 +215,32 @@ def top_of(r: Resource) -> float:
 def resource_columns(width: int) -> list[Column]:
     if width < 110:
         return [
-            Column("", 16, gap=0), Column("", 16), Column("", 8), Column("", 9, "r"), Column("", 26, gap=2),
+            Column("", 16, gap=0), Column("", 16), Column("", 8), Column("", 9, "r"), Column("", 24, gap=2), Column("", 0),
         ]  # fmt: skip
     wide = width >= 180
     return [
-        Column("", 24 if wide else 18, gap=0), Column("", 30 if wide else 16), Column("", 12), Column("", 10, "r"),
-        Column("", 60 if wide else 54, gap=3),
+        Column("", 24 if wide else 18, gap=0), Column("", RECENT), Column("", 12), Column("", 10, "r"),
+        Column("", 60 if wide else 54, gap=3), Column("", 40 if wide else 0, gap=2),
     ]  # fmt: skip
 
 
 def resource_line(r: Resource, width: int) -> Line:
     cols = resource_columns(width)
     name: Cell = [(cut_middle(r.name, cols[0].width), "text")]
+    series: Cell = [(cut_middle(clean(r.row.series), cols[-1].width), "dim")]  # as [[limit]] calls it
     if r.missing:
         note = clean(r.row.note or "not measured here")
-        return row(cols, [name, [("n/a", "dim")], [("", "")], [("n/a", "dim")], [(note, "dim")]])
+        return row(cols, [name, [("n/a", "dim")], [("", "")], [("n/a", "dim")], [(note, "dim")], series])
     share = None if r.row.value is None or not r.row.max else r.row.value / r.row.max
     gauge: Cell = [("", "")] if share is None else bars.gauge(share, cols[2].width, _style(r, "gauge"))
-    said = words.sentence(clauses(r), cols[-1].width, "dim")
-    return row(cols, [name, _spark(r, cols[1].width), gauge, _level(r), said])
+    said = words.sentence(clauses(r), cols[-2].width, "dim")
+    return row(cols, [name, _spark(r, cols[1].width), gauge, _level(r), said, series])
+
+
+def tiny_line(r: Resource) -> list[Span]:
+    """Name and level alone."""
+    level = "n/a" if r.missing else capacity.value(r.row.value, r.row.unit)
+    return [(f" {cut_middle(r.name, 18):<18} ", "text"), (f"{level:>9}", _style(r, "text"))]
 
 
 def clauses(r: Resource) -> list[words.Clause]:
@@ -235,12 +250,12 @@ def clauses(r: Resource) -> list[words.Clause]:
     if c is not None and (full := capacity.full_in(c)):
         out.append([(full, "run-late b"), (f" ({capacity.value(c.limit, c.unit)})", "dim")])
     way = r.unusual()
-    if r.usual is not None:
-        band = f"usual {_band(r.usual.low, r.usual.high, r.row.unit)}"
+    if r.band is not None:
+        band = f"usual {_band(r.band.low, r.band.high, r.row.unit)}"
         out.append([("unusually high " if way > 0 else "unusually low ", "run-late b"), (band, "dim")] if way else band)
     if c is not None and not c.soon:
         out.append(f"limit {capacity.value(c.limit, c.unit)}")
-    if r.usual is None and r.recent is not None:
+    if r.usual is None and not r.row.metric.startswith("disk:"):
         out.append("learning what is usual")
     return out
 
@@ -309,7 +324,7 @@ def record(h: Host, r: Resource) -> dict[str, Any]:
     return {
         "host": h.name, "series": r.row.series, "metric": r.row.metric, "label": r.row.label, "unit": r.row.unit, "value": r.row.value,
         "sampled": r.row.t, "max": r.row.max, "note": r.row.note if r.missing else None,
-        "usual_low": r.usual.low if r.usual else None, "usual_high": r.usual.high if r.usual else None,
+        "usual_low": r.band.low if r.band else None, "usual_high": r.band.high if r.band else None,
         "unusual": {1: "high", -1: "low"}.get(r.unusual()), "limit": c.limit if c else None, "declared": c.declared if c else None,
         "per_day": c.per_day if c else None, "days_left": c.days if c else None,
         "reached": c.on.isoformat() if c and c.on else None, "days_known": c.n if c else None,

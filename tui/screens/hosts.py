@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
-from engine.store.rows import CapacityRow, Chart, FloorRow, ProcessRow, RunLane, SeriesRow, UseNow, UsualRow
+from engine.store.rows import CapacityRow, Chart, FloorRow, RunLane, SeriesRow, UseNow, UsualRow
 from tui import keymap
 from tui.present import capacity, chart, floor, frame, hosts, lines, words
 from tui.present.cut import clean, cut_middle
@@ -165,7 +165,7 @@ class HostsView(ListScreen):
         ctx, head = self.context, self.head
         verdict = frame.verdict_of(head.counts)
         if frame.is_tiny(width, height):
-            names = [[(" ", ""), *lines.merge(hosts.resource_line(r, 80))] for r in self._resources()]
+            names = [self._as_known(hosts.tiny_line(r)) for r in self._resources()]
             return frame.tiny(ctx, head, verdict, names, width, height)
         top: list[Line] = [frame.band_row(ctx, head, self.title, width)]
         top += frame.silent_rows(ctx, head, verdict, width) if self.silent else [self._verdict(width)]
@@ -196,9 +196,8 @@ class HostsView(ListScreen):
         chips: list[Span] = []
         for c in soon:
             host = clean(c.host or self._name())
-            chips.append(
-                frame.chip(f"{capacity.metric_name(c.metric, c.label)} {host} {capacity.full_in(c)}", "run-late")
-            )
+            text = f"{capacity.metric_name(c.metric, c.label)} {host} {capacity.full_in(c)}"
+            chips.append((text, "run-stale b") if self.stale else frame.chip(text, "run-late"))
         said = [f"{r.name} unusually {'high' if r.unusual() > 0 else 'low'}" for r in odd]
         at = max((h.at or 0 for h in self.hosts), default=0)
         age: list[Span] = [(f"sampled {words.age(now - at)} ago", "run-stale b" if self.stale else "dim")] if at else []
@@ -208,7 +207,7 @@ class HostsView(ListScreen):
                 left += [("  ", ""), chip]
         for word in said:
             if lines.cells(left) + 3 + len(word) <= room:
-                left += [("  ", ""), (word, "run-late b")]
+                left += [("  ", ""), (word, "run-stale" if self.stale else "run-late b")]
         if not chips and not said and self.hosts:
             known = [c for c in self.limits if c.seen and not c.learning]
             learning = sum(c.learning for c in self.limits if c.seen)
@@ -223,31 +222,34 @@ class HostsView(ListScreen):
             return self._nothing(width)
         gap: list[Line] = [] if frame.is_narrow(width) else [[(" " * width, "")]]
         table = self._table(width)
-        narrow = frame.is_narrow(width)
         order = [*_PANES[self.pane :], *_PANES[: self.pane]]
         shown = self._resources()
-        least = 4 if narrow else 6  # resources stay in view; the panes below get what is left
+        # resources scroll; what they do not need goes to the panes below, the curve takes the rest
+        kept = min(len(shown), max(room - 30, 4 if frame.is_narrow(width) else 6))
+        body: list[Line] = [*table, *gap, *self._resource_pane(width, 1 + kept)]
         panes = {"chart": self._chart, "limits": self._limits, "running": self._running}
-        tall = 12 if not narrow else 8
-        rest = room - len(table) - len(gap) - (1 + min(max(least, room // 4), len(shown))) - 2 * len(gap)
-        resources = self._resource_pane(width, 1 + min(len(shown), max(least, room // 4)))
-        body: list[Line] = [*table, *gap, *resources]
         for i, what in enumerate(order):
             left = room - len(body) - len(gap)
             if left < 3:
                 break
-            later = sum(self._wants(w) + len(gap) for w in order[i + 1 :])
-            size = min(left, max(tall, left - later)) if what == "chart" else left
-            pane = panes[what](width, size)
-            body += [*gap, *pane[:size]]
-        assert rest is not None
+            size = self._left_for_curve(left, order[i + 1 :], width, len(gap)) if what == "chart" else left
+            body += [*gap, *panes[what](width, size)[:size]]
         return body
+
+    def _left_for_curve(self, left: int, later: Sequence[str], width: int, gap: int) -> int:
+        """Rows of the curve: all that the panes after it do not take, of those that fit at all."""
+        least = 6 if frame.is_narrow(width) else 9
+        for what in later:
+            wants = self._wants(what) + gap
+            if left - wants >= least:
+                left -= wants
+        return left
 
     def _wants(self, what: str) -> int:
         """Rows that a pane would take."""
         if what == "chart":
             return 10
-        return 2 + max(len(self.limits), 1) if what == "limits" else 3 + max(len(self.use.runs), 0)
+        return 2 + min(max(len(self.limits), 1), 6) if what == "limits" else 3 + min(len(self.use.runs), 5)
 
     def _nothing(self, width: int) -> list[Line]:
         key = keymap.key_of("app.refresh")
@@ -328,7 +330,8 @@ class HostsView(ListScreen):
         note = f"{word}, with the runs that used it" if lanes else word
         out: list[Line] = [lines.rule(f"{cut_middle(self._name(), 24)} {r.name}", note, hint, width)]
         under = min(len(lanes), max(size - 6, 0), _LANES)
-        tall = max(min(size - 2 - under, 10), 2)
+        tall = max(min(size - 2 - under, 11), 2)
+        tall -= tall > 2 and tall % 2 == 0  # odd, so that the half has a row of its own
         out += self._area(r, found, axis, tall)
         for lane in lanes[:under]:
             name = (f" {cut_middle(clean(lane.name), _LABEL - 2):<{_LABEL}}", "dim")
@@ -342,10 +345,10 @@ class HostsView(ListScreen):
     def _area(self, r: Resource, found: Chart | None, axis: chart.Axis, tall: int) -> list[Line]:
         means = [c and c[0] for c in found.cells] if found is not None else []
         highest = max((m for m in means if m is not None), default=0.0)
-        fixed = r.row.metric in ("cpu", "mem") or r.row.metric.startswith("disk:")
+        fixed = r.row.metric in hosts.LEVELS or r.row.metric.startswith("disk:")
         top = (r.row.max or 100.0) if fixed else chart.nice_top(r.row.unit, highest, r.row.max)
         rows = chart.area(means, tall, top)
-        marks = {0: top, tall // 2: top * (1 - (tall // 2) / tall) if tall > 3 else None, tall - 1: 0.0}
+        marks = {0: top, tall // 2: top / 2 if tall > 2 else None, tall - 1: 0.0}
         style = "run-stale" if self.stale else "run-late" if r.loud else "gauge"
         after = "after now: only what is planned" if axis.ahead > 34 else ""
         out: list[Line] = []
@@ -493,9 +496,6 @@ class HostsView(ListScreen):
     def watch(self) -> dict[str, Any] | None:
         return {"processes": True} if self.processes.open else None
 
-    def begin(self) -> Sequence[Effect]:
-        return ()
-
     def about(self) -> str | None:
         return self.processes.run_key if self.processes.open else None
 
@@ -527,6 +527,3 @@ class HostsView(ListScreen):
         if self.head is None:
             self.load()
         return [hosts.record(h, r) for h in self.hosts for r in h.resources if self._fits(r)]
-
-
-__all__ = ["RANGES", "HostsView", "ProcessRow"]
