@@ -79,6 +79,7 @@ def body(
     if rows:
         out.append(lines.rule("Now", words.many(len(rows), "pipeline"), "", width))
         bad = [r for r in rows if r.state is not None and (r.state.bad or r.state is State.WARNING)]
+        bad.sort(key=lambda r: r.state is State.WARNING)
         for row in bad[:8]:
             look = look_of(row.state, row.mode)
             error = clean(row.error or "")
