@@ -23,7 +23,12 @@ _STATE: Final = (
     "CASE state " + " ".join(f"WHEN {s:d} THEN '{s.name.lower().replace('_', ' ')}'" for s in ActionState) + " END"
 )
 _ACTION_FIELDS: Final = {"who": "who", "verb": "verb", "key": "key", "state": _STATE}
-_AUDIT_FIELDS: Final = {"who": "login", "verb": "coalesce(verb, '')", "key": "coalesce(key, '')", "state": "event"}
+_AUDIT_FIELDS: Final = {
+    "who": "login",
+    "verb": "coalesce(verb, '')",
+    "key": "coalesce(key, '')",
+    "state": "replace(event, '_', ' ')",
+}
 _SAID: Final = (
     "coalesce(json_extract(body, '$.reason'), '') || ' ' || coalesce(json_extract(body, '$.words'), '') || ' ' ||"
     " coalesce(json_extract(body, '$.note'), '')"

@@ -117,11 +117,11 @@ def busy(house: House) -> Deeds:
     d.said("armed", ago=70 * MINUTE, environment="prod", until=house.now)
     d.did(
         "pause",
-        "prod-airflow:daily_sales",
+        "prod-airflow:ldz_to_rdv_contracts",
         ago=26 * 60 * MINUTE,
         words="it is paused",
         before={
-            "key": "prod-airflow:daily_sales",
+            "key": "prod-airflow:ldz_to_rdv_contracts",
             "mode": 0,
             "word": "active",
             "schedule": "0 5 * * *",
@@ -129,7 +129,7 @@ def busy(house: House) -> Deeds:
             "words": "active · 0 5 * * *",
         },
         after={
-            "key": "prod-airflow:daily_sales",
+            "key": "prod-airflow:ldz_to_rdv_contracts",
             "mode": 1,
             "word": "paused",
             "schedule": "0 5 * * *",

@@ -12,7 +12,7 @@ from tui.present import words
 from tui.present.bars import gauge
 from tui.present.cut import clean, cut, cut_middle, pad
 from tui.present.glyphs import LOOKS
-from tui.present.lines import Column, cells, row
+from tui.present.lines import Column, cells, recolour, row
 
 if TYPE_CHECKING:
     from engine.store.rows import EndedRow, OperationRow
@@ -49,6 +49,8 @@ OUTCOMES: Final[Mapping[ActionState, Outcome]] = {
     ActionState.RECONCILED_NOT_DONE: Outcome("✗", "not done", "did not happen, as asked afterwards", "run-failed b"),
 }
 GOOD: Final = (ActionState.DONE, ActionState.RECONCILED_DONE)
+STALE_MS: Final = 4 * words.MINUTE
+"""How old a word about a running backfill may be; its source is asked for it once a minute at least."""
 UNPROVED: Final = (ActionState.VERIFY_TIMEOUT,)
 
 
@@ -191,9 +193,10 @@ def progress(o: OperationRow, n: int, tz: str, now: int) -> list[Clause]:
 
 def dates(o: OperationRow) -> str:
     """``2026-11-01 to 2026-11-14``; one date alone; ``?`` where the source does not tell."""
-    if o.first is None and o.last is None:
+    first, last = (None if d is None else clean(d) for d in (o.first, o.last))
+    if first is None and last is None:
         return "dates ?"
-    return o.first or "?" if o.first == o.last else f"{o.first or '?'} to {o.last or '?'}"
+    return first or "?" if first == last else f"{first or '?'} to {last or '?'}"
 
 
 def operation_row(o: OperationRow, cols: Sequence[Column], tz: str, now: int, *, here: bool) -> list[Span]:
@@ -211,7 +214,13 @@ def operation_row(o: OperationRow, cols: Sequence[Column], tz: str, now: int, *,
         "SOURCE": [(cut(clean(o.source), by.get("SOURCE", 0)), "dim")],
         "REASON": words.sentence([*progress(o, 8 if by["REASON"] >= 30 else 4, tz, now), dates(o)], by["REASON"]),
     }
-    return row(cols, [values[c.title] for c in cols])
+    line = row(cols, [values[c.title] for c in cols])
+    return recolour(line, "run-stale") if stale(o, now) else line
+
+
+def stale(o: OperationRow, now: int) -> bool:
+    """Whether what is told of a running backfill is old: three listings were missed."""
+    return o.active and (o.seen is None or now - o.seen > STALE_MS)
 
 
 # --- before and after -------------------------------------------------------------------------------------------------

@@ -109,6 +109,10 @@ class ActionsView(ActionsKept):
         out: list[Line] = [
             lines.rule("Under way", str(len(under)) if under else "", "", width, focused=self._in(under))
         ]
+        if self.flying and frame.silent(self.context, self.head.engine if self.head else None):
+            out.append(
+                [("   nobody verifies these now: the engine that starts next asks what became of them", "run-stale b")]
+            )
         out += rows[self._top_under : self._top_under + most]
         if not under:
             out.append(
@@ -279,6 +283,9 @@ class ActionsView(ActionsKept):
         if isinstance(item, OperationRow) and item.state is State.HELD:
             said["operation.pause"] = "resume"
         return frame.footer_row(keymap.footer(self.contexts, width, only=ids, words=said), width)
+
+    def watch(self) -> dict[str, Any] | None:
+        return {"operations": True}
 
     # --- keys -------------------------------------------------------------------------------------------------------
 

@@ -123,7 +123,10 @@ class ActionsKept(ListScreen):
             if self._older is None or len(self.done) >= KEPT:
                 return False
             found = reader.actions_ended(self._older, PAGE, self.wanted)
-            self.done += found.rows
+            had = {a.id for a in self.done}  # one that just ended may stand there before its page was read
+            self.done = sorted(
+                [*self.done, *(a for a in found.rows if a.id not in had)], key=lambda a: a.id, reverse=True
+            )
             self._older = found.reached
         return True
 
