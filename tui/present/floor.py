@@ -18,7 +18,7 @@ from tui.present.floor_item import is_long as is_long
 from tui.present.floor_item import usual as usual
 from tui.present.floor_owed import NOTHING, UNPROVED, Owing
 from tui.present.floor_story import story as story
-from tui.present.glyphs import LONG, LOOKS, NO_VIEW, Look, look_of
+from tui.present.glyphs import LONG, LOOKS, NO_VIEW, TROUBLE, Look, look_of
 from tui.present.head import source_now
 
 if TYPE_CHECKING:
@@ -156,6 +156,9 @@ def arrange(
         )  # it answered well until then
         order = (int(Rank.BLIND), 0, int(Severity.HIGH), since, s.name)
         items.append(Item(f"source:{s.name}", Rank.BLIND, NO_VIEW, True, s, None, since, order))
+    for s in () if silent else frame.troubled(sources, now):
+        order = (int(Rank.MISSED), 0, int(Severity.HIGH), s.trouble_since or 0, s.name)
+        items.append(Item(f"source:{s.name}", Rank.MISSED, TROUBLE, False, s, None, s.trouble_since, order))
     for row in owing.now.values():
         if row.pipeline_id is None and (item := _thing(row, owing, now)) is not None:
             items.append(replace(item, stale=True) if silent else item)

@@ -9,8 +9,8 @@ from adapters.model import Course, Health, Mode, Owed, RunKind, State
 from tui.present import owed, words
 from tui.present.cut import clean, first_line
 from tui.present.floor_item import Item, Rank, elapsed, usual
-from tui.present.glyphs import HEALTH_LOOKS
-from tui.present.head import source_now
+from tui.present.glyphs import HEALTH_LOOKS, TROUBLE
+from tui.present.head import source_now, trouble_words
 from tui.present.words import Clause
 
 if TYPE_CHECKING:
@@ -84,6 +84,12 @@ def _blind_story(item: Item, items: Sequence[Item], tz: str, now: int) -> list[C
     if s is None:
         return []
     n = sum(1 for i in items if i.row is not None and i.row.source_id == s.id)
+    if item.look is TROUBLE:
+        what, _, so = trouble_words(s, tz, now).partition(": ")
+        return [
+            *(c for c in (what, so) if c),
+            f"{words.many(n, 'pipeline')} of it" if n else "no pipeline of it is known",
+        ]
     look = HEALTH_LOOKS[s.health if s.health != Health.FRESH else Health.STALE]
     detail = first_line(s.detail or "")
     fact = detail or (f"{look.word} since {words.clock(s.last_ok, tz, now)}" if s.last_ok else look.word)

@@ -58,6 +58,9 @@ from tui.present.head import (
     trouble as trouble,
 )
 from tui.present.head import (
+    troubled as troubled,
+)
+from tui.present.head import (
     verdict_of as verdict_of,
 )
 from tui.present.lines import cells, ends, finish, fit, merge, recolour

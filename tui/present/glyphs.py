@@ -62,6 +62,8 @@ GONE: Final = Look("?", "?", "gone", "run-stale")
 NO_RUNS: Final = Look("·", ".", "no runs", "dim")
 NO_VIEW: Final = Look("?", "?", "no view", "run-stale")
 UNKNOWN: Final = Look("?", "?", "unknown", "run-stale")
+TROUBLE: Final = Look("✗", "X", "silent", "run-failed b")
+"""Of a source that answers while a part of it is dead."""
 
 STALE_MARK: Final = "?"
 """Second cell of a state: what is shown was true, and nobody can say whether it still is."""

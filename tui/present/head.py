@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from adapters.model import Health, State
+from tui.present import words
+from tui.present.cut import clean
 
 if TYPE_CHECKING:
     from engine.store.rows import ArmedRow, Counts, EngineRow, GaugeRow, SourceRow, Trouble
@@ -162,6 +164,18 @@ def silent_since(ctx: Context, engine: EngineRow | None) -> int | None:
 def blind(sources: Sequence[SourceRow], now: int) -> list[SourceRow]:
     """Sources whose word cannot be trusted now. One that was never polled is not blind yet, only unknown."""
     return [s for s in sources if s.stale(now) and s.health != Health.NEVER]
+
+
+def troubled(sources: Sequence[SourceRow], now: int) -> list[SourceRow]:
+    """Sources that answer, and say themselves that a part of them is dead. Of a blind one that is not known any more."""
+    return [s for s in sources if s.trouble and not s.stale(now)]
+
+
+def trouble_words(source: SourceRow, tz: str, now: int) -> str:
+    """``scheduler silent since 05:12: nothing new starts``."""
+    what, _, so = clean(source.trouble or "").partition(": ")
+    since = f" since {words.clock(source.trouble_since, tz, now)}" if source.trouble_since is not None else ""
+    return f"{what}{since}" + (f": {so}" if so else "")
 
 
 def source_now(source: SourceRow | None, now: int) -> int:

@@ -62,7 +62,7 @@ class FloorView(FloorMenus):
     title: ClassVar[str] = "Floor"
     contexts: ClassVar[tuple[str, ...]] = ("floor", "list", "global")
     topics: frozenset[str] = frozenset(
-        {"engine", "source", "health", "pipeline", "run", "alert", "arm", "sample", "owed"}
+        {"engine", "source", "health", "pipeline", "run", "alert", "arm", "sample", "owed", "item"}
     )
     ticks: ClassVar[bool] = True
     marks_what: ClassVar[str] = "pipelines"
@@ -107,7 +107,9 @@ class FloorView(FloorMenus):
         if changed is not None:
             changed = {*changed, *moved}
         silent = frame.silent(self.context, self.head.engine)
-        sources = tuple((s.id, s.health, s.stale(now), s.last_ok if s.stale(now) else None) for s in self.head.sources)
+        sources = tuple(
+            (s.id, s.health, s.stale(now), s.last_ok if s.stale(now) else None, s.trouble) for s in self.head.sources
+        )
         if changed is None or self._judged[1:] != (sources, silent) or now - self._judged[0] >= JUDGE_MS:
             self._judged = (now, sources, silent)
             self._judge(self._row_of, silent)
@@ -394,7 +396,8 @@ class FloorView(FloorMenus):
         if self.read_filter(text):
             self._order(at_once=True)
 
-    def filter_states(self) -> frozenset[str]:
+    @staticmethod
+    def filter_states() -> frozenset[str]:
         return _STATES
 
     def filter_values(self, fact: str) -> Iterable[str]:
