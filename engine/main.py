@@ -48,6 +48,7 @@ from engine.version import VERSION
 IDLE_LIFE_S = 600.0
 DEMO_LIFE_S = 60.0
 HOUSEKEEPING_EVERY_S = 600
+SCRUB_EVERY_S = 60
 
 
 class Engine:
@@ -312,17 +313,17 @@ class Engine:
             await self.clock.sleep(HOUSEKEEPING_EVERY_S)
 
     async def _look_for_damage(self) -> None:
-        """A table each ten minutes, beside everything else; at once those that the start had no time for."""
+        """A table a minute, beside everything else; sooner what the start had no time for."""
         while True:
             first = not self.store.checked
+            await self.clock.sleep(SCRUB_EVERY_S)
             for table in await asyncio.to_thread(scrub.tables, self.places.store):
-                await self.clock.sleep(5 if first else HOUSEKEEPING_EVERY_S)
+                await self.clock.sleep(SCRUB_EVERY_S / 12 if first else SCRUB_EVERY_S)
                 said = await asyncio.to_thread(scrub.look, self.places.store, table)
                 if said:
                     self._not_written(StoreDamaged(said))
                     return
             self.store.checked = True
-            await self.clock.sleep(HOUSEKEEPING_EVERY_S)
 
     def _maybe_leave(self) -> None:
         if self.stay or self.server.clients:

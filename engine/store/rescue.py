@@ -30,6 +30,7 @@ KEPT: Final = (
 PATIENCE_S: Final = 30.0
 _PAGE: Final = 200
 _HEADER: Final = 100
+_PAGE_SIZE: Final = 4096
 _LOOK: Final = 4 << 20
 
 
@@ -60,7 +61,10 @@ def is_ours(path: Path) -> bool:
             data = file.read(_LOOK)
     except OSError:
         return False
-    ours = data[68:72] == APPLICATION_ID.to_bytes(4, "big") and data.startswith(b"SQLite format 3\0")
+    ours = data.startswith(b"SQLite format 3\0") and (
+        data[68:72] == APPLICATION_ID.to_bytes(4, "big")
+        or (len(data) <= 2 * _PAGE_SIZE and path.with_name("engine.lock").exists())  # all of it stood in the log
+    )
     return ours or b"CREATE TABLE pipe_now" in data or not data.strip(b"\0")
 
 
