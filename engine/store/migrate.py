@@ -93,7 +93,8 @@ def migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[Migration] 
             db.execute(f"PRAGMA user_version = {latest:d}")
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        if db.in_transaction:  # a full disk may have ended it already
+            db.execute("ROLLBACK")
         raise
     return old
 
