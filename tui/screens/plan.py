@@ -57,7 +57,9 @@ class PlanView(View):
         self.row: ActionRow | None = None
         self._opened = context.now()
         self._asked: dict[str, Any] | None = None
-        """The question whose answer is waited for, or was taken: a plan is confirmed only for what the fields say."""
+        """The last question; while its answer has not come, the plan before it may still be shown."""
+        self._answered: dict[str, Any] | None = None
+        """The question that the plan answers: it is confirmed only while the fields say just that."""
         self._question = 0
         self._pick = -1
         """Of several active runs none is chosen for the operator."""
@@ -109,7 +111,7 @@ class PlanView(View):
     @property
     def _planned(self) -> bool:
         """Whether the plan that is shown is the one of the fields."""
-        return self.plan is not None and self._body_now() == self._asked
+        return self.plan is not None and self._body_now() == self._answered
 
     def answer(self, tag: str, reply: dict[str, Any] | None, error: dict[str, str] | None) -> Sequence[Effect]:
         if tag == "arm":
@@ -133,7 +135,7 @@ class PlanView(View):
             self.action = str(reply["action"])
             self.load()
         elif reply:
-            self.plan = reply
+            self.plan, self._answered = reply, self._asked
             self._take_fields(self._needed())
         return ()
 
