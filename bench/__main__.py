@@ -9,7 +9,7 @@ import time
 
 from bench.figure import Figure
 
-ROOMS = ("store", "host", "tui", "beside", "engine", "predict", "owed", "judge")
+ROOMS = ("store", "host", "tui", "beside", "engine", "predict", "owed", "judge", "samples")
 
 
 def main() -> int:

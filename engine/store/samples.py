@@ -1,4 +1,4 @@
-"""SQL of samples: raw for two hours, then 10 s, 1 min and 10 min means with their extremes, then one row a day; and the
+"""SQL of samples: raw for an hour, then 10 s, 1 min and 10 min means with their extremes, then one row a day; and the
 process table.
 
 One transaction a tick. The roll-up of a closed bucket happens in the tick that opens the next one, so it is paid in
@@ -22,7 +22,9 @@ from engine.store.writer import Tx
 
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
-RAW_KEPT: Final = 2 * HOUR
+RAW_KEPT: Final = HOUR
+"""A reading each second for an hour takes what one each two seconds takes in two; no question reads raw of longer ago than a
+minute, and the tiers hold the extremes."""
 TIERS: Final = (
     # table, bucket ms, kept ms, rolled from
     ("sample_10s", 10_000, DAY, "sample_raw"),
@@ -32,6 +34,8 @@ TIERS: Final = (
 DAYS_KEPT: Final = 400
 STEP_BACK: Final = 10_000
 """A clock that goes back by less is left alone: its readings fall into buckets that stand or are open."""
+RAW_PORTION: Final = 60_000
+"""Readings that are forgotten at once: five minutes of 200 series, 8 ms."""
 DAY_PORTION: Final = 8
 """Series whose days are rolled up a tick: a first one reads 30 days of them."""
 _NOT_A_RUN: Final = "substr(s.name, 1, 4) <> 'run.'"
@@ -174,10 +178,17 @@ def _roll_up(tx: Tx, now: int, rolled: _Rolled) -> None:
         _roll(tx, rolled, table, bucket, origin, max(since, upto - kept), upto)
         rolled.done[table] = upto
         if table == "sample_1m":
-            tx.db.execute("DELETE FROM sample_raw WHERE t < ?", (now - RAW_KEPT,))
+            _forget_raw(tx, now)
         elif table == "sample_10m":
             rolled.seen = {number: t for number, t in rolled.seen.items() if t >= upto - bucket}
     _roll_days(tx, now // DAY, rolled)
+
+
+def _forget_raw(tx: Tx, now: int) -> None:
+    """Readings that are too old, a portion at a time: after a night asleep there are 700,000."""
+    row = tx.db.execute("SELECT t FROM sample_raw ORDER BY t LIMIT 1 OFFSET ?", (RAW_PORTION,)).fetchone()
+    edge = now - RAW_KEPT
+    tx.db.execute("DELETE FROM sample_raw WHERE t < ?", (edge if row is None else min(edge, int(row[0])),))
 
 
 def _roll(tx: Tx, rolled: _Rolled, table: str, bucket: int, origin: str, since: int, upto: int) -> None:
@@ -225,7 +236,7 @@ def forget(tx: Tx, portion: int) -> None:
 
     The next call goes on where this one ended: however many runs there were, no sweep holds the engine up.
     """
-    tx.db.execute("DELETE FROM sample_raw WHERE t < ?", (tx.now - RAW_KEPT,))
+    _forget_raw(tx, tx.now)
     after: int = tx.memo.get("forgotten", 0)
     rows = tx.db.execute("SELECT id, name FROM series WHERE id > ? ORDER BY id LIMIT ?", (after, portion)).fetchall()
     tx.memo["forgotten"] = rows[-1][0] if len(rows) == portion else 0

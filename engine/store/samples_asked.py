@@ -89,7 +89,7 @@ class SampleQuestions(Link):
         last: dict[int, tuple[int, float]] = {}
         if newest:
             now = self.all(
-                "SELECT series_id, t, value FROM sample_raw WHERE t > ? ORDER BY t", (newest[0] - 4 * _NOW_MS,)
+                "SELECT series_id, t, value FROM sample_raw WHERE t > ? ORDER BY t", (newest[0] - _NOW_MS,)
             )
             last = {number: (t, value) for number, t, value in now}
         found: list[SeriesRow] = []

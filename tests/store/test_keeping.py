@@ -99,7 +99,7 @@ def test_samples_are_rolled_up_and_thinned(rig: Rig) -> None:
         put(rig.store, start + second * 1000, cpu=float(second % 60))
     end = start + 4 * HOUR
     put(rig.store, end, cpu=0.0)
-    assert rig.ask("SELECT count(*), min(t) >= ? FROM sample_raw", end - 2 * HOUR) == [(1441, 1)]
+    assert rig.ask("SELECT count(*), min(t) >= ? FROM sample_raw", end - HOUR) == [(721, 1)]
     assert rig.ask("SELECT count(*), min(n), max(n) FROM sample_10s") == [(1440, 2, 2)]
     assert rig.ask("SELECT count(*), min(n), max(n), min(avg), max(avg), min(min), max(max) FROM sample_1m") == [
         (240, 12, 12, 27.5, 27.5, 0.0, 55.0)

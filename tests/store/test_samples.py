@@ -152,6 +152,17 @@ def test_a_sweep_takes_a_portion_and_the_next_goes_on(rig: Rig) -> None:
     assert left == [4, 1, 0]
 
 
+def test_what_is_too_old_after_a_night_asleep_goes_in_portions(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "RAW_PORTION", 100)
+    lived(rig, MIDNIGHT, 50, 10.0)
+    left = []
+    for minute in range(3):
+        put(rig, MIDNIGHT + 9 * HOUR + minute * MIN, host_cpu=1.0)
+        left.append(rig.ask("SELECT count(*) FROM sample_raw WHERE t < ?", MIDNIGHT + HOUR)[0][0])
+    assert left == [50, 0, 0]
+    assert rig.ask("SELECT sum(n) FROM sample_10m WHERE t < ?", MIDNIGHT + HOUR) == [(150,)]
+
+
 # --- a clock that jumps ---------------------------------------------------------------------------------------------
 
 
