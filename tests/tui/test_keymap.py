@@ -142,7 +142,8 @@ def test_keys_read_as_people_read_them():
 def test_every_id_is_handled_by_the_app_or_by_a_view_of_its_context():
     """By name, in the source of a module that answers keys: an id that nobody knows is a key that does nothing."""
     folder = Path(keymap.__file__).parent
-    known = "\n".join(p.read_text("utf-8") for p in [folder / "app.py", *sorted((folder / "screens").glob("*.py"))])
+    rooms = [folder / "app.py", *sorted((folder / "screens").glob("*.py")), *sorted((folder / "log").glob("*.py"))]
+    known = "\n".join(p.read_text("utf-8") for p in rooms)
     assert [a.id for a in ACTIONS if f'"{a.id}"' not in known] == []
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from adapters.model import State
 from engine.store.rows import AlertEventRow, AlertRow, CheckRow, DeliveryRow, OwedRow, RunDetail
 from tui import keymap
-from tui.logfile import ERROR, WARN
+from tui.log.lines import ERROR, WARN
 from tui.present import floor_owed, frame, owed, story, words
 from tui.present.cut import clean, cut_middle, first_line
 from tui.present.glyphs import LOOKS

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from adapters.model import State
 from engine.store.rows import LogRow, RunDetail, StepRow
-from tui import logfile
-from tui.present import run_panes, words
+from tui.log import story
+from tui.present import run_panes
 from tui.present.cut import clean
 
 Told = tuple[int, str, str, str]
@@ -21,22 +19,13 @@ def read(step: StepRow | None, found: LogRow | None) -> tuple[list[Told], str]:
     title = f"{clean(step.step)} · attempt {step.attempt}"
     if found is None:
         return [], f"{title} · {why_no_log(step)}"
-    log = logfile.LogFile(Path(found.path))
     try:
-        log.refresh()
+        told = story.tell(found.path, step.state.bad, run_panes.TAIL)
     except OSError as error:
         return [], f"{title} · the log cannot be read: {error.strerror}"
-    if not log.count:
+    if not told.lines:
         return [], f"{title} · {clean(found.note or 'nothing written yet')}"
-    bad = step.state.bad and log.errors
-    focus = log.errors[0] if bad else log.count - 1
-    first = max(0, focus - 2) if bad else max(0, log.count - run_panes.TAIL)
-    out: list[Told] = []
-    for number in range(first, min(log.count, first + run_panes.TAIL)):
-        parts = logfile.parts(log.text(number))
-        out.append((log.level(number), parts.clock, parts.word, clean(parts.rest)))
-    line = f"line {focus + 1:,} of {log.count:,}" if bad else words.many(log.count, "line")
-    return out, f"{title} · {line}"
+    return told.lines, f"{title} · {told.where}"
 
 
 def worth_a_look(detail: RunDetail) -> StepRow | None:

@@ -1,0 +1,1 @@
+"""Logs of any size: a file read where it is looked at, counted in the background, searched, filtered, merged, saved."""
