@@ -231,9 +231,16 @@ def parser() -> argparse.ArgumentParser:
         ("jsonl", "csv", "md"),
     )
     audit.add_argument("what", choices=("verify", "export"))
-    logs = _verb(subs, "logs", "print a run's log", "  watchfloor logs local:nightly/RUN#load --follow")
-    logs.add_argument("key")
-    logs.add_argument("--follow", "-f", action="store_true")
+    logs = _verb(
+        subs,
+        "logs",
+        "print a run's log, or read log files and pipes on the log screen",
+        "  watchfloor logs local:nightly/RUN#load --follow\n  watchfloor logs /var/log/etl.log\n"
+        "  watchfloor logs extract.log load.log      both as one, by time\n  journalctl -f | watchfloor logs -",
+    )
+    logs.add_argument("key", nargs="+", help="a run's or step's key; or files; - is standard input")
+    logs.add_argument("--follow", "-f", action="store_true", help="when printing: go on with what is written")
+    _terminal(logs, after_verb=True)
     for sub in (settle, ack, silence, note, ping, waive, alerts, notify, audit, logs):
         sub.add_argument("--demo", action="store_true", help="of the demo's workspace")
 
@@ -362,6 +369,8 @@ def _run(args: argparse.Namespace) -> int:
             return completion(args)
         case "check":
             return check(args)
+        case "logs":
+            return logs(args)
         case "morning":
             from tui.morning import check as look
 
@@ -415,6 +424,22 @@ def show(args: argparse.Namespace) -> int:
     from tui.show import show as print_screen
 
     return print_screen(args, commands.where(args).store, commands.print_json)
+
+
+def logs(args: argparse.Namespace) -> int:
+    """Files and pipes on the log screen, where there is a terminal; a key is printed, as the engine fetched it."""
+    files = [name for name in args.key if name == "-" or os.path.exists(name)]
+    if len(files) == len(args.key):
+        from tui.log import alone
+
+        return alone.logs(args, args.key, lambda: commands.where(args))
+    other = next(name for name in args.key if name not in files)
+    if files or len(args.key) > 1:
+        return commands.fail(f"{other}: no such file; several files are read as one log, a key stands alone")
+    args.key = other
+    if ":" not in other:
+        return commands.fail(f"{other}: no such file, and no key: expected source:pipeline/run, a file, or - for standard input")
+    return commands.logs(args)
 
 
 def check(args: argparse.Namespace) -> int:
