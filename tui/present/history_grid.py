@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from adapters.model import State
-from engine.store.rows import Ordinary, PastRun, StepsRead
+from engine.store.rows import Ordinary, PastRun
 from tui.present import words
 from tui.present.cut import clean, cut_middle, first_line
 from tui.present.glyphs import BLOCKS, LOOKS
 from tui.present.head import is_narrow, is_wide
 from tui.present.history import OK, Cell, Grid, Row
-from tui.present.lines import Column, fit, merge, row
+from tui.present.lines import Column, fit, row
 
 if TYPE_CHECKING:
     from tui.present.words import Clause
@@ -181,20 +181,21 @@ def chart_note(bars: Bars, runs: Sequence[PastRun]) -> str:
 def dates(runs: Sequence[PastRun], columns: Columns, tz: str, width: int) -> Line:
     """The axis: business dates where the runs have them, else days; clock times where several fall on one day."""
     by_date = any(r.business_date for r in runs)
-    text = f"{'BUSINESS DATE' if by_date else 'BEGAN':>{columns.left - 2}}  "
-    last = ""
-    end = len(text)
-    cells = [" "] * (len(runs) * columns.cell)
-    for i, run in enumerate(runs):
+    title = f"{'BUSINESS DATE' if by_date else 'BEGAN':>{columns.left - 8}}"
+    cells = list(title.ljust(columns.left + len(runs) * columns.cell))
+    free = len(cells)
+    newer = ""
+    for i in range(len(runs) - 1, -1, -1):  # each ends under its run; the newest always has one
+        run = runs[i]
         day = short_date(run.business_date) if run.business_date else words.day(run.at, tz)
-        label = day if day != last else words.hhmm(run.at, tz)
-        x = i * columns.cell
-        if x < end - len(text) or x + len(label) > len(cells):
+        label = day if day != newer else words.hhmm(run.at, tz)
+        end = columns.left + i * columns.cell + 1
+        if end > free or end - len(label) < len(title):
             continue
-        cells[x : x + len(label)] = label
-        end = len(text) + x + len(label) + 1
-        last = day
-    return fit([(text + "".join(cells), "dim")], width)
+        cells[end - len(label) : end] = label
+        free = end - len(label) - 1
+        newer = day
+    return fit([("".join(cells), "dim")], width)
 
 
 def short_date(iso: str) -> str:
@@ -360,12 +361,3 @@ def about_lines(
     if run_clauses:
         out.append(fit([("  run  ", "dim"), *words.sentence(run_clauses, width - 8, "text", "dim")], width))
     return out[:room]
-
-
-def tiny_cells(cells: Sequence[Cell], most: int) -> list[Span]:
-    """The newest cells, one column each, for a very small screen."""
-    return merge((c.look.glyph, c.style) for c in list(cells)[-most:])
-
-
-def read_mark(read: StepsRead) -> str:
-    return {StepsRead.NONE: "not read", StepsRead.EARLY: "read before its end", StepsRead.WHOLE: ""}[read]

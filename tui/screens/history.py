@@ -260,7 +260,9 @@ class HistoryView(ListScreen):
         legend = paint.SHORT_LEGEND if frame.is_narrow(width) else paint.LEGEND
         out: list[Line] = [rule("Steps", note, legend, width, focused=True)]
         marked = frozenset(r.id for r in runs if r.key == self.marked)
-        self.page = max(room - 1, 1)
+        if room > n + 4:
+            out.append(paint.head_line(columns, width))
+        self.page = max(room - len(out), 1)
         total = n + 1
         self._top = window(self._top, here, self.page, total)
         for i in range(self._top, min(self._top + self.page, total)):
