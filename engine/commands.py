@@ -195,6 +195,16 @@ def owed(args: Namespace) -> int:
 ping = waive = owed
 
 
+def stored(args: Namespace) -> int:
+    """``backup`` and ``restore``, in a module of their own."""
+    from engine import commands_store
+
+    return int(getattr(commands_store, args.command)(args))
+
+
+backup = restore = stored
+
+
 def _until(args: Namespace) -> dict[str, Any]:
     if not args.until:
         return {}

@@ -81,7 +81,7 @@ class Health:
         how = "ended without a word" if last.stopped is None else (last.words or "stopped")
         rows.add_event(tx, "start", tx.now, None, f"engine {os.getpid()} started; engine {last.pid}: {how}")
         if tx.now - end > BLIND_MS:
-            rows.add_event(tx, "blind", end, tx.now, f"no engine ran: {how}")
+            rows.add_event(tx, "blind", end, tx.now, f"nothing is recorded of this time: {how}")
 
     def say(self, trouble: Trouble | None) -> None:
         """Into the lock file, for terminals."""

@@ -18,8 +18,9 @@ from engine.actions import audit
 from engine.clock import Clock
 from engine.config.paths import Places
 from engine.context import Context
+from engine.peer import Peer
 from engine.store import actions as action_rows
-from engine.store import health, rescue, sources
+from engine.store import health, rescue
 from engine.store.actions import AuditRow
 from engine.store.errors import StoreError
 from engine.store.writer import Store, Tx
@@ -140,12 +141,6 @@ def _sound(row: AuditRow) -> bool:
         return False
 
 
-def record(tx: Tx, event: str, body: dict[str, Any]) -> None:
-    """A fact of the engine's own in the audit, in the caller's transaction; the mirror follows with the next flush."""
-    audit.Audit(cast("Context", None)).record(tx, event, peer=None, body=body)
-
-
-def said_at_start(store: Store, words: str) -> None:
-    """The sentence stands on Sources until the next start."""
-    with store.transaction() as tx:
-        sources.engine_note(tx, words)
+def record(tx: Tx, event: str, body: dict[str, Any], peer: Peer | None = None) -> None:
+    """A fact about the store in the audit, in the caller's transaction; the mirror follows with the engine's next flush."""
+    audit.Audit(cast("Context", None)).record(tx, event, peer=peer, body=body)

@@ -244,6 +244,20 @@ def parser() -> argparse.ArgumentParser:
     for sub in (settle, ack, silence, note, ping, waive, alerts, notify, audit, logs):
         sub.add_argument("--demo", action="store_true", help="of the demo's workspace")
 
+    backup = _verb(
+        subs, "backup", "write a proved copy of the store, also while its engine runs",
+        "  watchfloor backup\n  watchfloor backup /mnt/backup/floor.db\n  15 3 * * * watchfloor backup /mnt/backup/",
+        ("text", "json"),
+    )  # fmt: skip
+    backup.add_argument("file", nargs="?", help="a new file, or a folder; default: backups/ beside the store")
+    restore = _verb(
+        subs, "restore", "put a backup in the place of the store; the present one is kept aside",
+        "  watchfloor engine stop && watchfloor restore /mnt/backup/floor.db",
+    )  # fmt: skip
+    restore.add_argument("file", help="as `watchfloor backup` wrote it; an older one is brought up to date")
+    restore.add_argument("--yes", action="store_true", help="do not ask")
+    for sub in (backup, restore):
+        sub.add_argument("--demo", action="store_true", help="of the demo's workspace")
     _verb(subs, "init", "write a first configuration with what this host has")
     _verb(subs, "check", "read the configuration and every secret it refers to")
     _verb(

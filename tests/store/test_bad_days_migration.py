@@ -157,6 +157,7 @@ def test_no_room_for_the_migration_itself_leaves_the_old_store(small: Path) -> N
     db.close()
     assert notes(path) == (100, 100)
     (small / "ballast").unlink()
+    subprocess.run(["mount", "-o", "remount,size=20m", str(small)], check=True)
     Store.open(path, Clock()).close()
     assert notes(path) == (100, 100)
     assert notes(backup) == (100, 100)
