@@ -197,7 +197,7 @@ def _reply(target: Target, observed: Observed, prepared: Prepared | None, guards
         "proof": "" if prepared is None else clean(hide(prepared.proof, hidden)),
         "undo": "" if prepared is None else clean(hide(prepared.undo, hidden)),
         "note": "" if prepared is None else clean(hide(prepared.note, hidden)),
-        "params": {} if prepared is None else mask(dict(prepared.action.params)),
+        "params": {} if prepared is None else hide(mask(dict(prepared.action.params)), hidden),
         "business_date": None if prepared is None else prepared.action.business_date,
         "calls": calls,
         "copy": copy_text(calls),

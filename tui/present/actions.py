@@ -152,9 +152,9 @@ def action_row(a: EndedRow, cols: Sequence[Column], tz: str, now: int, *, here: 
         rest = [(cut(said, by["REASON"]), "text" if a.state in GOOD else look.token)]
     values: dict[str, Any] = {
         "AT": [(pad(at, 9), "dim")],
-        "OUTCOME": [(f"{look.glyph} ", look.style), (look.short, look.style)],
+        "OUTCOME": [(f"{look.glyph} {look.short}", look.token if a.state in GOOD else look.style)],
         "WHO": [(cut(clean(a.who), by["WHO"]), "text")],
-        "VERB": [(cut(a.verb, by["VERB"]), "text b" if here else "text")],
+        "VERB": [(cut(clean(a.verb), by["VERB"]), "text b" if here else "text")],
         "OBJECT": [(cut_middle(thing(a.key), by["OBJECT"]), "text b" if here else "text")],
         "SOURCE": [(cut(source(a.key), by.get("SOURCE", 0)), "dim")],
         "REASON": rest,

@@ -37,7 +37,7 @@ def title(verb: str, plan: Mapping[str, Any], key: str) -> Line:
     """``Stop the run of daily_sales  scheduled__2026-11-20T04:21``."""
     name = str(plan.get("target") or plan.get("name") or key)
     said = VERBS.get(verb, verb)
-    if verb == "mark" and plan.get("step"):
+    if verb == "mark" and (plan.get("step") or "#" in name):
         said = "Mark a step of"
     about = [clean(str(plan[k])) for k in ("run", "step") if plan.get(k)]
     shown = plan.get("params")

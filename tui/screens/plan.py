@@ -73,6 +73,8 @@ class PlanView(View):
         """Whether the terminal is too small to show what would be done."""
         self._focus = 0
         self._sent = False
+        self._of: dict[str, Any] = {}
+        """Environment, colour and protection of the source, as the store knows them, for the frame before there is a plan."""
 
     # --- asking -----------------------------------------------------------------------------------------------------
 
@@ -86,6 +88,10 @@ class PlanView(View):
         self._opened = self.context.now()
         if self.under is not None:  # what lies below stays true while the dialog is open
             self.topics = PlanView.topics | self.under.topics
+        name = self.key.partition(":")[0]
+        source = next((s for s in self.context.reader.sources() if s.name == name), None)
+        if source is not None:
+            self._of = {n: getattr(source, n) for n in ("environment", "color", "protected")} | {"source": name}
         return [self._ask()] if self.form.complete() else ()
 
     def _body_now(self) -> dict[str, Any]:
@@ -325,7 +331,7 @@ class PlanView(View):
         return [*head, *window(middle, self._scroll, between, keys), *tail]
 
     def _frame(self, body: Sequence[Line], inner: int, tight: bool) -> list[Line]:
-        plan = self.plan or {}
+        plan = self.plan or self._of
         environment = str(plan.get("environment") or "")
         paper = paper_of(environment, str(plan.get("color") or ""), bool(plan.get("protected", True)))
         title: list[Span] = [
