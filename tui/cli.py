@@ -119,10 +119,16 @@ def parser() -> argparse.ArgumentParser:
         "  watchfloor show run local:nightly/20261120T040000Z --format json\n  watchfloor show floor --fail-on failed || page-me",
         ("text", "json", "csv"),
     )  # fmt: skip
-    show.add_argument("screen", help="floor timeline runs run history diff deadlines hosts layers actions morning log sources card help wall")
     show.add_argument(
-        "key", nargs="?", help="for run and log: the run's or step's key; for actions: an action's id, or audit"
+        "screen",
+        help="floor timeline runs run history diff deadlines hosts layers actions morning log sources card help wall",
     )
+    show.add_argument(
+        "key",
+        nargs="?",
+        help="for run, log and diff: the run's or step's key; for history: a pipeline's; for actions: an action's id, or audit",
+    )
+    show.add_argument("other", nargs="?", help="for diff: the run to compare with; default the last success before it")
     show.add_argument("--filter", default="", metavar="F", help="as typed after / on the screen")
     show.add_argument("--limit", type=int, metavar="N", help="at most N rows of csv or json")
     show.add_argument("--width", type=int, default=0, help="cells; default the terminal's, else 120")

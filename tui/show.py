@@ -78,7 +78,7 @@ def _show(args: Namespace, reader: Reader, wanted: frozenset[str], print_json: C
     )  # fmt: skip
     if args.key is not None:
         _known(args, reader)
-    view = registry.make(args.screen, context, args.key)
+    view = registry.make(args.screen, context, _argument(args, reader))
     if args.filter:
         _filter(args, view)
     view.load()
@@ -86,9 +86,25 @@ def _show(args: Namespace, reader: Reader, wanted: frozenset[str], print_json: C
     return _judge(view, context, wanted) if wanted else EXIT_OK
 
 
+def _argument(args: Namespace, reader: Reader) -> str | None:
+    """What the screen is about: a key, for ``diff`` two runs of one pipeline."""
+    other = getattr(args, "other", None)
+    if other is None:
+        return args.key
+    if args.screen != "diff":
+        raise Asked(f"the screen {args.screen} takes one key; a second run is for: watchfloor show diff RUN OTHER")
+    if reader.run(other) is None:
+        raise Asked(f"no run {other!r} is known; watchfloor show runs --format csv lists them")
+    if other.partition("/")[0] != args.key.partition("/")[0]:
+        raise Asked(f"{other!r} is a run of another pipeline than {args.key!r}: two runs of one are compared")
+    return f"{args.key} {other}"
+
+
 def _known(args: Namespace, reader: Reader) -> None:
     """A key that nothing has is a mistake here; a terminal would show an empty screen and go on."""
-    if args.screen not in ("run", "log"):
+    if args.screen == "history" and reader.pipeline(args.key.partition("/")[0]) is None:
+        raise Asked(f"no pipeline {args.key!r} is known; watchfloor show floor --format csv lists them")
+    if args.screen not in ("run", "log", "diff"):
         return
     try:
         key = parse_key(args.key)
