@@ -66,7 +66,7 @@ from tui.present.head import (
 from tui.present.lines import cells, ends, finish, fit, merge, recolour
 
 if TYPE_CHECKING:
-    from engine.store.rows import Counts, GaugeRow
+    from engine.store.rows import CapacityRow, Counts, GaugeRow
     from tui.view import Context, Line, Span
 
 _ARMING: Final = frozenset({"Floor", "Runs", "Run", "Sources", "Deadlines", "Timeline", "Layers"})
@@ -166,6 +166,8 @@ def verdict_row(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[
     dark = blind(head.sources, now)
     if dark:
         add(chip(f"{len(dark)} blind" if narrow else f"{words.many(len(dark), 'source')} blind", "run-stale"))
+    if silent := troubled(head.sources, now):
+        add(chip(f"{len(silent)} silent" if narrow else f"{words.many(len(silent), 'source')} silent", "run-failed"))
     if verdict.danger:
         room = width - cells(left) - (12 if narrow else 2)
         left[names:names] = endangered(verdict, room, tz, now)
@@ -295,10 +297,11 @@ def _share(g: GaugeRow | None) -> float | None:
     return g.value / top
 
 
-def _disk(gauges: Sequence[GaugeRow]) -> GaugeRow | None:
-    """The fullest disk: the one that will stop work first."""
+def _disk(gauges: Sequence[GaugeRow], limits: Sequence[CapacityRow]) -> GaugeRow | None:
+    """The disk that will stop work first: the one that reaches its limit soon, else the fullest."""
     disks = [g for g in gauges if g.series.startswith("host.disk:") and g.value is not None]
-    return max(disks, key=lambda g: _share(g) or 0.0, default=None)
+    soon = next((c.series for c in limits if c.soon), None)
+    return max(disks, key=lambda g: (g.series == soon, _share(g) or 0.0), default=None)
 
 
 def hosts_row(ctx: Context, head: Head, width: int) -> list[Span]:
@@ -308,7 +311,8 @@ def hosts_row(ctx: Context, head: Head, width: int) -> list[Span]:
     host = clean(head.engine.host) if head.engine else "this host"
     cpu = _gauge(gauges, "host.cpu")
     memory = _gauge(gauges, "host.mem")
-    disk = _disk(gauges)
+    disk = _disk(gauges, head.limits)
+    limit = next((c for c in head.limits if disk is not None and c.series == disk.series), None)
     io = _gauge(gauges, "host.io")
     n = 6 if narrow else 10
     left: list[Span] = [(f" {cut(host, 16)}", "text"), ("  cpu ", "dim")]
@@ -324,10 +328,13 @@ def hosts_row(ctx: Context, head: Head, width: int) -> list[Span]:
     mount = clean(disk.series.partition(":")[2] or "disk") if disk else "disk"
     left.append((f"   {cut(mount, 12)} ", "dim"))
     share = _share(disk)
-    full = share is not None and share >= 0.9
+    over = limit is not None and disk is not None and disk.value is not None and disk.value >= limit.limit
+    full = over or (limit is not None and limit.soon)
     left += [*bars.gauge(share, n, "run-late" if full else "gauge")]
     if share is not None:
         left.append((f" {words.percent(share)}", "run-late b" if full else "text"))
+    if limit is not None and (when := bars.full_in(limit)):
+        left.append((f" {when}", "run-late b"))
     if not narrow:
         left += [
             ("   io ", "dim"),

@@ -6,20 +6,25 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-from adapters.model import VERBS, ActionState, Health
+from adapters.model import VERBS, Health
 from engine.store.rows import ActionRow, DeliveryRow, OwnState, SourceRow
 from tui import keymap
-from tui.present import frame, lines, own, words
+from tui.present import frame, lines, own, parts, words
 from tui.present.cut import clean, cut, first_line
 from tui.present.frame import Head
-from tui.present.glyphs import HEALTH_LOOKS, Look
+from tui.present.glyphs import HEALTH_LOOKS, TROUBLE, Look
+from tui.present.head import trouble_words
 from tui.present.lines import Cell, Column
 from tui.present.menu import Entry, Menu
-from tui.screens import common, window
+from tui.screens import common, sources_parts, window
 from tui.screens.lists import Handler, ListScreen
-from tui.view import Context, Copy, Effect, Line, Request, Span
+from tui.screens.sources_panes import actions, engine, fact, letters
+from tui.screens.sources_parts import Parts
+from tui.view import Context, Copy, Effect, Line, Open, Request, Say, Span
 
-VIEWS = ("steps", "log", "history", "metrics")
+VIEWS = ("steps", "log", "history", "metrics", "items", "assets", "operations")
+_SAID = [v for v in VERBS if not v.startswith("backfill-")]
+"""Verbs that are said: what can be begun as a backfill can be paused and cancelled too."""
 _SENT = (2, 4)
 """States of an outbox row that need nobody: sent, or over before anybody was told."""
 
@@ -30,11 +35,15 @@ def health_word(s: SourceRow, tz: str, now: int, narrow: bool = False) -> str:
         return f"{'limited' if narrow else 'rate limited until'} {words.hhmm(s.until, tz)}"
     if (s.health == Health.STALE or (s.health == Health.FRESH and s.stale(now))) and s.last_ok is not None:
         return f"stale {'' if narrow else 'since '}{words.clock_short(s.last_ok, tz, now)}"
+    if s.health == Health.FRESH and s.trouble:
+        return TROUBLE.word if narrow else clean(s.trouble.partition(": ")[0])
     return HEALTH_LOOKS[s.health].word
 
 
 def health_look(s: SourceRow, now: int) -> Look:
-    """A source that says fresh but was not heard of for three polls is stale."""
+    """A source that says fresh but was not heard of for three polls is stale; one that is partly dead does not look well."""
+    if s.health == Health.FRESH and s.trouble and not s.stale(now):
+        return TROUBLE
     return HEALTH_LOOKS[Health.STALE if s.health == Health.FRESH and s.stale(now) else s.health]
 
 
@@ -49,7 +58,7 @@ class SourcesView(ListScreen):
     title: ClassVar[str] = "Sources"
     contexts: ClassVar[tuple[str, ...]] = ("sources", "list", "global")
     topics: frozenset[str] = frozenset(
-        {"engine", "source", "health", "pipeline", "run", "alert", "outbox", "action", "arm", "sample"}
+        {"engine", "source", "health", "pipeline", "run", "alert", "outbox", "action", "arm", "sample", "item"}
     )
     ticks: ClassVar[bool] = True
     of_a_row: ClassVar[frozenset[str]] = ListScreen.of_a_row - {"view.pane", "list.open"}  # panes turn without a row
@@ -61,7 +70,9 @@ class SourcesView(ListScreen):
         self.letters: list[DeliveryRow] = []
         self.actions: list[ActionRow] = []
         self.own = OwnState()
-        self.first_pane = 0
+        self.pane = "detail"
+        """The pane that stands first; of those of ``parts`` it has the cursor."""
+        self.parts = Parts(context)
         self._top = 0
 
     def load(self) -> None:
@@ -73,6 +84,22 @@ class SourcesView(ListScreen):
         names = [s.name for s in self.head.sources]
         if self.cursor not in names:
             self.cursor = names[0] if names else None
+        self._load_parts()
+
+    def _load_parts(self) -> None:
+        self.parts.load(self.here)
+        if self.pane not in self.panes:
+            self.pane = "detail"
+
+    @property
+    def panes(self) -> list[str]:
+        """Names of the panes below the table, in the order in which Tab goes."""
+        return ["detail", *self.parts.names(), "engine", "letters", "actions"]
+
+    @property
+    def in_part(self) -> bool:
+        """Whether the cursor is in a pane of the source's own parts."""
+        return self.parts.part(self.pane) is not None
 
     @property
     def sources(self) -> Sequence[SourceRow]:
@@ -84,13 +111,17 @@ class SourcesView(ListScreen):
 
     @property
     def length(self) -> int:
-        return len(self.sources)
+        return self.parts.length(self.pane) if self.in_part else len(self.sources)
 
     def move(self, by: int) -> None:
+        if self.in_part:
+            self.parts.move(self.pane, by)
+            return
         names = [s.name for s in self.sources]
         if names:
             at = names.index(self.cursor) if self.cursor in names else 0
             self.cursor = names[min(max(at + by, 0), len(names) - 1)]
+            self._load_parts()
 
     # --- painting ---------------------------------------------------------------------------------------------------
 
@@ -115,17 +146,40 @@ class SourcesView(ListScreen):
         top = frame.head_rows(ctx, head, verdict, self.title, width)
         room = height - len(top) - 1
         gap: list[Line] = [] if frame.is_narrow(width) else [[(" " * width, "")]]
-        body = self._table(width, max(min(len(head.sources) + 2, room // 3 + 2), 3))
-        panes = [self._detail(width), self._engine(width), self._letters(width), self._actions(width)]
-        order = [*panes[self.first_pane :], *panes[: self.first_pane]]
-        for i, pane in enumerate(order):
-            left = room - len(body) - len(gap)
+        few = 3 if self.in_part else max(min(len(head.sources) + 2, room // 3 + 2), 3)
+        body = self._table(width, few)
+        if self.parts.read is not None:
+            body += self.parts.text(width, room - len(body))
+            return frame.page(ctx, top, self.under_menu(body, width, room), self._footer(width), width, height)
+        panes = self.panes
+        first = panes.index(self.pane)
+        order = [*panes[first:], *panes[:first]]
+        tight = False
+        for i, name in enumerate(order):
+            part = self.parts.part(name) is not None
+            space = [] if part and tight else gap  # parts stand close together: each has a title of its own
+            left = room - len(body) - len(space)
             if left < 2:
                 break
+            pane = self._pane_of(name, width, left, focused=not i)
             if left < len(pane):
-                pane = [*pane[: left - 1], self._more(width, len(order) - i - 1)] if left < len(pane) else pane
-            body += [*gap, *pane]
+                pane = [*pane[: left - 1], self._more(width, len(order) - i - 1)]
+            body += [*space, *pane]
+            tight = part
         return frame.page(ctx, top, self.under_menu(body, width, room), self._footer(width), width, height)
+
+    def _pane_of(self, name: str, width: int, room: int, *, focused: bool) -> list[Line]:
+        match name:
+            case "detail":
+                return self._detail(width)
+            case "engine":
+                return engine(self.context, self.head, self.own, width) if self.head is not None else []
+            case "letters":
+                return letters(self.context, self.letters, width)
+            case "actions":
+                return actions(self.context, self.actions, width)
+            case _:
+                return self.parts.pane(name, width, room, focused=focused)
 
     def _more(self, width: int, panes: int) -> Line:
         key = keymap.key_of("view.pane")
@@ -177,7 +231,7 @@ class SourcesView(ListScreen):
 
     def _table(self, width: int, room: int) -> list[Line]:
         total = len(self.sources)
-        out: list[Line] = [lines.rule("Sources", self._note(), "", width, focused=True)]
+        out: list[Line] = [lines.rule("Sources", self._note(), "", width, focused=not self.in_part)]
         if not total:
             return [*out, [("   no source is configured: watchfloor init writes a first configuration", "dim")]]
         out.append(lines.head(self._columns(width)))
@@ -212,7 +266,7 @@ class SourcesView(ListScreen):
             if p
         )
         out: list[Line] = [lines.rule(s.name, note, "", width)]
-        look = health_look(s, now)
+        look = HEALTH_LOOKS[s.health] if health_look(s, now) is TROUBLE else health_look(s, now)
         said: list[words.Clause] = [[(look.word, look.style), (f" since {words.clock(s.since, tz, now)}", "text")]]
         if s.failures:
             said.append(f"{words.many(s.failures, 'failure')} in a row")
@@ -220,11 +274,16 @@ class SourcesView(ListScreen):
             said.append(f"last answer {words.clock(s.last_ok, tz, now)}")
         if s.until is not None and s.until > now:
             said.append(f"waits until {words.clock(s.until, tz, now)}")
-        out.append(_fact("Health", words.sentence(said, width - 12), width))
-        if s.detail:
-            out.append(_fact("Says", [(first_line(s.detail), "text")], width))
+        out.append(fact("Health", words.sentence(said, width - 12), width))
+        if self.parts.all:
+            clauses = parts.summary(s, self.parts.all, tz, now)
+            out.append(fact("Has", words.sentence(clauses or ["nothing is known yet"], width - 12), width))
+        elif s.trouble:
+            out.append(fact("Has", [(trouble_words(s, tz, now), "run-failed b")], width))
+        if s.detail and not (s.trouble and not s.failures):
+            out.append(fact("Says", [(first_line(s.detail), "text")], width))
         if s.hint:
-            out.append(_fact("Do", [(first_line(s.hint), "text b")], width))
+            out.append(fact("Do", [(first_line(s.hint), "text b")], width))
         who: list[words.Clause] = [
             clean(s.identity) if s.identity else "identity not known",
             f"version {clean(s.version or '?')}",
@@ -233,12 +292,12 @@ class SourcesView(ListScreen):
             apart = f"{_skew(s.skew_ms)} {'ahead' if s.skew_ms > 0 else 'behind'}"
             who.append(f"its clock is {apart}" if abs(s.skew_ms) >= 1000 else "its clock agrees with ours")
         who.append(f"polled every {words.duration(s.poll_ms)} at the fastest")
-        out.append(_fact("Who", words.sentence(who, width - 12), width))
-        can = [v.value for v in VERBS if v in s.offers] + [v for v in VIEWS if v in s.offers]
-        out.append(_fact("Can", [(" ".join(can) or "nothing is known yet", "text")], width))
+        out.append(fact("Who", words.sentence(who, width - 12), width))
+        can = [v.value for v in _SAID if v in s.offers] + [v for v in VIEWS if v in s.offers]
+        out.append(fact("Can", [(" ".join(can) or "nothing is known yet", "text")], width))
         lacks = [
             (v.value, s.why_not.get(v.value, "not offered by this system"))
-            for v in VERBS
+            for v in _SAID
             if s.offers and v not in s.offers
         ]
         lacks += [(v, s.why_not[v]) for v in VIEWS if v not in s.offers and v in s.why_not]
@@ -246,109 +305,26 @@ class SourcesView(ListScreen):
         for verb, why in lacks:
             reasons.setdefault(first_line(why), []).append(verb)
         for i, (why, verbs) in enumerate(reasons.items()):
-            out.append(_fact("Cannot" if not i else "", [(" ".join(verbs), "dim"), (f": {why}", "dim")], width))
-        return out
-
-    def _engine(self, width: int) -> list[Line]:
-        head, ctx = self.head, self.context
-        assert head is not None
-        e, tz, now = head.engine, ctx.timezone, ctx.now()
-        if e is None:
-            return [
-                lines.rule("Engine", "none has run here", "", width),
-                _fact("Do", [(f"{keymap.key_of('app.refresh')} starts one", "text b")], width),
-            ]
-        state = "runs" if ctx.engine_alive else "stopped" if e.stopped is not None else "gone"
-        out: list[Line] = [
-            lines.rule("Engine", f"pid {e.pid} on {clean(e.host)} · {state} · version {clean(e.version)}", "", width)
-        ]
-        life = f"since {words.clock(e.started, tz, now)}, {words.running(now - e.started)}"
-        if not ctx.engine_alive:
-            life += f" · last sign of life {words.clock(e.stopped or e.heartbeat, tz, now)}"
-        out.append(_fact("Life", [(life, "text")], width))
-        if e.last_words or e.note:
-            out.append(
-                _fact(
-                    "Said",
-                    [(first_line(e.last_words or e.note or ""), "run-failed" if not ctx.engine_alive else "text")],
-                    width,
-                )
-            )
-        out.append(
-            _fact(
-                "Store",
-                [(clean(str(ctx.reader.path)), "text"), (f" · {words.count(ctx.reader.run_count())} runs", "dim")],
-                width,
-            )
-        )
-        out.append(
-            _fact(
-                "Config",
-                [
-                    (clean(e.config_path), "text"),
-                    (f" · {clean(e.config_hash)[:12]}", "dim"),
-                    (" · demo" if e.demo else "", "dim"),
-                ],
-                width,
-            )
-        )
-        if e.config_error:
-            out.append(
-                _fact(
-                    "", [("newer configuration refused: ", "run-late b"), (first_line(e.config_error), "text")], width
-                )
-            )
-        return [*out, *own.engine_lines(self.own, ctx, width)]
-
-    def _letters(self, width: int) -> list[Line]:
-        tz, now = self.context.timezone, self.context.now()
-        out: list[Line] = [
-            lines.rule("Messages not delivered", str(len(self.letters)) if self.letters else "none", "", width)
-        ]
-        for d in self.letters[:20]:
-            state = "given up" if d.state == 3 else f"next try {words.clock(d.next_at, tz, now)}"
-            clauses: list[words.Clause] = [
-                [(first_line(d.last_error or "?"), "text")],
-                f"{words.many(d.attempts, 'try', 'tries')}",
-                state,
-                d.kind,
-            ]
-            out.append(_fact(clean(d.recipient), words.sentence(clauses, width - 16), width, 12))
-        return out
-
-    def _actions(self, width: int) -> list[Line]:
-        tz, now = self.context.timezone, self.context.now()
-        out: list[Line] = [lines.rule("Actions of late", str(len(self.actions)) if self.actions else "none", "", width)]
-        for a in self.actions:
-            style = (
-                "run-failed"
-                if a.state in (ActionState.FAILED_EXECUTED, ActionState.FAILED_NOT_EXECUTED, ActionState.UNKNOWN)
-                else "text"
-            )
-            word = a.state.name.lower().replace("_", " ")
-            clauses: list[words.Clause] = [
-                [(f"{a.verb} ", "text b"), (clean(a.key), "text")],
-                [(word, style)],
-                [(first_line(a.words), style)],
-                clean(a.who),
-                clean(a.reason or ""),
-            ]
-            out.append(_fact(words.clock(a.created, tz, now), words.sentence(clauses, width - 14), width, 10))
+            out.append(fact("Cannot" if not i else "", [(" ".join(verbs), "dim"), (f": {why}", "dim")], width))
         return out
 
     def _footer(self, width: int) -> Line:
         ids = [
             "app.refresh",
             "view.pane",
+            *(["list.open"] if self.in_part and self.parts.read is None else []),
             "alert.ack",
             "action.arm",
             "copy.menu",
+            "link.menu",
             "screen.floor",
             "screen.runs",
             "nav.back",
             "app.quit",
         ]
         said = {"app.refresh": "poll now" if self.context.engine_alive else "start engine", "view.pane": "next pane"}
+        if self.in_part:
+            said |= {"list.open": "text" if self.pane == "import-error" else "open", "nav.back": "sources"}
         return frame.footer_row(keymap.footer(self.contexts, width, only=ids, words=said), width)
 
     # --- keys -------------------------------------------------------------------------------------------------------
@@ -357,7 +333,8 @@ class SourcesView(ListScreen):
         return {
             "app.refresh": self._poll,
             "view.pane": self._pane,
-            "list.open": self._pane,
+            "list.open": self._enter,
+            "link.menu": self._links,
             "alert.ack": self._ack,
             "action.arm": self._arm,
             "copy.menu": self._copy,
@@ -369,9 +346,38 @@ class SourcesView(ListScreen):
         self.asked = self.here.name
         return (Request("poll", {"source": self.here.name}, tag="poll"),)
 
+    def act(self, action: str) -> Sequence[Effect]:
+        if self.menu is None and action == "nav.back":
+            if self.parts.read is not None:
+                self.parts.read = None
+                return ()
+            if self.in_part:
+                self.pane = "detail"
+                return ()
+        if action.startswith("open "):  # chosen from a menu
+            return (Open("history", action.removeprefix("open ")),)
+        return super().act(action)
+
     def _pane(self) -> Sequence[Effect]:
-        self.first_pane = (self.first_pane + 1) % 4
+        names = self.panes
+        self.parts.read = None
+        self.pane = names[(names.index(self.pane) + 1) % len(names)]
         return ()
+
+    def _enter(self) -> Sequence[Effect]:
+        if not self.in_part:
+            return self._pane()
+        if self.parts.read is not None:
+            return ()
+        effects, self.menu = self.parts.open(self.pane)
+        return effects
+
+    def _links(self) -> Sequence[Effect]:
+        key = self.parts.link(self.pane) if self.in_part else self.cursor
+        return (Open("links", key),) if key else (Say("there is no row here"),)
+
+    def watch(self) -> dict[str, Any] | None:
+        return {"source": self.cursor} if self.cursor else None
 
     def _ack(self) -> Sequence[Effect]:
         if self.here is None:
@@ -386,6 +392,9 @@ class SourcesView(ListScreen):
     def _copy(self) -> Sequence[Effect]:
         s = self.here
         if s is None:
+            return ()
+        if self.in_part and (entries := self.parts.copies(self.pane)):
+            self.menu = Menu("Copy", f"of {entries[0].note}", entries)
             return ()
         entries = [
             Entry("i", "name", Copy(s.name, "the source's name"), s.name),
@@ -413,7 +422,10 @@ class SourcesView(ListScreen):
             if engine is None
             else {**asdict(engine), "alive": self.context.engine_alive, "store": str(self.context.reader.path)},
             "own": own.data(self.own),
-            "sources": self.rows(),
+            "sources": [
+                {**row, "parts": sources_parts.data(self.context, s)}
+                for row, s in zip(self.rows(), self.sources, strict=True)
+            ],
             "undelivered": [asdict(d) for d in self.letters],
             "actions": [{**asdict(a), "state": a.state.name.lower(), "events": None} for a in self.actions],
         }
@@ -430,6 +442,7 @@ class SourcesView(ListScreen):
                 "hint": s.hint, "until": s.until, "version": s.version, "identity": s.identity, "skew_ms": s.skew_ms,
                 "latency_ms": s.latency_ms, "requests_min": s.requests_min, "budget_min": s.budget_min, "bytes_min": s.bytes_min,
                 "poll_ms": s.poll_ms, "pipelines": s.pipelines, "offers": " ".join(sorted(s.offers)),
+                "trouble": s.trouble, "trouble_since": s.trouble_since,
             }
             for s in self.sources
         ]  # fmt: skip
@@ -439,8 +452,3 @@ def _skew(ms: int | None) -> str:
     if ms is None:
         return "?"
     return f"{ms} ms" if abs(ms) < 1000 else words.duration(abs(ms))
-
-
-def _fact(label: str, value: Sequence[Span], width: int, label_width: int = 8) -> Line:
-    """One labelled line of a pane."""
-    return lines.fit([(" ", ""), (f"{cut(label, label_width):<{label_width}}", "dim"), ("  ", ""), *value], width)
