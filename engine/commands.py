@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -271,10 +272,14 @@ def init(args: Namespace) -> int:
     return EXIT_OK
 
 
-def check(args: Namespace) -> int:
+def check(args: Namespace, wrong_view: Callable[[str, str, str], str | None] | None = None) -> int:
+    """``wrong_view``: what a saved view's name, screen and filter have wrong, which only the terminal knows."""
     from engine.config.load import load
 
     config = load(where(args).config, secrets=True)
+    for view in config.views if wrong_view is not None else ():
+        if wrong_view is not None and (wrong := wrong_view(view.name, view.screen, view.filter)):
+            return fail(f"{config.path}: {wrong}")
     for warning in config.warnings:
         print(f"warning: {warning}")
     print(

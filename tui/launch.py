@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.request import EXIT_BAD_INPUT
 from engine.store.reader import Reader, StoreMissing
-from tui import keymap, pulse, registry, themes
+from tui import keymap, pulse, registry, themes, views_file
 from tui.cells import clean
 from tui.early import Early, refusal
 from tui.start import Place, lock_held, start_engine
@@ -70,6 +70,7 @@ def run(args: Namespace, place: Place, screen: str, arg: str | None = None) -> i
     pulse.feel(context, engine, lock_held(place.lock))
     slow_link = bool(getattr(args, "slow_link", False))
     context.extra["slow_link"] = slow_link
+    context.extra["views_file"] = views_file.place(os.environ)
     theme = themes.choose(getattr(args, "theme", None) or ui.get("theme"), os.environ, place.config.parent)
     early = Early()
     try:

@@ -12,7 +12,9 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
+
+T = TypeVar("T")
 
 FIELDS: Final[Mapping[str, str]] = {
     "state": "state", "src": "source", "source": "source", "owner": "owner", "layer": "layer", "env": "environment",
@@ -57,6 +59,8 @@ def _fits(value: str, text: str) -> bool:
     """``text`` is casefolded. With ``*`` the whole of it or one of its words must fit, else a part of it."""
     if "*" not in value:
         return value in text
+    if not value.strip("*"):
+        return bool(text)
     pattern = _pattern(value)
     return pattern.fullmatch(text) is not None or any(pattern.fullmatch(word) for word in text.split())
 
@@ -76,10 +80,13 @@ class Term:
         if self.op:
             known = number(self.fact)
             found = known is not None and _compared(known, self.op, self.number)
+        elif "*" in self.value:
+            where = (self.fact,) if self.fact else ("key", "name")
+            found = any(_fits(self.value, facts.get(f, "").casefold()) for f in where)
         elif self.fact:
-            found = _fits(self.value, facts.get(self.fact, "").casefold())
-        else:
-            found = any(_fits(self.value, facts.get(f, "").casefold()) for f in ("key", "name"))
+            found = self.value in facts.get(self.fact, "").casefold()
+        else:  # thousands of rows at each key: no generator here
+            found = self.value in facts.get("name", "").casefold() or self.value in facts.get("key", "").casefold()
         return found != self.negative
 
     def __str__(self) -> str:
@@ -116,39 +123,48 @@ class Filter:
 
     text: str = field(compare=False)
     terms: tuple[Term, ...]
+    groups: tuple[tuple[Term, ...], ...] = field(init=False, compare=False, repr=False)
+    """Alternatives together, all in the order in which they were typed."""
+
+    def __post_init__(self) -> None:
+        found: dict[object, list[Term]] = {}
+        for i, term in enumerate(self.terms):
+            together = term.fact and not term.negative and not term.op
+            found.setdefault(term.fact if together else i, []).append(term)
+        object.__setattr__(self, "groups", tuple(map(tuple, found.values())))
 
     def holds(self, facts: Facts, number: Number = _nothing) -> bool:
-        either: dict[str, bool] = {}
-        for term in self.terms:
-            if term.fact and not term.negative and not term.op:
-                either[term.fact] = either.get(term.fact, False) or term.holds(facts, number)
-            elif not term.holds(facts, number):
-                return False
-        return all(either.values())
+        return self._depth(facts, number) == len(self.groups)
+
+    def _depth(self, facts: Facts, number: Number) -> int:
+        """How many groups a row passes before the first that it does not."""
+        depth = 0
+        for group in self.groups:
+            for term in group:
+                if term.holds(facts, number):
+                    break
+            else:
+                return depth
+            depth += 1
+        return depth
+
+    def sift(self, rows: Iterable[T], asked: Callable[[T], tuple[Facts, Number]]) -> tuple[list[T], str]:
+        """The rows that hold, in one pass over all; and where none does, the words with which the last ones went."""
+        every, deepest = len(self.groups), -1
+        out: list[T] = []
+        for row in rows:
+            depth = self._depth(*asked(row))
+            if depth == every:
+                out.append(row)
+            elif depth > deepest:
+                deepest = depth
+        if out or deepest < 0:
+            return out, ""
+        return out, str(Filter("", self.groups[deepest]))
 
     def asks(self, fact: str) -> bool:
         """Whether a term looks at this fact or number."""
         return any(term.fact == fact for term in self.terms)
-
-    def culprit(self, rows: Iterable[tuple[Facts, Number]]) -> str:
-        """For an empty result: the words with which the last rows went, as typed. Empty where there were no rows."""
-        left = list(rows)
-        if not left:
-            return ""
-        for group in self._groups():
-            part = Filter("", group)
-            left = [row for row in left if part.holds(*row)]
-            if not left:
-                return str(part)
-        return ""
-
-    def _groups(self) -> list[tuple[Term, ...]]:
-        """Alternatives together, all in the order in which they were typed."""
-        out: dict[object, list[Term]] = {}
-        for i, term in enumerate(self.terms):
-            together = term.fact and not term.negative and not term.op
-            out.setdefault(term.fact if together else i, []).append(term)
-        return [tuple(group) for group in out.values()]
 
     def __str__(self) -> str:
         return " ".join(map(str, self.terms))

@@ -134,9 +134,9 @@ class DeadlinesView(DueMenus):
         at = self._index()
         if self.filter:
             now = self.context.now()
-            rows = [(deadlines.facts(d), partial(row_facts.number, r=None, owed=d.row, now=now)) for d in self.all]
-            self.rows_shown = [d for d, row in zip(self.all, rows, strict=True) if self.filter.holds(*row)]
-            self._culprit = "" if self.rows_shown else self.filter.culprit(rows)
+            self.rows_shown, self._culprit = self.filter.sift(
+                self.all, lambda d: (deadlines.facts(d), partial(row_facts.number, r=None, owed=d.row, now=now))
+            )
         else:
             self.rows_shown = deadlines.folded(self.all, self.context.now(), self._wanted())
         keys = [d.row.key for d in self.rows_shown]
@@ -429,7 +429,8 @@ class DeadlinesView(DueMenus):
             self.pane = "owed" if text else self.pane
             self._order()
 
-    def filter_states(self) -> frozenset[str]:
+    @staticmethod
+    def filter_states() -> frozenset[str]:
         return deadlines.state_words()
 
     def filter_values(self, fact: str) -> Iterable[str]:

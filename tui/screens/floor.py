@@ -430,11 +430,9 @@ class FloorView(FloorMenus):
             facts = self._asked(item, tags=tags)
             if item.key in self.marks:
                 facts = {**facts, "is": f"{facts.get('is', '')} marked"}
-            clock = source_now(item.source, now)
-            return facts, lambda name: row_facts.number(name, item.row, item.owed, clock)
+            return facts, lambda name: row_facts.number(name, item.row, item.owed, source_now(item.source, now))
 
-        out = [item for item in self.all if wanted.holds(*row(item))]
-        self._culprit = "" if out else wanted.culprit(map(row, self.all))
+        out, self._culprit = wanted.sift(self.all, row)
         return out
 
     # --- marks ------------------------------------------------------------------------------------------------------

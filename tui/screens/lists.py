@@ -94,7 +94,8 @@ class ListScreen(View):
     def set_filter(self, text: str) -> None:
         """Take a filter while it is typed; a bad one goes to ``filter_error`` and the last good one stays."""
 
-    def filter_states(self) -> frozenset[str]:
+    @staticmethod
+    def filter_states() -> frozenset[str]:
         """Every word that ``state:`` may look for here."""
         return frozenset()
 
@@ -251,7 +252,7 @@ class ListScreen(View):
 
     def _complete(self, field: Field) -> None:
         """Tab: what all candidates begin with; where that is there already, one after the other."""
-        if self._offers and self._offer_at + len(self._offered()) == field.at:
+        if self._offers and self._offer_at + len(self._tab_text()) == field.at:
             self._offer = (self._offer + 1) % len(self._offers)
             field.put(self._offer_at, self._offers[self._offer])
         else:
@@ -263,7 +264,7 @@ class ListScreen(View):
                 self._offers = []
         self.set_filter(field.text)
 
-    def _offered(self) -> str:
+    def _tab_text(self) -> str:
         return self._offers[self._offer] if self._offer >= 0 else common_start(self._offers)
 
     def _known_values(self, fact: str) -> Iterable[str]:

@@ -138,7 +138,7 @@ class PipelineScreen(ListScreen):
     def culprit(self, lanes: Iterable[Lane]) -> str:
         """Where the filter leaves none of these: which word took the last."""
         now = self.context.now()
-        return self.filter.culprit((layers.facts(lane), layers.number(lane, now)) for lane in lanes)
+        return self.filter.sift(lanes, lambda lane: (layers.facts(lane), layers.number(lane, now)))[1]
 
     # --- around the panes -------------------------------------------------------------------------------------------
 
@@ -336,7 +336,8 @@ class PipelineScreen(ListScreen):
         if self.read_filter(text):
             self.filtered()
 
-    def filter_states(self) -> frozenset[str]:
+    @staticmethod
+    def filter_states() -> frozenset[str]:
         return STATES
 
     def filter_values(self, fact: str) -> Iterable[str]:

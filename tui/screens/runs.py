@@ -406,7 +406,8 @@ class RunsView(ListScreen):
         self.window, self._top, self.moved, self._deep = [], 0, False, 1
         self._refresh()
 
-    def filter_states(self) -> frozenset[str]:
+    @staticmethod
+    def filter_states() -> frozenset[str]:
         return runs.all_state_words()
 
     def filter_values(self, fact: str) -> Iterable[str]:
