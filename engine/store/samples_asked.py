@@ -75,6 +75,7 @@ class SampleQuestions(Link):
 
     def __init__(self, path: Path | str) -> None:
         super().__init__(path)
+        self._disks: tuple[int, list[CapacityRow]] | None = None
         self._forecasts: dict[tuple[str, float], tuple[tuple[tuple[date, float], ...], Forecast]] = {}
 
     # --- what there is ----------------------------------------------------------------------------------------------
@@ -88,9 +89,7 @@ class SampleQuestions(Link):
         newest = self.one("SELECT t FROM sample_raw ORDER BY t DESC LIMIT 1")
         last: dict[int, tuple[int, float]] = {}
         if newest:
-            now = self.all(
-                "SELECT series_id, t, value FROM sample_raw WHERE t > ? ORDER BY t", (newest[0] - _NOW_MS,)
-            )
+            now = self.all("SELECT series_id, t, value FROM sample_raw WHERE t > ? ORDER BY t", (newest[0] - _NOW_MS,))
             last = {number: (t, value) for number, t, value in now}
         found: list[SeriesRow] = []
         for number, name, unit, label, top, note in rows:
@@ -275,6 +274,14 @@ class SampleQuestions(Link):
                 )  # fmt: skip
         found.sort(key=lambda c: (c.days is None, c.days or 0.0, not c.seen, -(c.per_day or 0.0), c.series))
         return found
+
+    def disk_limits(self) -> list[CapacityRow]:
+        """``capacity`` of this host's disks, at most ten seconds old: for the row of gauges that every screen has."""
+        turn = self._clock() // 10_000
+        if self._disks is None or self._disks[0] != turn:
+            some = self.one("SELECT 1 FROM series WHERE name >= 'host.disk:' AND name < 'host.disk;' LIMIT 1")
+            self._disks = (turn, self.capacity("host.disk:") if some else [])
+        return self._disks[1]
 
     def _configured_limits(self) -> list[tuple[str, dict[str, Any]]]:
         rows = self.all("SELECT name, body FROM configured WHERE kind = 'limit' ORDER BY ord")

@@ -530,3 +530,44 @@ def test_moving_asks_the_store_for_no_more_than_the_curve(busy, monkeypatch):
 def test_text_of_the_screen_has_no_tab(busy):
     assert not any("\t" in line for line in text_of(view_of(busy).paint(120, 40)))
     assert hosts.RECENT == 16
+
+
+# --- the same truth elsewhere ---------------------------------------------------------------------------------------
+
+
+def test_every_screen_says_when_the_disk_is_full(busy):
+    for name in ("floor", "runs", "sources"):
+        view = registry.make(name, busy.context())
+        view.load()
+        for size in SIZES:
+            line = next(line for line in painted(view, *size) if line.startswith(" ops-01"))
+            assert "/data ━" in line
+            assert "81% full in 8d" in line
+
+
+def test_a_run_of_this_host_has_its_curve_under_its_steps(tmp_path):
+    h = host_stores.busy(tmp_path, days=1)
+    key = "local:ldz_to_rdv_transactions/t1"
+    for ago in range(9 * 60, -1, -1):
+        t = h.now - ago * 1000
+        with h.tx() as tx:
+            samples.put_samples(tx, t, [Sample(f"run.cpu:{key}", t, 90.0 if ago > 240 else 20.0, "% core")])
+    view = registry.make("run", h.context(), key)
+    view.load()
+    shown = painted(view, 120, 40)
+    at = next(i for i, line in enumerate(shown) if line.startswith(" CPU of this run"))
+    step = next(i for i, line in enumerate(shown) if "merge_txn" in line and "█" in line)
+    assert "peak 212%" in shown[at] or "peak 90%" in shown[at]
+    bar, curve = shown[step], shown[at]
+    assert bar.index("█") == len(curve) - len(curve[bar.index("█") :])  # the same columns
+    assert curve[bar.index("█")] in "▃▄▅▆▇█"
+    assert curve[bar.rindex("█") - 3] in "▁▂"
+    assert curve.rstrip()[-1] in "▁▂▃▄▅▆▇█"
+    h.close()
+
+
+def test_a_run_elsewhere_has_none(busy):
+    h = busy
+    view = registry.make("run", h.context(), "local:contracts_load/c1")
+    view.load()
+    assert not any("CPU of" in line for line in painted(view, 120, 40))  # no steps: no axis

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tui.present.glyphs import BLOCKS
 
 if TYPE_CHECKING:
+    from engine.store.rows import CapacityRow
     from tui.view import Span
 
 _TICK = 0.6  # where the usual end stands; the bar is full at 1.67 times it
@@ -43,3 +44,10 @@ def run_bar(elapsed: int, usual: int, p90: int | None, n: int = 8) -> list[Span]
 def _rest(text: str) -> list[Span]:
     before, tick, after = text.partition("┼")
     return [(before, "rule"), (tick, "dim"), (after, "rule")]
+
+
+def full_in(c: CapacityRow) -> str:
+    """``full in 9d``, for a gauge; empty where no person is needed."""
+    if not c.soon or c.days is None:
+        return ""
+    return "at its limit" if c.days <= 0 else "full today" if c.days < 1 else f"full in {c.days:.0f}d"

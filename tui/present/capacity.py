@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from tui.present import chart, words
+from tui.present.bars import full_in as full_in
 from tui.present.cut import clean, cut_middle
 from tui.present.lines import Cell, Column, head, row
 
@@ -62,13 +63,6 @@ def reached(c: CapacityRow) -> str:
 
 def _day(on: date) -> str:
     return words.weekday(int(datetime(on.year, on.month, on.day, tzinfo=UTC).timestamp() * 1000), "UTC")
-
-
-def full_in(c: CapacityRow) -> str:
-    """``full in 9d``, for a gauge; empty where no person is needed."""
-    if not c.soon or c.days is None:
-        return ""
-    return "at its limit" if c.days <= 0 else "full today" if c.days < 1 else f"full in {c.days:.0f}d"
 
 
 def name(c: CapacityRow, host: str) -> str:

@@ -11,7 +11,7 @@ from tui.present import words
 from tui.present.cut import clean
 
 if TYPE_CHECKING:
-    from engine.store.rows import ArmedRow, Counts, EngineRow, GaugeRow, SourceRow, Trouble
+    from engine.store.rows import ArmedRow, CapacityRow, Counts, EngineRow, GaugeRow, SourceRow, Trouble
     from tui.view import Context
 
 NARROW: Final = 110
@@ -64,13 +64,15 @@ class Head:
     counts: Counts
     gauges: Sequence[GaugeRow]
     armed: Sequence[ArmedRow]
+    limits: Sequence[CapacityRow] = ()
+    """When this host's disks are full, nearest first."""
 
     @classmethod
     def read(cls, ctx: Context) -> Head:
         """A few small queries, whatever the number of pipelines."""
         reader = ctx.reader
         gauges = [*reader.gauges(_GAUGES, 8), *reader.gauges("host.disk:", 1)]
-        return cls(reader.engine(), reader.sources(), reader.counts(), gauges, reader.armed())
+        return cls(reader.engine(), reader.sources(), reader.counts(), gauges, reader.armed(), reader.disk_limits())
 
     @property
     def environments(self) -> list[Environment]:

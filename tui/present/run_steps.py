@@ -13,7 +13,7 @@ from tui.present.head import is_narrow
 from tui.present.lines import Column, cursor, fit, row
 
 if TYPE_CHECKING:
-    from engine.store.rows import StepRow
+    from engine.store.rows import Chart, StepRow
     from tui.view import Line, Span
 
 LONG_WAIT: Final = 5 * words.MINUTE
@@ -29,13 +29,9 @@ def lines(
     steps: Sequence[StepRow], usual: Mapping[str, int], tz: str, now: int, width: int, shown: range, at: int, *, on: Collection[str] = (), mono: bool = False
 ) -> list[Line]:  # fmt: skip
     """The head with the clock times, then the steps of ``shown``; ``at`` is under the cursor, ``on`` run on after a failure."""
-    narrow = is_narrow(width)
-    name = 20 if narrow else 26
-    columns = [
-        Column("STEP", name, gap=0), Column("QUEUE", 7, "r"), Column("RUN", 8, "r", 2), Column("USUAL", 0 if narrow else 8, "r", 2),
-    ]  # fmt: skip
-    used = 1 + sum(c.width + (c.gap if i else 0) for i, c in enumerate(columns) if c.width)
-    axis = gantt.axis(steps, dict(usual), now, width - used - 4)
+    columns = _columns(width)
+    name = columns[0].width
+    axis = axis_of(steps, usual, now, width)
     head = row(columns, [c.title for c in columns], "dim")
     out: list[Line] = [fit([*head, ("  ", ""), *(gantt.ticks(axis, tz) if axis else [])], width)]
     retried = {s.step for s in steps if s.attempt > 1}
@@ -50,6 +46,33 @@ def lines(
         whole = fit([*cells, ("  ", ""), *bars], width)
         out.append(cursor(whole, width, mono=mono) if i == at else whole)
     return out
+
+
+def _columns(width: int) -> list[Column]:
+    narrow = is_narrow(width)
+    return [
+        Column("STEP", 20 if narrow else 26, gap=0), Column("QUEUE", 7, "r"), Column("RUN", 8, "r", 2), Column("USUAL", 0 if narrow else 8, "r", 2),
+    ]  # fmt: skip
+
+
+def _used(columns: Sequence[Column]) -> int:
+    return 1 + sum(c.width + (c.gap if i else 0) for i, c in enumerate(columns) if c.width)
+
+
+def axis_of(steps: Sequence[StepRow], usual: Mapping[str, int], now: int, width: int) -> gantt.Axis | None:
+    """The axis on which the bars stand at this width; None before anything began."""
+    return gantt.axis(steps, dict(usual), now, width - _used(_columns(width)) - 4)
+
+
+def curve(label: str, found: Chart, unit: str, top: float | None, width: int) -> Line:
+    """What was used meanwhile, under the steps and on their axis: the highest of each cell, blank where nothing was measured."""
+    from tui.present import capacity, chart  # only runs of this host have one
+
+    left = _used(_columns(width))
+    peak = f"peak {capacity.value(found.peak, unit)}"
+    name = cut_middle(label, left - len(peak) - 3)
+    line = chart.row([c and c[2] for c in found.cells], len(found.cells), top)
+    return fit([(f" {name:<{left - len(peak) - 1}}", "dim"), (peak, "text"), ("  ", ""), (line, "gauge")], width)
 
 
 def _values(step: StepRow, usual: int | None, name: int, now: int, *, retried: bool, on: bool) -> list[list[Span]]:

@@ -138,7 +138,7 @@ class RunView(View):
         log = run_panes.log(self._story, self._story_title, detail.row.state.bad, width)
         gap = 0 if height < 30 else 1
         # what gives way first when there is little room: who was told, then log lines, then steps
-        steps_room = max(3, min(len(detail.steps) + 2, room - len(do) - 3 - 2 * gap))
+        steps_room = max(3, min(len(detail.steps) + 3, room - len(do) - 3 - 2 * gap))
         body += [[(" " * width, "")]] * gap + self._step_lines(width, steps_room, there)
         left = room - len(body) - len(do) - gap
         if left >= 3:
@@ -208,12 +208,32 @@ class RunView(View):
                 else "steps are read while this screen is open"
             )
             return [*out, fit([(f"  {why}", "dim")], width)]
-        at, visible = self._index(), max(1, room - 2)
+        curve = self._curve(width, now) if room >= 4 else []
+        at, visible = self._index(), max(1, room - 2 - len(curve))
         self._top = run_steps.first_shown(self._top, at, visible, len(steps))
         shown = range(self._top, min(self._top + visible, len(steps)))
         on = self.on.going if self.on is not None else ()
         tz, mono = self.context.timezone, self.context.mono
-        return [*out, *run_steps.lines(steps, detail.usual_steps, tz, now, width, shown, at, on=on, mono=mono)]
+        bars = run_steps.lines(steps, detail.usual_steps, tz, now, width, shown, at, on=on, mono=mono)
+        return [*out, *bars, *curve]
+
+    def _curve(self, width: int, now: int) -> list[Line]:
+        """What a run of this host used, else the host's own CPU, on the axis of the steps."""
+        assert self.detail is not None
+        axis = run_steps.axis_of(self._steps(), self.detail.usual_steps, now, width)
+        if axis is None or self.source is None or self.source.kind != "local" or self.detail.row.generated:
+            return []
+        own = f"run.cpu:{self.detail.row.key}"
+        found = self.context.reader.chart([own, "host.cpu"], axis.start, axis.end, axis.cells)
+        chart = found.get(own)
+        if chart is not None and chart.peak is not None:
+            return [run_steps.curve("CPU of this run", chart, "%", None, width)]
+        chart = found.get("host.cpu")
+        return (
+            []
+            if chart is None or chart.peak is None
+            else [run_steps.curve("CPU of the host", chart, "%", 100.0, width)]
+        )
 
     def _can(self) -> tuple[frozenset[str], dict[str, str]]:
         return (self.source.offers, self.source.why_not) if self.source else (frozenset(), {})
