@@ -268,7 +268,7 @@ class AirflowAdapter(Adapter):
         params: dict[str, str | list[str]] = {"order_by": order, "state": ["success", "failed"]}
         if now is not None:
             params[bound] = iso(now - days * DAY_MS)
-        found, _, _ = await reads.runs(self._http, dag, params, most=-(-depth // PAGE), limit=min(depth, PAGE))
+        found, _, _ = await reads.runs(self._http, dag, params, enough=depth)
         return [replace(self._run(r), backfilled=True) for r in found[:depth]]
 
     async def read(self, key: str) -> Pipeline | Run:

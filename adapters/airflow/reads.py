@@ -57,7 +57,7 @@ async def instances(http: Http, dag_id: str, run_id: str) -> list[TaskInstance]:
 
 
 async def runs(
-    http: Http, dag_id: str, params: Params, *, offset: int = 0, most: int = PAGES_AT_MOST, limit: int = PAGE
+    http: Http, dag_id: str, params: Params, *, offset: int = 0, most: int = PAGES_AT_MOST, enough: int | None = None
 ) -> tuple[list[DagRun], Answer, bool]:
     """Runs of one DAG, or of all with ``~``; the first answer; whether that is all of it."""
     path = f"/api/v2/dags/{dag_id if dag_id == '~' else segment(dag_id)}/dagRuns"
@@ -70,7 +70,7 @@ async def runs(
         lambda p: p.total_entries,
         offset=offset,
         most=most,
-        limit=limit,
+        enough=enough,
     )
 
 
@@ -85,8 +85,11 @@ async def pages(
     offset: int = 0,
     most: int = PAGES_AT_MOST,
     limit: int = PAGE,
+    enough: int | None = None,
 ) -> tuple[list[Any], Answer, bool]:
-    """All pages of a list, by what came back and never by what was asked for. False: there is more."""
+    """All pages of a list, or until there are ``enough``; by what came back and never by what was asked for, since the server
+    may give less (``maximum_page_limit``). False: there is more."""
+    limit = limit if enough is None else min(enough, limit)
     found: list[Any] = []
     first: Answer | None = None
     for _ in range(max(most, 1)):
@@ -96,5 +99,7 @@ async def pages(
         found += got
         if not got or (all_of_it is not None and offset + len(found) >= all_of_it):
             return found, first, True
+        if enough is not None and len(found) >= enough:
+            break
     assert first is not None
     return found, first, False

@@ -152,6 +152,21 @@ async def test_changes_of_a_run_however_old(two: Airflow2Like, adapter: AirflowA
     assert not any("execution_date_gte" in r.query for r in asked)
 
 
+async def test_a_server_that_gives_small_pages_and_only_what_is_included(two: Airflow2Like) -> None:
+    """``maximum_page_limit``: no list may be taken for whole because a page was not full."""
+    two.page_limit = 7
+    for number in range(30):
+        two.add_dag(f"etl_{number}")
+        two.add_run("daily", f"r{number}", state="success")
+        two.add_run(f"etl_{number}", "now")
+    adapter = AirflowAdapter(settings(two, include=("etl_*",)))
+    listing = await adapter.pipelines()
+    assert (len(listing.items), listing.complete) == (30, True)
+    assert {r.key for r in (await adapter.runs(None)).runs} == {f"af:etl_{n}/now" for n in range(30)}
+    assert len(await adapter.history("af:daily")) == 30
+    await adapter.close()
+
+
 async def test_before_2_6_changes_are_those_that_ended(two: Airflow2Like) -> None:
     two.version = "2.5.3"
     adapter = AirflowAdapter(settings(two))
