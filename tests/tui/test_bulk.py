@@ -336,7 +336,7 @@ def test_a_hundred_rows_scroll_and_nothing_that_confirms_is_pushed_out(small: Ho
     assert "100 pipelines" in shown
     assert "pause 100" in shown
     seen = shown
-    for _ in range(12):
+    for _ in range(18):
         desk.press("dialog.more")
         seen += "\n".join(painted(desk.view, 80, 24))
     assert all(f"job-{i} " in seen for i in range(100))
@@ -424,6 +424,9 @@ def test_one_after_the_other_each_its_own_action(small: House) -> None:
         assert desk.done() == key
     assert desk.acted == PROD
     assert desk.view.ended
+    desk.press("dialog.cancel")
+    assert not desk.closed, "an Esc that was meant to stop it does not take the result away"
+    small.clock.at += 600
     assert "4 done" in "\n".join(painted(desk.view, 80, 24))
     assert "leave" not in "\n".join(painted(desk.view, 80, 24))
     desk.press("dialog.confirm")

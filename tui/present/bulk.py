@@ -132,8 +132,14 @@ def environments(rows: Iterable[Row]) -> list[Span]:
     return out
 
 
-def row_line(row: Row, room: int, *, here: bool = False) -> Line:
-    """One of them: glyph, word, name, and what it will do, why it cannot, how it goes."""
+def one_effect(rows: Iterable[Row]) -> str:
+    """What all of them would do, where that is the same: it is said once. Empty where they differ."""
+    found = {clean(str(r.plan.get("effect") or "")) for r in rows if r.stage is Stage.READY}
+    return found.pop() if len(found) == 1 else ""
+
+
+def row_line(row: Row, room: int, *, here: bool = False, said: str = "") -> Line:
+    """One of them: glyph, word, name, and what it will do, why it cannot, how it goes. ``said``: an effect that stands above."""
     narrow = room < 80
     name = min(30, max(14, room // 4 if narrow else room // 3))
     stage = row.stage
@@ -146,16 +152,18 @@ def row_line(row: Row, room: int, *, here: bool = False) -> Line:
     if not narrow:
         line += [(pad(cut(clean(str(row.plan.get("source") or row.key.partition(":")[0])), 13), 13), "dim"), (" ", "")]
     left = room - cells(line)
-    return fit([*line, *_about(row, left)], room)
+    return fit([*line, *_about(row, left, said)], room)
 
 
-def _about(row: Row, left: int) -> list[Span]:
+def _about(row: Row, left: int, said: str) -> list[Span]:
     if row.stage is not Stage.READY:
         return [(cut(row.words, left), "text" if row.stage is not Stage.CANNOT else "run-failed")]
     now = clean(str((row.plan.get("now") or {}).get("words") or ""))
     effect = clean(str(row.plan.get("effect") or "")) or row.words
     warned = [clean(str(g.get("words") or "")) for g in row.plan.get("guards") or () if g.get("ok") is None]
-    out: list[Span] = [(f"{now} → " if now else "", "dim"), (effect, "text")]
+    out: list[Span] = (
+        [(now, "text")] if said and effect == said else [(f"{now} → " if now else "", "dim"), (effect, "text")]
+    )
     if warned:
         out = [("▲ ", "run-warning b"), (warned[0], "run-warning"), (" · ", "dim"), *out]
     return out

@@ -228,7 +228,7 @@ class BulkView(BulkPane):
         row.stage, row.words = stage, said
 
     def _end(self) -> None:
-        self.ended = True
+        self.ended, self._ended_at = True, self.context.now()
         for row in self.ready:
             row.stage, row.words = Stage.LEFT, "not asked for: it was stopped before"
 
@@ -260,6 +260,8 @@ class BulkView(BulkPane):
         return row.environment if row is not None and row.protected else None
 
     def _leave(self) -> Sequence[Effect]:
+        if self.ended and self.context.now() - self._ended_at < ARMING_MS and not self.stopping:
+            return [Say("it ended in this moment: this is what came of it")]
         if not self.going or self.ended:
             if isinstance(self.under, ListScreen):
                 self.under.done_with(r.key for r in self.items if r.action or r.stage is Stage.DONE)

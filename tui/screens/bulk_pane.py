@@ -40,6 +40,7 @@ class BulkPane(View):
         self.going = False
         self.ended = False
         self.stopping = False
+        self._ended_at = 0
         self.held: str | None = None
         """Why it stands and what a person can do; None: it goes on."""
         self._wrong = 0
@@ -137,14 +138,17 @@ class BulkPane(View):
         where = bulk.environments(self.items)
         if where:
             head.append(fit([("in  ", "dim"), *where], room))
+        effect = "" if self.going or self.asking else bulk.one_effect(self.ready)
+        if effect:
+            head += wrapped("each will", [(effect, "text")], room)
         tail = [line for part in self._tail(room) for line in part]
         left = space - len(head) - len(tail)
         self._cramped = bool(self.items) and left < 3
         if self._cramped and not self.going:
             return [[("too small to act here: ", "run-late b"), ("make the terminal larger", "text")]]
-        return [*head, *self._list(room, min(left, len(self.items) + 2)), *tail][:space]
+        return [*head, *self._list(room, min(left, len(self.items) + 2), effect), *tail][:space]
 
-    def _list(self, room: int, space: int) -> list[Line]:
+    def _list(self, room: int, space: int, said: str) -> list[Line]:
         """The rows, as many as there is room for; while it goes the one that is being done is among them."""
         if not self.items or space < 3:
             return []
@@ -153,7 +157,10 @@ class BulkPane(View):
         if at is not None and not self._looked:
             self._top = min(self._top, at) if at < self._top + page else at - page + 1
         self._top = first = min(max(self._top, 0), max(0, len(self.items) - page))
-        shown = [bulk.row_line(r, room, here=i == at) for i, r in enumerate(self.items[first : first + page], first)]
+        shown = [
+            bulk.row_line(r, room, here=i == at, said=said)
+            for i, r in enumerate(self.items[first : first + page], first)
+        ]
         hidden = len(self.items) - len(shown)
         more: Line = []
         if hidden:
