@@ -405,6 +405,41 @@ def test_a_run_that_goes_on_after_a_failure_is_flagged_with_the_way_to_stop_it(s
     }
 
 
+def test_the_floor_says_it_too_and_stops_nothing_by_itself(story):
+    from tui.screens.floor import FloorView
+    from tui.screens.wall import WallView
+
+    view = FloorView(story.context(extra={"armed": True}))
+    view.load()
+    row = next(line for line in painted(view, 120, 40) if "churn_features" in line)
+    assert row[1] == "►"
+    assert "running on after score failed 05:24 · embed still runs" in row
+    assert row.rstrip().endswith("x stop")
+    assert any(i.on is not None for i in view.all)
+    wall = WallView(story.context())
+    wall.load()
+    assert [i.on.failed for i in wall.items if i.on is not None] == ["score"]
+
+
+def test_the_floor_takes_it_back_when_it_is_over(house):
+    from tui.screens.floor import FloorView
+
+    house.pipeline("s", "p")
+    key = a_run(house, "s:p", "r", HOUR, None, State.RUNNING)
+    put(house, key, NOW - HOUR, [("a", State.SUCCESS, MINUTE), ("b", State.RUNNING, None)])
+    view = FloorView(house.context())
+    view.load()
+    assert [i.on for i in view.all] == [None]
+    put(house, key, NOW - HOUR, [("a", State.FAILED, MINUTE), ("b", State.RUNNING, None)])
+    view.load()
+    assert [i.on is not None for i in view.all] == [True]
+    assert view.all[0].problem
+    put(house, key, NOW - HOUR, [("a", State.FAILED, MINUTE), ("b", State.SUCCESS, HOUR)])
+    view.load()
+    assert [i.on for i in view.all] == [None]
+    assert not view.all[0].problem
+
+
 AFTER = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c"), "clean": ("d",)}
 
 

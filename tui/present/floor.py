@@ -99,6 +99,9 @@ def judge_one(r: FloorRow, source: SourceRow | None, now: int, *, silent: bool =
         look = floor_owed.check_look(r.ended, checks, now)
         rank = Rank.WARNING if look is UNPROVED else Rank.RUNNING
         rank = Rank.UNKNOWN if plain == Rank.UNKNOWN else rank
+    on = owing.on.get(r.run_key or "") if rank in (Rank.RUNNING, Rank.CHANGING, Rank.LONG, Rank.MENDING) else None
+    if on is not None and rank != Rank.LONG:
+        rank = Rank.MENDING  # a step failed, and its run has not ended
     wrong = rank in (Rank.FAILED, Rank.MISSED) or (row is not None and row.state in (Owed.BREACHED, Owed.AT_RISK))
     behind = owing.behind(r.key, r.business_date, clock) if wrong else ()
     rank = _owed_rank(r, row, behind, rank)
@@ -117,7 +120,7 @@ def judge_one(r: FloorRow, source: SourceRow | None, now: int, *, silent: bool =
     order = (rank, int(r.alert_acked), weight, due if due is not None else 1 << 62, r.name)
     late = owing.late_sources(r.key) if wrong else ()
     chained = bool(owing.down) and not behind
-    return Item(r.key, rank, look, stale, source, r, since, order, row, behind, late, checks, chained)
+    return Item(r.key, rank, look, stale, source, r, since, order, row, behind, late, checks, on, chained)
 
 
 def _since(r: FloorRow, row: OwedRow, now: int) -> int | None:
@@ -235,6 +238,8 @@ def next_step(item: Item, acting: bool) -> tuple[str, str]:
     if r is None:
         return ("list.open", "due") if item.thing else ("screen.sources", "health")
     offers = s.offers if s is not None and acting else frozenset[str]()
+    if item.on is not None and Verb.STOP in offers:
+        return "run.stop", "stop"
     if r.state is not None and r.state.bad and r.state != State.MISSED:
         if Verb.RERUN_FAILED in offers:
             return "run.rerun_failed", "rerun"

@@ -13,6 +13,7 @@ from tui.present.cut import clean
 if TYPE_CHECKING:
     from engine.store.rows import CheckRow, FloorRow, OwedRow, SourceRow
     from tui.present.glyphs import Look
+    from tui.present.running_on import RunningOn
 
 LEARNED: Final = 8
 """Runs until "usual" means something; below it reads "learning 5/8"."""
@@ -73,6 +74,8 @@ class Item:
     behind: tuple[OwedRow, ...] = ()
     late: tuple[OwedRow, ...] = ()
     checks: Sequence[CheckRow] = ()
+    on: RunningOn | None = None
+    """Its run goes on after a step of it failed."""
     chained: bool = False
     """Whether anything is known of who waits for whom: only then "nothing waits for it" may be said."""
 

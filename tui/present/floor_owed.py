@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from adapters.model import Course, Owed
+from tui.present import running_on
 from tui.present.glyphs import Look
 from tui.present.owed import PER_RUN
+from tui.present.running_on import RunningOn
 
 if TYPE_CHECKING:
     from engine.store.reader import Reader
@@ -30,7 +32,7 @@ UNPROVED: Final = Look("▲", "!", "unproved", "run-warning b", "unprovd")
 class Owing:
     """``now``: by the key of a thing, its occurrence that matters; ``down`` and ``up``: who waits for whom, by keys.
 
-    ``checks``: by pipeline id, what its current run has not passed yet.
+    ``checks``: by pipeline id, what its current run has not passed yet. ``on``: by run key, what runs on after a step failed.
     """
 
     now: Mapping[str, OwedRow] = field(default_factory=dict[str, "OwedRow"])
@@ -38,6 +40,7 @@ class Owing:
     up: Mapping[str, Sequence[str]] = field(default_factory=dict[str, "Sequence[str]"])
     checks: Mapping[int, Sequence[CheckRow]] = field(default_factory=dict[int, "Sequence[CheckRow]"])
     marks: Mapping[str, tuple[int, int, int, str]] | None = None
+    on: Mapping[str, RunningOn] = field(default_factory=dict[str, "RunningOn"])
 
     @classmethod
     def of(
@@ -65,13 +68,14 @@ class Owing:
             moved = [key for key, m in marks.items() if had.get(key) != m or m[1] >= newest or m[2] >= newest]
             fresh = reader.owed_now(moved) if moved else {}
             now = {key: row for key, row in before.now.items() if key in marks} | fresh
-        return replace(cls.of(now, reader.edges(), reader.unverified()), marks=marks)
+        return replace(cls.of(now, reader.edges(), reader.unverified()), marks=marks, on=running_on.read(reader))
 
     def moved(self, before: Owing) -> set[str]:
         """Keys of the things that owe something else than before, or no longer anything."""
         had = before.now
         new = {key for key, row in self.now.items() if row is not (old := had.get(key)) and row != old}
-        return new | {key for key in had if key not in self.now}
+        on = {key for key in (*self.on, *before.on) if self.on.get(key) != before.on.get(key)}
+        return new | {key for key in had if key not in self.now} | {key.partition("/")[0] for key in on}
 
     @property
     def declared(self) -> bool:

@@ -25,7 +25,9 @@ def story(item: Item, items: Sequence[Item], tz: str, now: int) -> list[Clause]:
     out: list[Clause] = _promise(item, tz, now)
     error = first_line(r.error or "")
     here = source_now(s, now)
-    if item.rank == Rank.MENDING:
+    if item.on is not None:
+        out += [item.on.said(tz, now), f"{item.on.names()} still runs"]
+    elif item.rank == Rank.MENDING:
         since = f" at {words.clock(r.alert_since, tz, now)}" if r.alert_since is not None else ""
         ran = elapsed(r, here)
         out.append(f"went wrong{since}, not made good yet")  # it failed, or did not come at all

@@ -15,6 +15,7 @@ from tui.present import words
 from tui.present.cut import clean
 
 if TYPE_CHECKING:
+    from engine.store.reader import Reader
     from engine.store.rows import PastStep, RunDetail, StepPlan, StepRow
 
 _FAILED = (State.FAILED, State.TIMED_OUT, State.LOST)
@@ -108,3 +109,21 @@ def order_of(plan: Sequence[StepPlan]) -> dict[str, tuple[str, ...]]:
 def of_detail(detail: RunDetail, plan: Sequence[StepPlan]) -> RunningOn | None:
     """Of one run and the steps that its pipeline defines."""
     return running_on(of_rows(detail.steps), order_of(plan), active=detail.row.state.active)
+
+
+def read(reader: Reader) -> dict[str, RunningOn]:
+    """By run key, of all runs that go on: one question where no step of any of them failed, as it mostly is."""
+    runs = dict(reader.failing_on())
+    if not runs:
+        return {}
+    plans: dict[str, dict[str, tuple[str, ...]]] = {}
+    out: dict[str, RunningOn] = {}
+    for run_id, steps in reader.past_steps(list(runs)).items():
+        key = runs[run_id]
+        pipeline = key.partition("/")[0]
+        if pipeline not in plans:
+            plans[pipeline] = order_of(reader.step_plan(pipeline))
+        found = running_on(of_cells(steps), plans[pipeline], active=True)
+        if found is not None:
+            out[key] = found
+    return out

@@ -62,7 +62,7 @@ class FloorView(FloorMenus):
     title: ClassVar[str] = "Floor"
     contexts: ClassVar[tuple[str, ...]] = ("floor", "list", "global")
     topics: frozenset[str] = frozenset(
-        {"engine", "source", "health", "pipeline", "run", "alert", "arm", "sample", "owed", "item"}
+        {"engine", "source", "health", "pipeline", "run", "step", "alert", "arm", "sample", "owed", "item"}
     )
     ticks: ClassVar[bool] = True
     marks_what: ClassVar[str] = "pipelines"
@@ -89,7 +89,7 @@ class FloorView(FloorMenus):
         self._culprit = ""
         self._top = [0, 0]
         self._read: tuple[Any, ...] | None = None
-        self._owed_read: int | None = -1
+        self._owed_read: tuple[int | None, ...] = ()
         self._judged: tuple[int, tuple[Any, ...], bool] = (0, (), False)
 
     # --- reading ----------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ class FloorView(FloorMenus):
         topics = dict(reader.topics())
         read = tuple(topics.get(t) for t in _ROW_TOPICS)
         changed = self._read_rows(read)
-        moved = self._read_owed(topics.get("owed"))
+        moved = self._read_owed((topics.get("owed"), topics.get("step")))
         if changed is not None:
             changed = {*changed, *moved}
         silent = frame.silent(self.context, self.head.engine)
@@ -116,8 +116,8 @@ class FloorView(FloorMenus):
         elif changed:
             self._judge(changed, silent)
 
-    def _read_owed(self, topic: int | None) -> Collection[int]:
-        """What is owed, when that moved: ids of the pipelines to judge anew, those that wait for what changed among them."""
+    def _read_owed(self, topic: tuple[int | None, ...]) -> Collection[int]:
+        """What is owed, and what runs on after a step failed, when that moved: ids of the pipelines to judge anew, those that wait for what changed among them."""
         if topic == self._owed_read:
             return ()
         self._owed_read = topic
@@ -138,7 +138,7 @@ class FloorView(FloorMenus):
             self._row_of = {r.id: r for r in reader.floor()}
             self._item_of = {}
             if before is None or before[0] != read[0]:
-                self._owed_read, self.owing = -1, NOTHING  # names and consumers of pipelines stand in promises too
+                self._owed_read, self.owing = (), NOTHING  # names and consumers of pipelines stand in promises too
             return None
         if before == read:
             return ()

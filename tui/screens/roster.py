@@ -46,7 +46,7 @@ class Roster:
     def read(self, reader: Reader) -> tuple[frozenset[str], set[int] | None]:
         """Read what moved. The topics that did (all at first), and ids of the pipelines to judge anew; None: of all."""
         topics = reader.topics()
-        watched = (*_WHOLE, "run", "owed")
+        watched = (*_WHOLE, "run", "step", "owed")
         moved = frozenset(t for t in watched if t not in self._read or self._read[t] != topics.get(t))
         first = not self._read
         self._read = {t: topics.get(t) for t in watched}
@@ -63,7 +63,7 @@ class Roster:
         before = self.owing
         if first or "pipeline" in moved:  # names and consumers of pipelines stand in promises too
             self.owing = Owing.read(reader)
-        elif "owed" in moved:
+        elif moved & {"owed", "step"}:
             self.owing = now = Owing.read(reader, before)
             if changed is not None:
                 keys = now.moved(before)
@@ -87,7 +87,7 @@ class PipelineScreen(ListScreen):
     """A screen whose cursor is on pipelines (``key``); others things that owe something have no row of the Floor."""
 
     topics: frozenset[str] = frozenset(
-        {"engine", "source", "health", "pipeline", "run", "alert", "arm", "sample", "owed"}
+        {"engine", "source", "health", "pipeline", "run", "step", "alert", "arm", "sample", "owed"}
     )
     ticks: ClassVar[bool] = True
     fields: ClassVar[Sequence[str]] = tuple(f for f in FIELDS if f != "tag")

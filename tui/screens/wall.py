@@ -70,7 +70,7 @@ class WallView(View):
         self.items: list[Item] = []
         self.head: Head | None = None
         self._owing = NOTHING
-        self._owed_read: int | None = -1
+        self._owed_read: tuple[int | None, ...] = ()
         self._read: tuple[object, ...] = ()
         self._judged = 0
 
@@ -87,8 +87,8 @@ class WallView(View):
         )
         if read != self._read or now - self._judged >= _JUDGE_MS:
             self._read, self._judged = read, now
-            if topics.get("owed") != self._owed_read:
-                self._owed_read = topics.get("owed")
+            if (topic := (topics.get("owed"), topics.get("step"))) != self._owed_read:
+                self._owed_read = topic
                 self._owing = Owing.read(reader, self._owing)
             self.items = floor.judge(reader.floor(), head.sources, now, silent=silent, owing=self._owing)
 
