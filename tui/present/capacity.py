@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tui.present import chart, words
 from tui.present.bars import full_in as full_in
 from tui.present.cut import clean, cut_middle
+from tui.present.cut import width as cell_width
 from tui.present.lines import Cell, Column, head, row
 
 if TYPE_CHECKING:
@@ -97,7 +98,9 @@ def line(c: CapacityRow, host: str, width: int, *, stale: bool) -> Line:
     loud = c.soon and not stale
     strip = cols[-1].width
     top = 100.0 if c.unit.startswith("%") else None
-    by = clean(c.words) or "set" if c.declared else "default"
+    by = "set" if c.declared else "default"
+    if c.declared and c.words and cell_width(clean(c.words)) <= cols[4].width:
+        by = clean(c.words)
     says = reached(c)
     style = "run-late b" if loud or not c.seen else "dim"
     curve: list[Span] = [(chart.row(c.past, strip, top), "run-late" if loud else "gauge")]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
-from engine.store.rows import CapacityRow, Chart, FloorRow, RunLane, SeriesRow, UseNow, UsualRow
+from engine.store.rows import CapacityRow, Chart, SeriesRow, UseNow, UsualRow
 from tui import keymap
-from tui.present import capacity, chart, floor, frame, hosts, lines, words
+from tui.present import capacity, chart, frame, hosts, lines, words
 from tui.present.cut import clean, cut_middle
 from tui.present.frame import Head
 from tui.present.hosts import Host, Resource
 from tui.screens import window
+from tui.screens.hosts_curve import LABEL, Curve
 from tui.screens.hosts_processes import Processes
 from tui.screens.lists import Handler, ListScreen
 from tui.view import Context, Effect, Line, Open, Say, Span
@@ -23,10 +24,7 @@ _DAY_RANGE: Final = 2
 _AGAIN_MS: Final = 10_000
 """Curves and limits are asked for again after so long: their buckets are no finer."""
 _USUAL_MS: Final = 600_000
-_LANES: Final = 6
 _PANES: Final = ("chart", "limits", "running")
-_LABEL: Final = 11
-"""Cells left of the curve: its scale, and the names of runs."""
 
 
 class HostsView(ListScreen):
@@ -57,9 +55,10 @@ class HostsView(ListScreen):
         self._usual_at: int | None = None
         self._again_at: int | None = None
         self._topics: dict[str, int] = {}
-        self._curve: tuple[object, Chart | None] = (None, None)
-        self._lanes: tuple[object, list[RunLane], dict[int, FloorRow]] = (None, [], {})
+        self.curve = Curve(context)
         self._top = 0
+        self._young: int | None = None
+        """When the range was chosen; a person's choice stays."""
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
@@ -84,11 +83,20 @@ class HostsView(ListScreen):
             since = minute - (hosts.RECENT - 1) * chart.MINUTE
             self._recent = reader.chart(names, since, minute + chart.MINUTE, hosts.RECENT)
             self.limits = reader.capacity()
-            self._curve = (None, None)
+            self.curve.forget()
+            if self._young is None:
+                self._young = at
+                self.range = self._first_range(at)
         self.use = reader.used_by_runs()
         if "run" in moved or again:
-            self._lanes = (None, [], {})
+            self.curve.forget_runs()
         self._lay()
+
+    def _first_range(self, at: int) -> int:
+        """24 hours, or less where there is no more to see yet."""
+        found = self.context.reader.chart(["host.cpu"], at - chart.DAY, at + 1, 48).get("host.cpu")
+        known = next((48 - i for i, c in enumerate(found.cells) if c is not None), 48) if found is not None else 48
+        return 0 if known <= 2 else 1 if known <= 12 else _DAY_RANGE
 
     def _sampled(self, now: int) -> int:
         """When this host was sampled last, or now: what an engine that is gone measured is drawn as of then."""
@@ -298,82 +306,15 @@ class HostsView(ListScreen):
 
     # --- the curve --------------------------------------------------------------------------------------------------
 
-    def _read_curve(self, r: Resource, axis: chart.Axis) -> Chart | None:
-        which = (r.key, axis)
-        if self._curve[0] != which:
-            found = self.context.reader.chart([r.key], axis.start, axis.now, axis.past)
-            self._curve = (which, found.get(r.key))
-        return self._curve[1]
-
-    def _read_lanes(self, axis: chart.Axis) -> tuple[list[RunLane], dict[int, FloorRow]]:
-        if self._lanes[0] != axis:
-            found = self.context.reader.runs_between(axis.start, axis.now, _LANES)
-            rows = self.context.reader.floor_rows([lane.pipeline_id for lane in found])
-            self._lanes = (axis, found, {row.id: row for row in rows})
-        return self._lanes[1], self._lanes[2]
-
     def _chart(self, width: int, size: int) -> list[Line]:
-        r, now, tz = self.resource, self.context.now(), self.context.timezone
-        word, span = RANGES[self.range]
-        if r is None or r.missing:
-            why = clean(r.row.note or "not measured here") if r is not None else "this host has no such sensor"
-            title = f"{self._name()} {r.name if r is not None else 'cpu'}"
-            return [lines.rule(title, word, "", width), [("   n/a: ", "dim"), (why, "dim")]]
-        axis = chart.axis(self._sampled(now), span, width - _LABEL - 2)
-        found = self._read_curve(r, axis)
-        lanes, rows = ([], {}) if self.here is None or self.here.label is not None else self._read_lanes(axis)
-        hint: list[Span] = []
-        if found is not None and found.peak is not None:
-            unit = r.row.unit
-            at = words.clock(found.peak_at, tz, now)
-            hint = [(f"p50 {capacity.value(found.p50, unit)}  peak {capacity.value(found.peak, unit)} at {at}", "dim")]
-        note = f"{word}, with the runs that used it" if lanes else word
-        out: list[Line] = [lines.rule(f"{cut_middle(self._name(), 24)} {r.name}", note, hint, width)]
-        under = min(len(lanes), max(size - 6, 0), _LANES)
-        tall = max(min(size - 2 - under, 11), 2)
-        tall -= tall > 2 and tall % 2 == 0  # odd, so that the half has a row of its own
-        out += self._area(r, found, axis, tall)
-        for lane in lanes[:under]:
-            name = (f" {cut_middle(clean(lane.name), _LABEL - 2):<{_LABEL}}", "dim")
-            cells = chart.lane(
-                lane, axis, now, planned=self._planned(rows.get(lane.pipeline_id), now), stale=self.stale, tz=tz
-            )
-            out.append([name, *cells])
-        out.append([(" " * (_LABEL + 1), ""), (chart.ticks(axis, tz), "dim")])
-        return out
+        axis = self._axis(width - LABEL - 2)
+        here = self.here is not None and self.here.label is None
+        return self.curve.paint(
+            self.resource, self._name(), RANGES[self.range][0], axis, width, size, here=here, stale=self.stale
+        )
 
-    def _area(self, r: Resource, found: Chart | None, axis: chart.Axis, tall: int) -> list[Line]:
-        means = [c and c[0] for c in found.cells] if found is not None else []
-        highest = max((m for m in means if m is not None), default=0.0)
-        fixed = r.row.metric in hosts.LEVELS or r.row.metric.startswith("disk:")
-        top = (r.row.max or 100.0) if fixed else chart.nice_top(r.row.unit, highest, r.row.max)
-        rows = chart.area(means, tall, top)
-        marks = {0: top, tall // 2: top / 2 if tall > 2 else None, tall - 1: 0.0}
-        style = "run-stale" if self.stale else "run-late" if r.loud else "gauge"
-        after = "after now: only what is planned" if axis.ahead > 34 else ""
-        out: list[Line] = []
-        for y, text in enumerate(rows):
-            mark = marks.get(y)
-            label = capacity.value(mark, r.row.unit) if mark is not None else ""
-            line: list[Span] = [(f"{label:>{_LABEL}} ", "dim"), (text.ljust(axis.past), style), ("│", "key")]
-            if y == tall // 2 and after:
-                line.append((f"  {after}", "dim"))
-            out.append(line)
-        if not any(m is not None for m in means):
-            out[tall // 2] = [(" " * (_LABEL + 1), ""), ("nothing was measured in this time", "dim")]
-        return out
-
-    def _planned(self, row: FloorRow | None, now: int) -> list[tuple[int, int, bool]]:
-        """(from, until, running) of what is to come: the rest of the run that goes on, and the next one by its schedule."""
-        if row is None or self.stale:
-            return []
-        usual = floor.usual(row)
-        out: list[tuple[int, int, bool]] = []
-        if row.active and row.started is not None and usual is not None and row.started + usual > now:
-            out.append((now, row.started + usual, True))
-        if row.next_run is not None and row.next_run > now:
-            out.append((row.next_run, row.next_run + (usual or 1), False))
-        return out
+    def _axis(self, cells: int) -> chart.Axis:
+        return chart.axis(self._sampled(self.context.now()), RANGES[self.range][1], cells)
 
     # --- limits and users -------------------------------------------------------------------------------------------
 
@@ -504,9 +445,8 @@ class HostsView(ListScreen):
     def data(self) -> Any:
         if self.head is None:
             self.load()
-        r, now = self.resource, self.context.now()
-        axis = chart.axis(self._sampled(now), RANGES[self.range][1], 100)
-        found = self._read_curve(r, axis) if r is not None and not r.missing else None
+        r = self.resource
+        found = self.curve.read(r, self._axis(100)) if r is not None and not r.missing else None
         use = [*self.use.runs, *([self.use.rest] if self.use.rest else [])]
         return {
             "sampled": max((h.at or 0 for h in self.hosts), default=None), "stale": self.stale,
