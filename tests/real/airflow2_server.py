@@ -35,6 +35,8 @@ VERSION = "2.11.2"
 PINS = Path(__file__).parent / "airflow2_pins.txt"
 START_S = 180.0
 PASSWORD = "pw-of-the-real-test"
+PAGE = 4
+"""The most that a page of this server holds: fewer than there are DAGs."""
 ROLES = {"admin": "Admin", "viewer": "Viewer", "user": "User"}
 
 DAGS = '''
@@ -162,6 +164,7 @@ class Airflow2:
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__EXECUTOR": "SequentialExecutor",
             "AIRFLOW__API__AUTH_BACKENDS": "airflow.providers.fab.auth_manager.api.auth.backend.basic_auth",
+            "AIRFLOW__API__MAXIMUM_PAGE_LIMIT": str(PAGE),
             "AIRFLOW__WEBSERVER__WORKERS": "1",
             "AIRFLOW__WEBSERVER__SECRET_KEY": "only-for-the-tests-" * 2,
             "AIRFLOW__WEBSERVER__BASE_URL": self.url,
@@ -194,7 +197,8 @@ class Airflow2:
             if any(p.poll() is not None for p in self._processes):
                 raise ServerDied(f"the server died while it started: {self.last_words()}")
             with contextlib.suppress(OSError, ValueError, KeyError):
-                if {d["dag_id"] for d in self.get("/api/v1/dags")["dags"]} >= set(NAMES):
+                pages = [self.get(f"/api/v1/dags?offset={n}")["dags"] for n in range(0, len(NAMES) + PAGE, PAGE)]
+                if {d["dag_id"] for page in pages for d in page} >= set(NAMES):
                     return
             time.sleep(0.5)
         raise ServerDied(f"the server was not ready after {START_S:.0f} s: {self.last_words()}")

@@ -97,6 +97,65 @@ async def test_who_may_what(airflow2: Airflow2) -> None:
         await one.close()
 
 
+READ = ("DAGs", "DAG Runs", "Task Instances", "Task Logs")
+MORE = ("Pools", "ImportError", "DAG Warnings", "Datasets")
+ACT = (
+    ("can_edit", "DAGs"),
+    ("can_edit", "DAG Runs"),
+    ("can_edit", "Task Instances"),
+    ("can_create", "DAG Runs"),
+    ("can_create", "Task Instances"),
+)
+
+
+@survives
+async def test_roles_of_ones_own(airflow2: Airflow2) -> None:
+    """What the documentation calls the smallest right that works, and what is said where it is still less."""
+    rights = {
+        "least": [("can_read", what) for what in READ],
+        "watch": [("can_read", what) for what in (*READ, *MORE)],
+        "act": [*[("can_read", what) for what in (*READ, *MORE)], *ACT],
+    }
+    probes: dict[str, set[bool | None]] = {}
+    for name, allowed in rights.items():
+        actions = [{"action": {"name": can}, "resource": {"name": what}} for can, what in allowed]
+        name_now = f"{name}-{new_id()}"
+        airflow2.post("/auth/fab/v1/roles", {"name": name_now, "actions": actions})
+        person = {"username": name_now, "first_name": "a", "last_name": "b", "email": f"{name_now}@example.com"}
+        airflow2.post("/auth/fab/v1/users", person | {"password": PASSWORD, "roles": [{"name": name_now}]})
+        one = adapter_for(airflow2, name_now)
+        may = dict((await one.probe()).permissions)
+        assert may.pop("view") is True
+        probes[name] = set(may.values())
+        assert {p.name for p in (await one.pipelines()).items} == set(NAMES)
+        page = await one.runs(None)
+        ended = [r for r in page.runs if r.state.terminal]
+        if ended:
+            steps = await one.steps(ended[0].key)
+            assert (await one.log(steps[0].key, steps[0].attempt, None)).data or steps[0].started is None
+        parts = await one.items()
+        missing = {i.kind for i in parts if not i.name}
+        assert missing == ({"pool", "import-error", "warning"} if name == "least" else set())
+        if name == "least":
+            with pytest.raises(Forbidden):
+                await one.assets()
+        else:
+            assert await one.assets()
+        if name == "act":
+            key = await started(one, "wf_mapped")
+            await state(one, key, State.SUCCESS)
+            for verb, on in (
+                (Verb.RERUN_FROM, f"{key}#work.0"),
+                (Verb.PAUSE, "af:wf_mapped"),
+                (Verb.RESUME, "af:wf_mapped"),
+            ):
+                await act(one, verb, on)
+            await state(one, key, State.SUCCESS)
+            await act(one, Verb.MARK, key, params={"as": "failed"})
+        await one.close()
+    assert probes == {"least": {False}, "watch": {False}, "act": {True}}
+
+
 @survives
 async def test_fail_clear_mark_and_rerun(airflow2: Airflow2, adapter: AirflowAdapter) -> None:
     airflow2.flag.unlink(missing_ok=True)
