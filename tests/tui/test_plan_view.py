@@ -369,10 +369,18 @@ def test_a_mark_on_a_step_can_mean_its_run(house: House) -> None:
     text = "\n".join(painted(v, 120, 40))
     assert "[this step]" in text
     assert "the whole run" in text
-    v.act("dialog.next")
     assert asked(v.type("s"))["key"] == f"{KEY}#load"
-    v.act("dialog.prev")
+    v.act("dialog.next")
     assert asked(v.type("edit.right"))["key"] == KEY
+
+
+def test_a_long_run_id_wraps_in_the_title(house: House) -> None:
+    long = "backfill__2026-11-01T03%3A00%3A00Z__" + "x" * 70
+    v = asking(house, f"mark prod-airflow:daily_sales/{long}#load")
+    rows = painted(v, 80, 24)
+    assert "Mark a step of daily_sales" in "\n".join(rows)
+    assert "".join(row[4:-4].strip() for row in rows).count("x" * 70) == 1
+    assert "…" not in "\n".join(rows[:-1])
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -58,14 +58,19 @@ def outcome(state: ActionState) -> Outcome:
     return OUTCOMES[state]
 
 
-def thing(key: str) -> str:
-    """What a key names, without its source: ``daily_sales r1 load``; text that is no key stands as it is."""
+def parts_of(key: str) -> list[str]:
+    """What a key names, without its source: pipeline, run, step; text that is no key stands as it is."""
     try:
         found = parse_key(key)
     except ValueError:
-        return clean(key)
+        return [clean(key)]
     step = found.step if found.map_index < 0 else f"{found.step}.{found.map_index}"
-    return " ".join(clean(part) for part in (found.pipeline, found.run, step if found.step else None) if part)
+    return [clean(part) for part in (found.pipeline, found.run, step if found.step else None) if part]
+
+
+def thing(key: str) -> str:
+    """``daily_sales r1 load``."""
+    return " ".join(parts_of(key))
 
 
 def source(key: str | None) -> str:
@@ -288,18 +293,18 @@ def change_rows(found: Sequence[Change], width: int, *, known: bool) -> list[Lin
     if not found:
         return []
     label = 12
-    half = max((width - label - 6) // 2, 10)
+    half = max((width - label - 7) // 2, 10)
     out: list[Line] = [
         [
             (pad("", label), ""),
             (pad("before", half), "dim"),
-            ("  ", ""),
+            ("   ", ""),
             ("after" if known else "after: not read", "dim"),
         ]
     ]
     for c in found:
         before, after = c.before or "–", c.after or ("–" if known else "?")
-        mark: Span = ("→ ", "text b") if c.moved else ("  ", "")
+        mark: Span = (" → ", "text b") if c.moved else ("   ", "")
         style = "text b" if c.moved else "dim"
         out += _wrap_pair(c.name, before, after, label, half, mark, "text" if c.moved else "dim", style)
     return out
@@ -316,7 +321,7 @@ def _wrap_pair(
         b = right[i] if i < len(right) else ""
         out.append(
             [
-                (pad(name if i == 0 else "", label), "dim"), (pad(a, half), old_style), mark if i == 0 else ("  ", ""), (b, new_style),
+                (pad(name if i == 0 else "", label), "dim"), (pad(a, half), old_style), mark if i == 0 else ("   ", ""), (b, new_style),
             ]
         )  # fmt: skip
     return out

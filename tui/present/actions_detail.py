@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from adapters.model import State
 from tui.present import words
 from tui.present.actions import OUTCOMES, change_rows, changes, dates, progress, settle
 from tui.present.audit import who_words
@@ -76,7 +77,11 @@ def operation_detail(o: OperationRow, room: int, tz: str, now: int) -> list[Line
     for i, clause in enumerate(progress(o, 20, tz, now)):
         said.append((" · " if i else "", "dim"))
         said += [(clause, "text")] if isinstance(clause, str) else list(clause)
-    out = wrapped("state", [(f"{look.glyph} {look.word}", look.style), (" ", ""), *said], room)
+    out = wrapped(
+        "state",
+        [(f"{look.glyph} {'paused' if o.state is State.HELD else look.word}", look.style), (" ", ""), *said],
+        room,
+    )
     out += wrapped("dates", [(dates(o), "text")], room)
     began = words.stamp(o.created, tz) if o.created is not None else "not told by its source"
     out += wrapped(

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from tui.present import words
-from tui.present.actions import outcome
+from tui.present.actions import outcome, parts_of
 from tui.present.cut import clean
 from tui.present.dialog import LABEL, flow, wrapped
 from tui.present.glyphs import LOOKS, State
+from tui.present.lines import cells
 
 if TYPE_CHECKING:
     from engine.store.rows import ActionRow
@@ -24,7 +25,7 @@ VERBS: Final = {
     "backfill-cancel": "Cancel the backfill of",
 }  # fmt: skip
 SHORT: Final = {
-    "rerun-failed": "rerun", "rerun-from": "rerun", "backfill-pause": "pause", "backfill-resume": "resume", "backfill-cancel": "cancel",
+    "rerun-failed": "rerun", "rerun-from": "rerun", "backfill": "make", "backfill-pause": "pause", "backfill-resume": "resume", "backfill-cancel": "cancel",
 }  # fmt: skip
 """Verb → its word in a sentence with "it"."""
 LEAVE: Final = {
@@ -33,17 +34,23 @@ LEAVE: Final = {
 }  # fmt: skip
 
 
-def title(verb: str, plan: Mapping[str, Any], key: str) -> Line:
-    """``Stop the run of daily_sales  scheduled__2026-11-20T04:21``."""
-    name = str(plan.get("target") or plan.get("name") or key)
-    said = VERBS.get(verb, verb)
-    if verb == "mark" and (plan.get("step") or "#" in name):
-        said = "Mark a step of"
+def title_rows(verb: str, plan: Mapping[str, Any], key: str, room: int) -> list[Line]:
+    """``Stop the run of daily_sales  scheduled__2026-11-20T04:21``; what does not fit wraps, a run's id is never cut."""
     about = [clean(str(plan[k])) for k in ("run", "step") if plan.get(k)]
+    name = str(plan.get("target") or plan.get("name") or "")
+    if not name:
+        name, *about = parts_of(key)
+    said = VERBS.get(verb, verb)
+    if verb == "mark" and len(about) > 1:
+        said = "Mark a step of"
     shown = plan.get("params")
     if verb.startswith("backfill-") and isinstance(shown, dict) and shown.get("id"):
         about.append(f"number {clean(str(shown['id']))}")
-    return [(f"{said} ", "text"), (clean(name), "text b"), ("".join(f"  {a}" for a in about), "dim")]
+    head: Line = [(f"{said} ", "text"), (clean(name), "text b")]
+    whole: Line = [*head, ("".join(f"  {a}" for a in about), "dim")]
+    if cells(whole) <= room:
+        return [whole]
+    return [head, *(line for a in about for line in wrapped("", [(a, "dim")], room))]
 
 
 def now_rows(plan: Mapping[str, Any], at: int, room: int) -> list[Line]:

@@ -28,7 +28,7 @@ from tui.present.plan import (
     progress_rows,
     refusal,
     said,
-    title,
+    title_rows,
 )
 from tui.screens.plan_form import Choice, Digits, Form
 from tui.view import Back, Context, Copy, Effect, Line, Request, Say, Span, View
@@ -358,14 +358,18 @@ class PlanView(View):
         if self.plan is None:
             return self._unplanned(room, gap)
         plan = self.plan
-        head: list[Line] = [title(self.verb, plan, self.key), *gap]
+        name, *ids = title_rows(self.verb, plan, self.key, room)
+        head: list[Line] = [name, *([] if tight else ids), *gap]
         if self._candidates():
             return head, [], choose_rows(self._candidates(), self._pick)
         now = now_rows(plan, self.context.now(), room)
         will = said(plan, "it will", "effect", "text", room)
         most = 2 if tight else 9
         head += [*now[:most], *will[:most]]
-        left, more = [*continued("now", now[most:]), *continued("it will", will[most:])], [*pairs(plan, room), *gap]
+        left, more = (
+            [*(ids if tight else ()), *continued("now", now[most:]), *continued("it will", will[most:])],
+            [*pairs(plan, room), *gap],
+        )
         middle = [*left, *more]
         if self.action or self._sent:
             return head, middle, progress_rows(self.row, self.context.timezone, self.context.now(), room)
@@ -385,7 +389,7 @@ class PlanView(View):
 
     def _unplanned(self, room: int, gap: Sequence[Line]) -> tuple[list[Line], list[Line], list[Line]]:
         """Before there is a plan: what must be said for one, that it is being made, or why there is none."""
-        head: list[Line] = [title(self.verb, {"target": self.key, "params": self.form.params()}, self.key), []]
+        head: list[Line] = [*title_rows(self.verb, {"params": self.form.params()}, self.key, room), []]
         asking: Line = [("asking the engine: it reads the state now and prepares the exact call …", "dim")]
         cannot = wrapped("cannot", [(refusal(self.problem), "run-failed b")], room) if self.problem else []
         if not self.form.asks:

@@ -80,7 +80,7 @@ class Form:
 
     def __init__(self, verb: str, given: Mapping[str, str], *, step: bool = False) -> None:
         asks = ASKS.get(verb, ())
-        self.asks = (OF, *asks) if verb == "mark" and step else asks
+        self.asks = (*asks, OF) if verb == "mark" and step else asks
         self.fixed = {name: value for name, value in given.items() if name not in {a.name for a in self.asks}}
         self.values: dict[str, Field | Choice] = {}
         for ask in self.asks:
