@@ -274,7 +274,7 @@ async def _warnings(http: Http, source: str, wanted: Callable[[str], bool]) -> l
             kind="warning",
             name=http.words(f"{w.dag_id} {w.warning_type or ''}"),
             standing=Standing.WARNING,
-            words=http.words(w.message or w.warning_type or "?"),
+            words=http.words((w.message or w.warning_type or "?").strip().partition("\n")[0]),
             text=whole(w.message or ""),
             key=pipeline_key(source, w.dag_id),
             since=ms(w.timestamp),

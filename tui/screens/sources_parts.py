@@ -19,7 +19,7 @@ from tui.view import Copy, Effect, Line, Open, Say
 if TYPE_CHECKING:
     from tui.view import Context
 
-MOST = 500
+MOST = 200
 """Assets and backfills of one source that are read for the screen."""
 SHORT = 4
 """Rows of a pane that does not have the cursor."""
