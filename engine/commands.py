@@ -157,6 +157,10 @@ def acting(args: Namespace) -> int:
     """``plan``, ``act``, ``settle`` and ``audit``, in a module of their own."""
     from engine import commands_act
 
+    if args.command in ("plan", "act") and "*" in args.key:
+        from engine import commands_bulk
+
+        return commands_bulk.plan(args) if args.command == "plan" else commands_bulk.act(args)
     return int(getattr(commands_act, args.command)(args))
 
 

@@ -130,6 +130,7 @@ def parser() -> argparse.ArgumentParser:
     )
     show.add_argument("other", nargs="?", help="for diff: the run to compare with; default the last success before it")
     show.add_argument("--filter", default="", metavar="F", help="as typed after / on the screen")
+    show.add_argument("--view", metavar="NAME", help="a saved view of the screen: a [[view]] or one of yours (key v)")
     show.add_argument("--limit", type=int, metavar="N", help="at most N rows of csv or json")
     show.add_argument("--width", type=int, default=0, help="cells; default the terminal's, else 120")
     show.add_argument("--height", type=int, default=0, help="lines; default the terminal's, else 40")
@@ -154,7 +155,7 @@ def parser() -> argparse.ArgumentParser:
             ("text", "json"),
         )  # fmt: skip
         sub.add_argument("verb", help="one of: start pause resume hold release stop rerun rerun-failed rerun-from mark backfill backfill-pause backfill-resume backfill-cancel")  # fmt: skip
-        sub.add_argument("key", help="source:pipeline, source:pipeline/run or source:pipeline/run#step")
+        sub.add_argument("key", help="source:pipeline, source:pipeline/run or source:pipeline/run#step; or a pattern of pipelines like prod-airflow:cdm_*")  # fmt: skip
         sub.add_argument("--param", action="append", metavar="NAME=VALUE", help="of a backfill also: reprocess=none|failed|completed, max_active=N, backwards=true")  # fmt: skip
         sub.add_argument("--date", metavar="YYYY-MM-DD", help="business date")
         sub.add_argument("--as", dest="as_", choices=("success", "failed"), help="with mark: what it is declared")
@@ -166,7 +167,7 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--demo", action="store_true", help="of the demo's workspace")
         if name == "act":
             sub.add_argument("--reason", help="why; ten characters or more")
-            sub.add_argument("--confirm", metavar="ENV/NAME", help="the name that the dialog asks you to type")
+            sub.add_argument("--confirm", metavar="ENV/NAME", help="the name that the dialog asks you to type; of a pattern its words, as `plan` prints them")
             sub.add_argument(
                 "--yes", action="store_true", help="instead of the y of the dialog (not for protected targets)"
             )
@@ -458,7 +459,9 @@ def logs(args: argparse.Namespace) -> int:
         return commands.fail(f"{other}: no such file; several files are read as one log, a key stands alone")
     args.key = other
     if ":" not in other:
-        return commands.fail(f"{other}: no such file, and no key: expected source:pipeline/run, a file, or - for standard input")
+        return commands.fail(
+            f"{other}: no such file, and no key: expected source:pipeline/run, a file, or - for standard input"
+        )
     return commands.logs(args)
 
 
@@ -477,7 +480,9 @@ def check(args: argparse.Namespace) -> int:
         return commands.fail(f"{place.config}: [keys]: {error}")
     except themes.ThemeError as error:
         return commands.fail(f"{place.config}: [ui] theme: {error}")
-    return commands.check(args)
+    from tui.views_check import wrong_view
+
+    return commands.check(args, wrong_view)
 
 
 def keys(args: argparse.Namespace) -> int:

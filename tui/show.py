@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 import sys
 import time
@@ -14,7 +15,7 @@ from typing import Any
 from adapters.model import Health, Owed, State, parse_key
 from engine.request import EXIT_BAD_INPUT, EXIT_BLIND, EXIT_NOT_WELL, EXIT_OK
 from engine.store.reader import Reader
-from tui import registry
+from tui import registry, views_file
 from tui.present.glyphs import LOOKS
 from tui.present.head import blind, trouble
 from tui.present.morning import Tick
@@ -79,7 +80,9 @@ def _show(args: Namespace, reader: Reader, wanted: frozenset[str], print_json: C
     if args.key is not None:
         _known(args, reader)
     view = registry.make(args.screen, context, _argument(args, reader))
-    if args.filter:
+    if getattr(args, "view", None):
+        _saved(args, view)
+    elif args.filter:
         _filter(args, view)
     view.load()
     _print(args, view, print_json)
@@ -116,6 +119,19 @@ def _known(args: Namespace, reader: Reader) -> None:
     if key.step is not None and detail.steps and not any(s.key == args.key for s in detail.steps):
         names = ", ".join(dict.fromkeys(s.key.partition("#")[2] for s in detail.steps))
         raise Asked(f"the run has no step {key.step!r}; it has {names}")
+
+
+def _saved(args: Namespace, view: View) -> None:
+    """A saved view by its name: the team's, or one's own (which comes first)."""
+    views = getattr(view, "views", None)
+    if args.filter:
+        raise Asked("--view is a saved filter: give it or --filter, not both")
+    if views is None or not getattr(view, "filter_states", frozenset)():
+        raise Asked(f"the screen {args.screen} has no saved views")
+    view.context.extra["views_file"] = views_file.place(os.environ)
+    view.load()
+    if wrong := views.use(args.view):
+        raise Asked(f"--view: {wrong}")
 
 
 def _filter(args: Namespace, view: View) -> None:
