@@ -60,7 +60,7 @@ _EDGES: Final = (
 )
 _HERE: Final = ("local", "systemd", "commands")
 """Kinds of sources whose runs use this host."""
-_MOST_BARS: Final = 400
+_MOST_BARS: Final = 300
 _NOW_MS: Final = 3_000
 _USUAL_DAYS: Final = 14
 USUAL_NEED: Final = 7
@@ -297,23 +297,22 @@ class SampleQuestions(Link):
     # --- who used it ------------------------------------------------------------------------------------------------
 
     def runs_between(self, since: int, until: int, lanes: int = 6) -> list[RunLane]:
-        """Runs that used this host in [since, until), by pipeline: those at work first, then the busiest. Of a pipeline
-        the newest 400 are read. A run that began more than a day before is found only while it is the current one.
+        """Runs that used this host in [since, until), by pipeline: those at work first, then the busiest of the 60
+        that ran last. Of a pipeline the newest 300 are read. A run that began more than a day before is found only while it is the current one.
         """
         first, last = (int(time.strftime("%Y%m%d", time.gmtime(t / 1000))) for t in (since, until))
         rows = self.all(
-            "SELECT p.id, p.key, p.name, coalesce(n.state IN (2, 3, 4, 5), 0) AS active, coalesce((SELECT sum(d.busy_ms)"
-            " FROM run_day d WHERE d.pipeline_id = p.id AND d.day >= ? AND d.day <= ?), 0) AS busy, coalesce(n.ended, n.at, 0)"
-            " FROM source s CROSS JOIN pipeline p ON p.source_id = s.id LEFT JOIN pipe_now n ON n.pipeline_id = p.id"
-            " WHERE s.kind IN (SELECT value FROM json_each(?)) AND s.gone = 0 ORDER BY active DESC, busy DESC, p.name LIMIT ?",
-            (first, last, json.dumps(_HERE), lanes * 2),
+            "SELECT c.id, c.key, c.name, coalesce((SELECT sum(d.busy_ms) FROM run_day d WHERE d.pipeline_id = c.id AND d.day >= ?1"
+            " AND d.day <= ?2), 0) AS busy FROM (SELECT p.id, p.key, p.name, coalesce(n.state IN (2, 3, 4, 5), 0) AS active"
+            " FROM source s CROSS JOIN pipeline p ON p.source_id = s.id CROSS JOIN pipe_now n ON n.pipeline_id = p.id"
+            " WHERE s.kind IN (SELECT value FROM json_each(?3)) AND s.gone = 0 AND (active OR coalesce(n.ended, n.at) >= ?4)"
+            " ORDER BY active DESC, n.at DESC LIMIT 60) c ORDER BY c.active DESC, busy DESC, c.name LIMIT ?5",
+            (first, last, json.dumps(_HERE), since, lanes * 2),
         )
         found: list[RunLane] = []
-        for number, key, name, active, _, ended in rows:
+        for number, key, name, _ in rows:
             if len(found) == lanes:
                 break
-            if not active and ended < since:  # nothing of it since then
-                continue
             lane = self._lane(number, key, name, since, until)
             if lane.bars:
                 found.append(lane)

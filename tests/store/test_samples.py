@@ -506,7 +506,7 @@ def test_a_lane_says_from_when_it_knows_all(rig: Rig) -> None:
         )
     )
     (lane,) = rig.reader.runs_between(now - 12 * HOUR, now + 1)
-    assert len(lane.bars) == 400
+    assert len(lane.bars) == 300
     assert lane.since == lane.bars[0].at
     assert rig.reader.runs_between(now - 3 * HOUR, now + 1)[0].since is None
 

@@ -33,7 +33,7 @@ class HostsView(ListScreen):
     name: ClassVar[str] = "hosts"
     title: ClassVar[str] = "Hosts"
     contexts: ClassVar[tuple[str, ...]] = ("hosts", "list", "global")
-    topics: frozenset[str] = frozenset({"engine", "source", "health", "sample", "process", "run", "configured"})
+    topics: frozenset[str] = frozenset({"engine", "source", "health", "sample", "process", "configured"})
     ticks: ClassVar[bool] = True
     of_a_row: ClassVar[frozenset[str]] = ListScreen.of_a_row - {"view.pane", "list.open"}
 
@@ -83,13 +83,11 @@ class HostsView(ListScreen):
             since = minute - (hosts.RECENT - 1) * chart.MINUTE
             self._recent = reader.chart(names, since, minute + chart.MINUTE, hosts.RECENT)
             self.limits = reader.capacity()
-            self.curve.forget()
+            self.curve.forget()  # also which runs there were: on a busy floor some run moves each second
             if self._young is None:
                 self._young = at
                 self.range = self._first_range(at)
         self.use = reader.used_by_runs()
-        if "run" in moved or again:
-            self.curve.forget_runs()
         self._lay()
 
     def _first_range(self, at: int) -> int:

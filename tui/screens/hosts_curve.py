@@ -26,8 +26,6 @@ class Curve:
 
     def forget(self) -> None:
         self._curve = (None, None)
-
-    def forget_runs(self) -> None:
         self._lanes = (None, [], {})
 
     def read(self, r: Resource, axis: chart.Axis) -> Chart | None:
