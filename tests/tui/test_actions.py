@@ -261,6 +261,38 @@ def test_a_backfill_is_paused_resumed_and_cancelled_through_its_plan(house: Hous
     assert isinstance(v.act("operation.pause")[0], Say)
 
 
+def test_a_backfill_that_was_asked_for_here_names_who(house: House) -> None:
+    d = Deeds(house)
+    d.did("backfill", "prod-airflow:daily_sales", ago=30 * MINUTE + 2 * SECOND, reason="five days were lost")
+    d.backfill()
+    d.backfill(id="8", created=house.now - 3 * HOUR, first="2026-01-01")
+    v = view(house)
+    rows = [line for line in painted(v, 120, 40) if "► running " in line and "━" in line and " backfill " in line]
+    assert sorted(line.split("running")[1].split()[0] for line in rows) == ["?", "ana"]
+    v.cursor = "prod-airflow 7"
+    assert "asked for here by ana: five days were lost" in text(v)
+    v.cursor = "prod-airflow 8"
+    assert "by whom is not told" in text(v)
+
+
+@pytest.mark.parametrize("screen", ["floor", "runs", "timeline", "layers", "run"])
+def test_every_menu_lists_mark_and_backfill_with_why_not(house: House, screen: str) -> None:
+    from tui import registry
+
+    arg = "prod-airflow:ldz_to_rdv_contracts/r1" if screen == "run" else None
+    v = registry.make(screen, house.context(), arg)
+    v.load()
+    painted(v, 120, 40)
+    for _ in range(20 if screen != "run" else 0):
+        if (v.about() or "").startswith("prod-airflow:"):
+            break
+        v.act("move.down")
+    v.act("action.menu")
+    rows = [line[1:].split() for line in painted(v, 120, 40) if "does not offer it" in line]
+    for key, word in (("K", "mark"), ("B", "backfill")):
+        assert any(row[0] == key and word in row for row in rows), (word, rows)
+
+
 # --- what ended -----------------------------------------------------------------------------------------------------
 
 

@@ -51,6 +51,7 @@ OUTCOMES: Final[Mapping[ActionState, Outcome]] = {
 GOOD: Final = (ActionState.DONE, ActionState.RECONCILED_DONE)
 STALE_MS: Final = 4 * words.MINUTE
 """How old a word about a running backfill may be; its source is asked for it once a minute at least."""
+_NEAR_MS: Final = 2 * words.MINUTE
 UNPROVED: Final = (ActionState.VERIFY_TIMEOUT,)
 
 
@@ -204,16 +205,31 @@ def dates(o: OperationRow) -> str:
     return first or "?" if first == last else f"{first or '?'} to {last or '?'}"
 
 
-def operation_row(o: OperationRow, cols: Sequence[Column], tz: str, now: int, *, here: bool) -> list[Span]:
-    """A backfill that the source carries on."""
+def asker(o: OperationRow, known: Sequence[EndedRow]) -> EndedRow | None:
+    """The action by which a backfill was asked for here: of its pipeline, within minutes of its beginning, one alone."""
+    if o.created is None:
+        return None
+    near = [
+        a
+        for a in known
+        if a.verb == "backfill" and a.key == o.pipeline and abs(o.created - (a.sent or a.created)) <= _NEAR_MS
+    ]
+    return near[0] if len(near) == 1 else None
+
+
+def operation_row(
+    o: OperationRow, cols: Sequence[Column], tz: str, now: int, *, here: bool, asked: EndedRow | None = None
+) -> list[Span]:
+    """A backfill that the source carries on. ``asked``: our action that made it, where the source does not say who."""
     look = LOOKS[o.state]
     by = {c.title: c.width for c in cols}
     word = "paused" if o.state is State.HELD else look.narrow
+    who = clean(o.who or (asked.who if asked is not None else ""))
     at = words.clock(o.ended if o.state.terminal else o.created, tz, now)
     values: dict[str, Any] = {
         "AT": [(pad(at, 9), "dim")],
         "OUTCOME": [(f"{look.glyph} ", look.style), (word, look.style)],
-        "WHO": [(cut(clean(o.who or "?"), by["WHO"]), "text" if o.who else "dim")],
+        "WHO": [(cut(who or "?", by["WHO"]), "text" if who else "dim")],
         "VERB": [(cut(clean(o.kind), by["VERB"]), "text b" if here else "text")],
         "OBJECT": [(cut_middle(clean(o.name), by["OBJECT"]), "text b" if here else "text")],
         "SOURCE": [(cut(clean(o.source), by.get("SOURCE", 0)), "dim")],

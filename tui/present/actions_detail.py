@@ -16,7 +16,7 @@ from tui.present.plan import call_rows, guard_rows
 
 if TYPE_CHECKING:
     from adapters.model import ActionState
-    from engine.store.rows import ActionDetail, OperationRow
+    from engine.store.rows import ActionDetail, EndedRow, OperationRow
     from tui.view import Line, Span
 
 
@@ -70,7 +70,7 @@ def _events(events: Sequence[tuple[int, ActionState, str]], tz: str) -> list[Spa
     return out
 
 
-def operation_detail(o: OperationRow, room: int, tz: str, now: int) -> list[Line]:
+def operation_detail(o: OperationRow, room: int, tz: str, now: int, asked: EndedRow | None = None) -> list[Line]:
     """A backfill as its source tells of it."""
     look = LOOKS[o.state]
     said: list[Span] = []
@@ -83,10 +83,11 @@ def operation_detail(o: OperationRow, room: int, tz: str, now: int) -> list[Line
         room,
     )
     out += wrapped("dates", [(dates(o), "text")], room)
+    by = f" · by {clean(o.who)}" if o.who else " · by whom is not told"
+    if not o.who and asked is not None:
+        by = f" · asked for here by {clean(asked.who)}: {clean(asked.reason or 'no reason given')}"
     began = words.stamp(o.created, tz) if o.created is not None else "not told by its source"
-    out += wrapped(
-        "began", [(began, "text"), (f" · by {clean(o.who)}" if o.who else " · by whom is not told", "dim")], room
-    )
+    out += wrapped("began", [(began, "text"), (by, "dim")], room)
     if o.ended is not None:
         out += wrapped("ended", [(words.stamp(o.ended, tz), "text")], room)
     if o.words:

@@ -158,8 +158,11 @@ class ActionsView(ActionsKept):
         if isinstance(item, EndedRow):
             line = actions.action_row(item, cols, tz, now, here=here)
         else:
-            line = actions.operation_row(item, cols, tz, now, here=here)
+            line = actions.operation_row(item, cols, tz, now, here=here, asked=self._asker(item))
         return lines.cursor(line, width, mono=self.context.mono) if here else line
+
+    def _asker(self, o: OperationRow) -> EndedRow | None:
+        return actions.asker(o, [*self.flying, *self.done]) if not o.who else None
 
     def _nothing(self) -> list[Line]:
         if self._searching:
@@ -226,7 +229,7 @@ class ActionsView(ActionsKept):
         if r is not None:
             return audit.detail_rows(r, room, tz, now)
         if isinstance(item, OperationRow):
-            return operation_detail(item, room, tz, now)
+            return operation_detail(item, room, tz, now, self._asker(item))
         found = self._look()
         return action_detail(found, room, tz, now) if found is not None else []
 

@@ -269,7 +269,7 @@ class RunView(View):
         ("run.hold", "hold", ""),
         ("pipeline.pause", "pause", ""),
         ("run.mark", "mark", "mark the step or the run success or failed"),
-        ("pipeline.backfill", "backfill", "run it for past dates"),
+        ("pipeline.backfill", "backfill", "backfill: run it for past dates"),
     )
 
     def _menu_entries(self) -> Sequence[tuple[str, str, str]]:
