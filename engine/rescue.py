@@ -47,12 +47,9 @@ def rebuild(where: Places, clock: Clock, why: str, log: Log, *, system: bool = F
     """
     bad = unfinished(where)
     if bad is None:
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(clock.now() / 1000))
-        name = f"{where.store.name}.corrupt-{stamp}"
-        number = 1
-        while os.path.lexists(where.store.with_name(name)):
-            number += 1
-            name = f"{where.store.name}.corrupt-{stamp}-{number}"
+        name = _name(where, clock)
+        if rescue.log_is_garbage(where.store) and rescue.sound_alone(where.store):
+            return _without_log(where, clock, name, log, system)
         with suppress(OSError):
             _note(where).write_text(json.dumps({"bad": name, "why": why, "at": clock.now()}))
         bad = rescue.move_aside(where.store, name)
@@ -75,6 +72,49 @@ def rebuild(where: Places, clock: Clock, why: str, log: Log, *, system: bool = F
     _note(where).unlink(missing_ok=True)
     log(words)
     return words
+
+
+def _name(where: Places, clock: Clock) -> str:
+    """``floor.db.corrupt-20261121T051200Z``, a name that nothing has."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(clock.now() / 1000))
+    plain = name = f"{where.store.name}.corrupt-{stamp}"
+    number = 1
+    while any(os.path.lexists(where.store.with_name(f"{name}{end}")) for end in rescue.WITH):
+        number += 1
+        name = f"{plain}-{number}"
+    return name
+
+
+def _without_log(where: Places, clock: Clock, name: str, log: Log, system: bool) -> str:
+    """The store is whole, only its write-ahead log is not: that is put aside, and what it held comes again where it can."""
+    kept = rescue.log_aside(where.store, name)
+    store = Store.open(where.store, clock, system=system)
+    try:
+        with store.transaction(full=True) as tx:
+            rescue.ask_again(tx.db)
+            tail = action_rows.audit_tail(tx) or (0, audit.FIRST)
+            records = _chain(tx, {row.seq: [row] for row in audit.mirrored(where.audit)}, *tail)
+            words = (
+                f"the store was damaged (its write-ahead log is garbage): the log is kept as {kept.name}, what stood in it alone is"
+                f" lost, {records} records of the audit came from their file; the sources are asked again"
+            )
+            record(tx, "store-log-lost", {"words": words, "kept_as": kept.name, "records": records})
+            health.add_event(tx, "damaged", tx.now, None, words)
+    finally:
+        store.close()
+    log(words)
+    return words
+
+
+def _chain(tx: Tx, known: dict[int, list[AuditRow]], seq: int, prev: str) -> int:
+    """Append what follows the record ``seq`` and can be proved; how many."""
+    count = 0
+    while True:
+        found = next((r for r in known.get(seq + 1, ()) if r.prev == prev and _sound(r)), None)
+        if found is None:
+            return count
+        action_rows.audit_insert(tx, found)
+        seq, prev, count = found.seq, found.hash, count + 1
 
 
 def _note(where: Places) -> Path:
@@ -123,14 +163,7 @@ def _audit(tx: Tx, where: Places, bad: Path, head: list[bytes]) -> tuple[int, in
     for row in audit.mirrored(where.audit):
         known.setdefault(row.seq, []).append(row)
     last = max(known, default=0)
-    prev, seq = audit.FIRST, 1
-    while True:
-        found = next((r for r in known.get(seq, ()) if r.prev == prev and _sound(r)), None)
-        if found is None:
-            break
-        action_rows.audit_insert(tx, found)
-        prev, seq = found.hash, seq + 1
-    kept = seq - 1
+    kept = _chain(tx, known, 0, audit.FIRST)
     return kept, max(last - kept, 0), kept == 0 and last > 0
 
 

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from engine.store.errors import StoreError
+from engine.store.errors import StoreDamaged, StoreError
 from engine.store.migrate import APPLICATION_ID, to_disk
+from engine.store.writer import check_log
 
 WITH: Final = ("", "-wal", "-shm")
 """What belongs to a store, by the end of its name."""
@@ -83,6 +84,48 @@ def move_aside(path: Path, name: str) -> Path:
             raise StoreError(f"{path}{end} cannot be moved aside: {error.strerror}") from None
     to_disk(path.parent)
     return target
+
+
+def log_is_garbage(path: Path) -> bool:
+    """Whether the write-ahead log has no head of its own; nothing of this process has the store open."""
+    try:
+        check_log(path)
+    except StoreDamaged:
+        return path.exists()
+    return False
+
+
+def sound_alone(path: Path) -> bool:
+    """Whether the store is whole without its write-ahead log: then only what stood in that is lost."""
+    try:
+        db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True, isolation_level=None)
+        try:
+            ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+            tables = db.execute(
+                "SELECT count(*) FROM sqlite_master WHERE name IN ('run', 'audit', 'pipe_now')"
+            ).fetchone()[0]
+            return ours and tables == 3 and db.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok"
+        finally:
+            db.close()
+    except sqlite3.Error:
+        return False
+
+
+def log_aside(path: Path, name: str) -> Path:
+    """Rename the write-ahead log and its index alone; the log's new path."""
+    target = path.with_name(f"{name}-wal")
+    try:
+        os.rename(f"{path}-wal", target)
+        Path(f"{path}-shm").unlink(missing_ok=True)  # an index of what is gone; SQLite makes it anew
+    except OSError as error:
+        raise StoreError(f"{path}-wal cannot be moved aside: {error.strerror}") from None
+    to_disk(path.parent)
+    return target
+
+
+def ask_again(db: sqlite3.Connection) -> None:
+    """Every source is asked from its beginning: what was stored last may be lost."""
+    db.execute("UPDATE source_health SET cursor = NULL")
 
 
 def salvage(bad: Path, db: sqlite3.Connection, schema: Sequence[bytes] = (), patience_s: float = PATIENCE_S) -> Saved:

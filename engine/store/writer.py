@@ -96,7 +96,7 @@ class Store:
             raise StoreError(
                 f"{path} lies on {kind}, where SQLite's locks are not safe: put the store on a local disk ([store] path = …)"
             )
-        _check_wal(path)
+        check_log(path)
         fresh = _make_file(path, system)
         if not os.access(path, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids):
             raise StoreError(f"{path} cannot be written by this user")  # SQLite would silently only read
@@ -375,7 +375,7 @@ def _had_a_life(path: Path) -> bool:
         return False
 
 
-def _check_wal(path: Path) -> None:
+def check_log(path: Path) -> None:
     """A write-ahead log whose head is not one: SQLite would silently take it for empty, with all that was committed to it.
 
     Looked at before SQLite opens it: no lock of ours can be on it, and SQLite takes none on this file.

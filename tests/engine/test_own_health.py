@@ -184,7 +184,7 @@ async def test_a_night_with_a_clock_that_jumps_keeps_its_samples_and_its_peace(t
         '[[source]]\nname = "af"\nkind = "airflow"\nurl = "{url}"\nenvironment = "prod"\nprotected = false\n'
         'auth = { user = "ops", password = { file = "pw" } }\n'
     )
-    (tmp_path / "pw").write_text("secret")
+    (tmp_path / "pw").write_text("pa55-of-the-test")
     (tmp_path / "pw").chmod(0o600)
     async with Scenario(tmp_path, "2026-11-20 03:00", toml) as night:
         night.server.add_dag("daily", tasks=("one",))

@@ -415,7 +415,7 @@ def silent_rows(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[
         cause.append((f"pid {engine.pid} on {clean(engine.host)} {gone}", "text"))
         last = own.words_of(ctx) or first_line(engine.last_words or engine.note or "")
         if last:
-            cause += [("  last words: ", "dim"), (last, "run-failed")]
+            cause += [("  last words: " if trouble(ctx) is None else "  says: ", "dim"), (last, "run-failed")]
     return [*red, then, fit(cause, width)]
 
 

@@ -90,14 +90,14 @@ def engine_lines(own: OwnState, ctx: Context, width: int) -> list[Line]:
         if "own.store" in v:
             clauses.append(f"store {words.size(v['own.store'])}")
         if "own.wal" in v:
-            clauses.append(f"log {words.size(v['own.wal'])}")
+            clauses.append(f"WAL {words.size(v['own.wal'])}")
         if "own.memory" in v:
             clauses.append(f"memory {words.size(v['own.memory'])}")
         if "own.cpu" in v:
             clauses.append(f"cpu {v['own.cpu']:.1f}%")
         if "own.late" in v:
             clauses.append(f"late \u2264 {v['own.late']:.0f} ms")
-        out.append(_fact("Health", clauses, width))
+        out.append(_fact("Costs", clauses, width))
         waiting = int(v.get("own.outbox", 0))
         if waiting:
             oldest = words.age(int(v.get("own.outbox.oldest", 0) * 1000))
