@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from adapters.base import Adapter
 from adapters.errors import AdapterError, Forbidden, RateLimited
-from adapters.extras import Operation
+from adapters.extras import Operation, Standing
 from engine.alerts import Alerts
 from engine.context import Context
 from engine.store import items as store_items
@@ -24,6 +24,8 @@ from engine.store.writer import Tx
 EVERY_S: Final = {"items": 60.0, "operations": 60.0, "assets": 300.0}
 CLOSE_S: Final = 10.0
 """Between two looks at operations while one runs, or a screen looks."""
+BAD_S: Final = 30.0
+"""Between two looks at items while a component is dead: a second look makes it an alert, a good one ends it."""
 PATIENCE_S: Final = 45.0
 """For one listing, all its pages together."""
 FORBIDDEN_S: Final = 600.0
@@ -130,6 +132,8 @@ class Parts:
 
     async def _items(self) -> Callable[[Tx], object]:
         found = await self._adapter.items()
+        if any(i.kind == "component" and i.standing is Standing.BAD for i in found):
+            self._due["items"] = self._asked["items"] + BAD_S
 
         def put(tx: Tx) -> None:
             store_items.put_items(tx, self._id, found)
