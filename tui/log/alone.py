@@ -57,6 +57,12 @@ class NoStore(Reader):
     def armed(self) -> list[Any]:
         return []
 
+    def all(self, sql: str, values: Any = ()) -> list[Any]:
+        return []
+
+    def one(self, sql: str, values: Any = ()) -> Any:
+        return None
+
     def close(self) -> None:
         pass
 

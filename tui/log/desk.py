@@ -60,6 +60,7 @@ class LogDesk(View):
         self._new_from = 0
         self._painted = 0.0
         self._progress: object = None
+        self._under_way: tuple[bool, bool, bool] = (False, False, False)
         self._effects: list[Effect] = []
         self._dirty = False
         self.saving: int | None = None
@@ -183,7 +184,9 @@ class LogDesk(View):
         )  # fmt: skip
         self._dirty = self._dirty or progress != self._progress
         now = time.monotonic()
-        rush = text.size - size > _RUSH or worker.busy
+        over = (worker.searching, worker.filtering, worker.seeking)
+        rush = (text.size - size > _RUSH or worker.busy) and over == self._under_way
+        self._under_way = over
         if self._effects or (self._dirty and (not rush or now - self._painted >= _BUSY_PAINT)):
             self._progress, self._dirty, self._painted = progress, False, now
             effects, self._effects = self._effects, []

@@ -202,8 +202,9 @@ class Worker:
                 return
             k = (here + way * turn) % blocks if blocks else 0
             around = (here + way * turn) // blocks != 0 if blocks else False
+            read = what == "hit" and self.search is not None and self.search.found[k] == UNKNOWN
             if self._none_in(what, k):
-                if turn % 512 == 511:
+                if read or turn % 512 == 511:
                     yield
                 continue
             places = self._places(what, k)
@@ -223,6 +224,8 @@ class Worker:
         if self.shown.active and self.shown.count[k] == 0:
             return True
         if what == "hit":
+            if self.search is not None and self.search.found[k] == UNKNOWN:
+                self.search.count(text, k, self.shown)  # what the search would do: it need not do it again
             return self.search is None or self.search.found[k] == 0
         column = text.errors if what == "error" else text.warnings
         return (k + 1) * BLOCK <= text.judged and column[k] == 0
