@@ -229,18 +229,6 @@ class SampleQuestions(Link):
                 found[name] = UsualRow(quantile(means, 0.05), quantile(means, 0.95), days)
         return found
 
-    def days_left(self, prefix: str, limit: float) -> list[tuple[str, str | None, int, float | None]]:
-        """Of gauges that begin so: (series, label, days known, days until ``limit`` of their scale; None: not growing, or fewer
-        than 14 days are known). From the highest value of each of the last 90 days."""
-        rows = self.series(prefix)
-        ids = self._ids([row.series for row in rows])
-        found: list[tuple[str, str | None, int, float | None]] = []
-        for row in rows:
-            peaks = tuple((d.day, d.high) for d in self._days(ids[row.series], 90))
-            said = self._forecast(row.series, peaks, limit * (row.max or 1.0))
-            found.append((row.series, row.label, said.n, said.days))
-        return found
-
     # --- when is it full --------------------------------------------------------------------------------------------
 
     def capacity(self, prefix: str = "") -> list[CapacityRow]:

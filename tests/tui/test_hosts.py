@@ -571,3 +571,10 @@ def test_a_run_elsewhere_has_none(busy):
     view = registry.make("run", h.context(), "local:contracts_load/c1")
     view.load()
     assert not any("CPU of" in line for line in painted(view, 120, 40))  # no steps: no axis
+
+
+def test_the_morning_check_reckons_with_the_same_limit(busy):
+    view = registry.make("morning", busy.context())
+    view.load()
+    line = next(line for line in painted(view, 200, 50) if "disk /data" in line)
+    assert "at 90% in 8d at this pace" in line

@@ -33,8 +33,6 @@ NAMED: Final = 6
 WEEK: Final = 7 * 24 * HOUR
 ENOUGH: Final = 20
 """Predictions that settled within a week, below which nothing is said of how right they were."""
-FULL: Final = 14.0
-"""Days to a full disk below which somebody should know."""
 
 
 class Tick(IntEnum):
@@ -383,22 +381,25 @@ def _feeds(reader: Reader, since: int, now: int, tz: str) -> list[Item]:
 
 
 def _capacity(reader: Reader) -> list[Item]:
-    """5: disks of this host that are full within 14 days."""
+    """5: disks of this host that reach their limit within 14 days; the same limits and the same reckoning as on Hosts."""
     found: list[Item] = []
-    known = reader.days_left("host.disk:", 1.0)
-    for series, label, _, days in known:
-        if days is not None and days < FULL:
-            name = clean(label or series.partition(":")[2])
-            said = ("is full" if days <= 0 else f"full in {days:.0f}d at this pace",)
-            found.append(Item(f"disk|{series}", "capacity", Tick.BAD if days < 2 else Tick.NOTE, name, said))
+    known = reader.disk_limits()
+    for c in known:
+        if c.soon and c.days is not None:
+            name = clean(c.label or c.metric.partition(":")[2])
+            said = (
+                f"at its limit of {c.limit:.0f}%" if c.days <= 0 else f"at {c.limit:.0f}% in {c.days:.0f}d at this pace"
+            )
+            found.append(Item(f"disk|{c.series}", "capacity", Tick.BAD if c.days < 2 else Tick.NOTE, name, (said,)))
     if known and not found:
-        least = min(n for _, _, n, _ in known)
+        least = min(c.n for c in known)
+        enough = not any(c.learning for c in known)
         said = (
-            "none is full within 14 days"
-            if least >= 14
+            "none reaches its limit within 14 days"
+            if enough
             else f"not enough data to tell when they are full ({least}/14 days)"
         )
-        tick = Tick.FINE if least >= 14 else Tick.NOTE
+        tick = Tick.FINE if enough else Tick.NOTE
         found.append(Item("disks", "capacity", tick, words.many(len(known), "disk"), (said,)))
     return found
 

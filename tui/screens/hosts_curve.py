@@ -85,7 +85,7 @@ class Curve:
         fixed = r.row.metric in hosts.LEVELS or r.row.metric.startswith("disk:")
         top = (r.row.max or 100.0) if fixed else chart.nice_top(r.row.unit, highest, r.row.max)
         marks = {0: top, tall - 1: 0.0, **({tall // 2: top / 2} if tall > 2 else {})}
-        style = "run-stale" if stale else "run-late" if r.loud else "gauge"
+        style = "run-stale" if stale else "gauge"  # the level above is what calls; a day of amber would
         out: list[Line] = []
         for y, text in enumerate(chart.area(means, tall, top)):
             label = capacity.value(marks[y], r.row.unit) if y in marks else ""
