@@ -32,12 +32,19 @@ NEWS_MS = 60_000
 
 def unfinished(where: Places) -> Path | None:
     """The bad store of a rescue that was killed before the new one stood in its place."""
-    try:
-        said = cast("dict[str, Any]", json.loads(_note(where).read_text()))
-        bad = where.store.with_name(str(said["bad"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    if where.store.exists():
+        _note(where).unlink(missing_ok=True)  # it was finished, or had not begun: damage is found again
         return None
-    return bad if not where.store.exists() and bad.exists() else None
+    bad = where.store.with_name(str(_noted(where).get("bad", "")))
+    return bad if bad.is_file() else None
+
+
+def _noted(where: Places) -> dict[str, Any]:
+    try:
+        found: Any = json.loads(_note(where).read_text())
+    except (OSError, ValueError):
+        return {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def rebuild(where: Places, clock: Clock, why: str, log: Log, *, system: bool = False) -> str:
@@ -53,6 +60,8 @@ def rebuild(where: Places, clock: Clock, why: str, log: Log, *, system: bool = F
         with suppress(OSError):
             _note(where).write_text(json.dumps({"bad": name, "why": why, "at": clock.now()}))
         bad = rescue.move_aside(where.store, name)
+    else:
+        why = str(_noted(where).get("why", why))
     log(f"the store was damaged and is kept as {bad}: {why}")
     fresh = where.store.with_name(f"{where.store.name}.rebuilt")
     for end in rescue.WITH:
