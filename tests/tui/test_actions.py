@@ -290,7 +290,7 @@ def test_every_menu_lists_mark_and_backfill_with_why_not(house: House, screen: s
     v.act("action.menu")
     rows = [line[1:].split() for line in painted(v, 120, 40) if "does not offer it" in line]
     for key, word in (("K", "mark"), ("B", "backfill")):
-        assert any(row[0] == key and word in row for row in rows), (word, rows)
+        assert any(row[0] == key and word in " ".join(row) for row in rows), (word, rows)
 
 
 # --- what ended -----------------------------------------------------------------------------------------------------
