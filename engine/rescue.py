@@ -35,7 +35,10 @@ def unfinished(where: Places) -> Path | None:
     if where.store.exists():
         _note(where).unlink(missing_ok=True)  # it was finished, or had not begun: damage is found again
         return None
-    bad = where.store.with_name(str(_noted(where).get("bad", "")))
+    name = _noted(where).get("bad")
+    if not isinstance(name, str) or not name.startswith(where.store.name):
+        return None
+    bad = where.store.with_name(name)
     return bad if bad.is_file() else None
 
 
