@@ -264,6 +264,45 @@ class Reader(
         rows = {row[0]: row for row in self.all(RUN_ROWS, (json.dumps([i for _, i in page]),))}
         return [run_row(rows[i]) for _, i in page if i in rows]
 
+    def runs_within(
+        self,
+        pipelines: Collection[int],
+        before: Place | None = None,
+        after: Place | None = None,
+        states: Collection[State] | None = None,
+        window: int = 1000,
+    ) -> tuple[list[RunRow], Place | None, int]:
+        """Of the next ``window`` runs those of many pipelines, newest first: a walk that ends, however rare they are.
+
+        The place where it ended (None: there is nothing further), and how many runs were looked at.
+        """
+        forward = after is not None
+        order = "r.at, r.id" if forward else "r.at DESC, r.id DESC"
+        place = after if forward else before
+        where = [] if place is None else [f"(r.at, r.id) {'>' if forward else '<'} (?, ?)"]
+        parts = [where]
+        if states is not None and State.SUCCESS in states:
+            parts = [[f"+r.state IN ({numbers(states)})", *where]]
+        elif states is not None:
+            parts = [[f"r.state = {s:d}", "r.state <> 6", *where] for s in sorted(states)]
+        seen: list[tuple[int, int, int]] = []
+        edges: list[Place] = []
+        for part in parts:
+            rows = self.all(
+                f"SELECT r.at, r.id, r.pipeline_id FROM run r {where_all(part)} ORDER BY {order} LIMIT ?",  # noqa: S608 - ours
+                (*(place or ()), window),
+            )
+            seen += rows
+            if len(rows) == window:
+                edges.append((rows[-1][0], rows[-1][1]))
+        edge = None if not edges else min(edges) if forward else max(edges)
+        if edge is not None:  # beyond it not every state was looked at
+            seen = [r for r in seen if ((r[0], r[1]) <= edge if forward else (r[0], r[1]) >= edge)]
+        wanted = set(pipelines)
+        ids = [i for _, i, _ in sorted((r for r in seen if r[2] in wanted), reverse=True)]
+        found = {row[0]: row for row in self.all(RUN_ROWS, (json.dumps(ids),))} if ids else {}
+        return [run_row(found[i]) for i in ids if i in found], edge, len(seen)
+
     def _pipelines_like(self, words: Sequence[str]) -> list[int]:
         hay = "lower(p.key || ' ' || p.name)"
         where = " AND ".join(f"instr({hay}, ?)" for _ in words)

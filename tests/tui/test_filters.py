@@ -398,6 +398,50 @@ def test_f_searches_further_and_says_how_far_it_was(many: House, monkeypatch: py
     assert view.act("list.further") == (Say("every run was looked at"),)
 
 
+@pytest.mark.parametrize("states", [None, (State.FAILED, State.RUNNING), (State.SUCCESS, State.FAILED)])
+@pytest.mark.parametrize("window", [7, 64, 5000])
+def test_a_walk_in_windows_finds_what_one_question_would(many: House, states: Any, window: int) -> None:
+    reader = many.reader()
+    ids = [t.id for t in reader.traits()][::3]
+    want = [r.key for r in reader.runs(limit=5000, states=states) if r.pipeline_id in ids]
+    down: list[str] = []
+    edge, looked = None, 0
+    while True:
+        rows, edge, n = reader.runs_within(ids, before=edge, states=states, window=window)
+        down += [r.key for r in rows]
+        looked += n
+        if edge is None:
+            break
+    assert down == want
+    assert looked == len(reader.runs(limit=5000, states=states))
+    up: list[str] = []
+    edge = (-1, 0)
+    while edge is not None:
+        rows, edge, _ = reader.runs_within(ids, after=edge, states=states, window=window)
+        up = [*(r.key for r in rows), *up]
+    assert up == want
+
+
+def test_many_pipelines_are_walked_and_the_history_of_one_knows_the_filter(
+    many: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near = opened(RunsView, many)
+    typed(near, "!pipeline_0001 state:ok")
+    monkeypatch.setattr(runs_screen, "NEAR", 5)
+    view = opened(RunsView, many)
+    typed(view, "!pipeline_0001 state:ok")
+    first = [r.key for r in near.window]
+    assert [r.key for r in view.window][: len(first)] == first
+    key = many.reader().traits()[0].key
+    history: Any = RunsView(many.context(), key)
+    history.load()
+    every = len(history.window)
+    typed(history, "src:nosuch")
+    assert history.window == []
+    typed(history, "src:*")
+    assert len(history.window) == every
+
+
 def test_a_run_is_found_by_the_beginning_of_its_name(tmp_path: Path) -> None:
     h = House(tmp_path)
     h.engine()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from adapters.model import VERBS, KeyOf, State, Verb
+from engine.store.reader import Place
 from engine.store.rows import RunRow, SourceRow, TraitRow
 from tui import keymap
 from tui.present import frame, lines, row_facts, runs, words
@@ -26,6 +27,8 @@ KEPT = 800
 """Rows held at most; what is far from the cursor is read again when it is needed."""
 LOOKED = 4000
 """How many rows a filter that the store cannot answer looks through for one page, before it says so."""
+NEAR = 64
+"""So many pipelines are asked each for their newest runs; of more, a window of all runs is looked through."""
 STILL_MS = 3000
 """New runs push nothing down for so long after the cursor moved."""
 OLDEST = (-(1 << 62), 0)
@@ -87,20 +90,32 @@ class RunsView(ListScreen):
             place["before"] = min(place.get("before", (asked.before, 1 << 62)), (asked.before, 1 << 62))
         out: list[RunRow] = []
         self.looked = 0
+        wanted = asked.pipelines
+        if self.pipeline is not None and wanted is not None:
+            wanted = [t.id for t in self._pipelines() if t.key == self.pipeline and t.id in wanted]
+            if not wanted:
+                return out, True
         while True:
-            rows = self.context.reader.runs(
-                limit=PAGE, pipeline_key=self.pipeline, states=asked.states, text=asked.text, pipelines=asked.pipelines, **place
-            )  # fmt: skip
-            self.looked += len(rows)
+            rows, edge, looked = self._page_of(asked, place)
+            self.looked += looked
             kept = [r for r in rows if self._passes(asked.rest, r, now)] if asked.rest else rows
             out = [*kept, *out] if newer else [*out, *kept]
-            done = len(rows) < PAGE
-            if not newer and not done and asked.since is not None and rows[-1].at < asked.since:
-                done = True  # what is older is too old
-            if done or len(out) >= PAGE or self.looked >= LOOKED * self._deep:
-                return out, done
-            edge = rows[0] if newer else rows[-1]
-            place = {"after" if newer else "before": (edge.at, edge.id)}
+            if edge is not None and not newer and asked.since is not None and edge[0] < asked.since:
+                edge = None  # what is older is too old
+            if edge is None or len(out) >= PAGE or self.looked >= LOOKED * self._deep:
+                return out, edge is None
+            place = {"after" if newer else "before": edge}
+
+    def _page_of(self, asked: runs.Asked, place: dict[str, Any]) -> tuple[list[RunRow], Place | None, int]:
+        """Rows, where the next page begins (None: there is none), and how many runs were looked at."""
+        reader = self.context.reader
+        if asked.pipelines is not None and len(asked.pipelines) > NEAR and self.pipeline is None:
+            return reader.runs_within(asked.pipelines, states=asked.states, **place)
+        rows = reader.runs(
+            limit=PAGE, pipeline_key=self.pipeline, states=asked.states, text=asked.text, pipelines=asked.pipelines, **place
+        )  # fmt: skip
+        last = None if len(rows) < PAGE else rows[0] if "after" in place else rows[-1]
+        return rows, None if last is None else (last.at, last.id), len(rows)
 
     def _pipelines(self) -> list[TraitRow]:
         """What the filter asks of pipelines; read only where it does, and again when they moved."""
