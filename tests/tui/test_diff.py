@@ -177,8 +177,13 @@ def test_what_is_the_same_is_quiet(house):
 
 
 def test_alike_runs_are_called_alike(house):
-    a_run(house, "s:p", "old", 2 * DAY, 30 * MINUTE)
-    a_run(house, "s:p", "new", DAY, 30 * MINUTE)
+    for name, ago in (("old", 2 * DAY), ("new", DAY)):
+        a_run(house, "s:p", name, ago, 30 * MINUTE)
+    assert (
+        words.clause_text(view_of(house, "s:p/new").said()[0]) == "alike: no param differs"
+    )  # of steps nothing is known
+    for name, ago in (("old", 2 * DAY), ("new", DAY)):
+        put(house, f"s:p/{name}", NOW - ago, [("load", State.SUCCESS, MINUTE)])
     assert words.clause_text(view_of(house, "s:p/new").said()[0]) == "alike: no step and no param differs"
 
 
@@ -210,6 +215,18 @@ def test_steps_side_by_side_with_the_difference(house):
     assert pair(view, "same").same
     assert "load +6m 00s  2.5×" in shown[1]
     assert "2 steps on one side only" in shown[1]
+
+
+def test_steps_that_nobody_read_are_not_said_to_be_missing(house):
+    a_run(house, "s:p", "old", 2 * DAY, 30 * MINUTE)
+    a_run(house, "s:p", "new", DAY, 30 * MINUTE, State.FAILED)
+    put(house, "s:p/new", NOW - DAY, [("load", State.FAILED, MINUTE)])
+    view = view_of(house, "s:p/new")
+    said = [words.clause_text(c) for c in view.said()]
+    assert said == ["failed, the other ok", "the steps of the other are not known"]
+    shown = "\n".join(painted(view, 120, 40))
+    assert "only in" not in shown
+    assert "other not read" in shown
 
 
 def test_first_errors_of_both(story):

@@ -61,6 +61,8 @@ class Pair:
     this: StepRow | None
     other: StepRow | None
     tries: tuple[int, int] = (1, 1)
+    unread: bool = False
+    """The other side's steps are not known at all: that this one is missing there says nothing."""
 
     @property
     def gap(self) -> int | None:
@@ -77,6 +79,8 @@ class Pair:
     def same(self) -> bool:
         """Nothing to tell: both there, the same end, about as long."""
         a, b = self.this, self.other
+        if self.unread:
+            return True
         if a is None or b is None or a.state is not b.state or self.tries[0] != self.tries[1]:
             return False
         return self.gap is None or not loud(self.gap, self.ratio)
@@ -211,7 +215,7 @@ def _or(value: object) -> str:
 
 def _count(d: RunDetail) -> str:
     n = len({(s.step, s.map_index) for s in d.steps})
-    return str(n) if n else "not read"
+    return str(n) if n else "none: made up" if d.row.generated else "not read"
 
 
 # --- steps ----------------------------------------------------------------------------------------------------------
@@ -220,8 +224,9 @@ def _count(d: RunDetail) -> str:
 def pairs(this: RunDetail, other: RunDetail) -> list[Pair]:
     """Each step of either run once, in the order of this run; those that only the other has after them."""
     a, b = _last(this.steps), _last(other.steps)
+    unread = not a or not b
     return [
-        Pair(_name(k), a[k][0] if k in a else None, b[k][0] if k in b else None, (a[k][1] if k in a else 0, b[k][1] if k in b else 0))
+        Pair(_name(k), a[k][0] if k in a else None, b[k][0] if k in b else None, (a[k][1] if k in a else 0, b[k][1] if k in b else 0), unread)
         for k in dict.fromkeys((*a, *b))
     ]  # fmt: skip
 
@@ -293,7 +298,9 @@ def pair_line(pair: Pair, table: Table, width: int, now: int) -> Line:
     quiet = pair.same
     gap = gap_words(pair.gap, pair.ratio)
     late = pair.gap is not None and pair.gap > 0 and loud(pair.gap, pair.ratio)
-    if pair.this is None:
+    if pair.unread:
+        gap = "other not read" if pair.other is None else "this not read"
+    elif pair.this is None:
         gap = "only in other"
     elif pair.other is None:
         gap = "only in this"

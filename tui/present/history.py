@@ -53,6 +53,11 @@ class Cell:
         return s is not None and not self.stale and s.state.terminal and s.state is not State.SKIPPED
 
     @property
+    def known(self) -> bool:
+        """Whether anything was read of the step here that stands as the run ended."""
+        return self.look is NOT_RUN or (self.step is not None and not self.stale)
+
+    @property
     def bad(self) -> bool:
         return self.counts and self.step is not None and self.step.state.bad
 
@@ -67,6 +72,8 @@ class Row:
     failed: int = 0
     ran: int = 0
     usual: int | None = None
+    seen: bool = False
+    """Whether it is known of any of those runs what became of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +142,7 @@ def _row(
     )  # fmt: skip
     usual = (times[(len(times) - 1) // 2] + times[len(times) // 2]) // 2 if len(times) >= LEAST_USUAL else None
     mapped = max((c.step.count for c in cells.values() if c.step is not None and c.step.mapped), default=0)
-    return Row(name, cells, mapped, sum(c.bad for c in ran), len(ran), usual)
+    return Row(name, cells, mapped, sum(c.bad for c in ran), len(ran), usual, any(cells[r.id].known for r in last))
 
 
 def cell_of(run: PastRun, read: StepsRead, step: PastStep | None) -> Cell:
@@ -287,6 +294,12 @@ def read_words(grid: Grid, why_not: str | None) -> str:
     if grid.known >= grid.ended:
         return f"steps of all {grid.ended} runs read" if grid.ended > 1 else ""
     return f"steps of {grid.known} of {grid.ended} runs read"
+
+
+def made_up(grid: Grid) -> str:
+    """How many of the runs never were."""
+    n = sum(r.generated for r in grid.last)
+    return f"{n} made up for the demo" if n else ""
 
 
 def read_on(grid: Grid, *, silent: bool) -> str:

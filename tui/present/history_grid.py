@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tui.view import Line, Span
 
 _NICE: Final = (
-    5, 10, 15, 20, 30, 40, 60, 90, 120, 180, 240, 300, 420, 600, 900, 1200, 1500, 1800, 2400, 3000, 3600, 4800, 5400, 7200, 9000, 10800,
+    1, 2, 3, 5, 10, 15, 20, 30, 40, 60, 90, 120, 180, 240, 300, 420, 600, 900, 1200, 1500, 1800, 2400, 3000, 3600, 4800, 5400, 7200, 9000, 10800,
     14400, 18000, 21600, 28800, 36000, 43200, 64800, 86400,
 )  # fmt: skip
 """Tops of the scale, seconds."""
@@ -241,7 +241,7 @@ def step_line(
     name = clean(step.name) + (f" [{step.mapped}]" if step.mapped else "")
     values = [
         cut_middle(name, columns.head[0].width),
-        _of(step.failed, step.ran, columns) if step.ran else "?",
+        _of(step.failed, step.ran, columns) if step.ran else "" if step.seen else "?",
         words.rough(step.usual) if step.usual is not None else "",
     ]
     cells = [step.cells[r.id] for r in runs]

@@ -129,17 +129,21 @@ class DiffView(ListScreen):
 
     def said(self) -> list[words.Clause]:
         """What differs most, by weight."""
-        differ = [f for f in self.facts if not f.same]
-        params = (
-            [f.name for f in diff.param_facts(self.this.params, self.other.params)] if self.this and self.other else []
-        )
+        this, other = self.this, self.other
+        if this is None or other is None:
+            return []
+        params = [f.name for f in diff.param_facts(this.params, other.params)]
         slow = [p for p in self.pairs if _both_finished(p) and p.gap is not None and diff.loud(p.gap, p.ratio)]
         ends = [
             p for p in self.pairs if p.this is not None and p.other is not None and p.this.state is not p.other.state
         ]
         ends.sort(key=lambda p: (not (p.this and p.this.state.bad), not (p.other and p.other.state.bad)))
-        alone = [p for p in self.pairs if p.this is None or p.other is None]
+        unread = not this.steps or not other.steps
+        alone = [] if unread else [p for p in self.pairs if p.this is None or p.other is None]
         out: list[words.Clause] = []
+        a, b = LOOKS[this.row.state], LOOKS[other.row.state]
+        if a is not b and not ends:
+            out.append([(f"{a.word}, the other {b.word}", "run-failed b" if this.row.state.bad else "text")])
         for first in ends[:1]:
             assert first.this is not None
             assert first.other is not None
@@ -150,23 +154,20 @@ class DiffView(ListScreen):
             out.append(f"{words.many(len(ends) - 1, 'more step')} ended otherwise")
         if slow:
             worst = max(slow, key=lambda p: abs(p.gap or 0))
-            out.append(
-                [
-                    (
-                        f"{clean(worst.name)} {diff.gap_words(worst.gap, worst.ratio)}",
-                        "run-late" if (worst.gap or 0) > 0 else "text",
-                    )
-                ]
-            )
+            style = "run-late" if (worst.gap or 0) > 0 else "text"
+            out.append([(f"{clean(worst.name)} {diff.gap_words(worst.gap, worst.ratio)}", style)])
         if params:
             out.append(
                 f"{words.many(len(params), 'param')} differ" if len(params) > 1 else f"param {params[0]} differs"
             )
-        if alone and len(alone) < len(self.pairs):
+        if alone:
             out.append(f"{words.many(len(alone), 'step')} on one side only")
         if not out:
-            ran = next((f for f in differ if f.name == "ran" and f.gap), None)
-            out.append(f"alike, but for the time: {ran.gap}" if ran else "alike: no step and no param differs")
+            ran = next((f for f in self.facts if f.name == "ran" and f.gap), None)
+            alike = "no param differs" if unread else "no step and no param differs"
+            out.append(f"alike, but for the time: {ran.gap}" if ran else f"alike: {alike}")
+        if unread and self.pairs:
+            out.append(f"the steps of {'the other' if this.steps else 'this'} are not known")
         return out
 
     def _body(self, this: RunDetail, other: RunDetail, width: int, room: int) -> list[Line]:

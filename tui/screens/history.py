@@ -201,6 +201,7 @@ class HistoryView(ListScreen):
         out = (
             [*days, *read] if grid.known >= grid.ended or why else [*read, history.read_on(grid, silent=silent), *days]
         )
+        out.append(history.made_up(grid))
         if grid.history.mode is not Mode.ACTIVE:
             out.append(grid.history.mode.name.lower())
         return out
