@@ -173,3 +173,21 @@ def test_an_old_reading_is_not_shown_as_the_present_one(house):
     with house.tx() as tx:
         store_samples.put_samples(tx, later, [Sample("host.cpu", later, 3.0, "%")])
     assert house.context().reader.own().values == {}
+
+
+def test_little_room_and_a_held_log_are_not_said_in_passing(house):
+    house.engine()
+    house.source("prod-airflow")
+    with house.tx() as tx:
+        store_samples.put_samples(
+            tx, house.now, [Sample("own.wal", house.now, 90e6, ""), Sample("own.disk.free", house.now, 50e6, "")]
+        )
+    (line,) = own.engine_lines(house.context().reader.own(), house.context(), 120)
+    late = [text.rstrip() for text, style in line if "run-late" in style]
+    assert late == ["50.0 MB of disk free", "WAL 90.0 MB, a reader holds it"]
+
+
+def test_the_limits_on_screen_are_those_of_the_engine():
+    from engine import health as engine_health
+
+    assert (own.LOW_DISK, own.LONG_WAL) == (engine_health.LEAST_FREE, engine_health.WAL_LIMIT)

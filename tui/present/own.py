@@ -27,6 +27,9 @@ _EVENTS: Final = {
     "restored": "store restored",
 }
 _LABEL: Final = 8
+LOW_DISK: Final = 100 << 20
+LONG_WAL: Final = 64 << 20
+"""Bytes at which the engine alarms (engine.health says the same)."""
 
 
 # --- when nothing can be recorded -----------------------------------------------------------------------------------
@@ -86,11 +89,14 @@ def engine_lines(own: OwnState, ctx: Context, width: int) -> list[Line]:
     if v:
         clauses: list[words.Clause] = []
         if "own.disk.free" in v:
-            clauses.append(f"{words.size(v['own.disk.free'])} of disk free")
+            low = v["own.disk.free"] < LOW_DISK
+            clauses.append([(f"{words.size(v['own.disk.free'])} of disk free", "run-late b" if low else "text")])
         if "own.store" in v:
             clauses.append(f"store {words.size(v['own.store'])}")
         if "own.wal" in v:
-            clauses.append(f"WAL {words.size(v['own.wal'])}")
+            held = v["own.wal"] > LONG_WAL
+            said = f"WAL {words.size(v['own.wal'])}{', a reader holds it' if held else ''}"
+            clauses.append([(said, "run-late b" if held else "dim")])
         if "own.memory" in v:
             clauses.append(f"memory {words.size(v['own.memory'])}")
         if "own.cpu" in v:
