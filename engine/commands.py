@@ -106,6 +106,8 @@ def engine_status(args: Namespace) -> int:
     print(f"configuration {status['config']} {str(status['config_hash'])[:12]}")
     if status.get("config_error"):
         print(f"the file was changed and is not taken: {status['config_error']}")
+    if status.get("store_error"):
+        print(status["store_error"])
     for name, health in sorted(status["sources"].items()):
         print(f"  {name:<24} {health.replace('_', ' ')}")
     return EXIT_OK
