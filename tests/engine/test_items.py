@@ -253,3 +253,26 @@ async def test_what_our_cancel_left_failed_is_stopped_by_us_and_opens_no_alert(t
         assert detail.stopped_by
         assert s.reader.alerts(open_only=False) == []
         assert [o.state for o in s.reader.operations()] == [State.STOPPED]
+
+
+async def test_a_failed_run_that_somebody_marks_a_success_ends_its_alert(tmp_path: Path) -> None:
+    from tests.actions.conftest import ME, REASON
+
+    async with night(tmp_path) as s:
+        s._toml = TOML.replace('environment = "prod"', 'environment = "prod"\nprotected = false')
+        s.server.add_dag("daily", tasks=("only",))
+        s.begin()
+        await s.step()
+        s.server.add_run("daily", "r1")
+        await s.step(10 * SECOND)
+        s.server.set_run("daily", "r1", "failed")
+        await walk(s, 60)
+        (alert,) = s.alerts()
+        plan = await s.engine.actions.plan({"verb": "mark", "key": "af:daily/r1", "params": {"as": "success"}}, ME)
+        assert plan["blocked"] is None, plan["blocked"]
+        body = {"plan": plan["plan"], "nonce": plan["nonce"], "hash": plan["hash"], "reason": REASON}
+        await s.engine.actions.act(body, ME)
+        await walk(s, 60)
+        assert [r.state for r in s.reader.runs()] == [State.SUCCESS]
+        assert s.alerts() == []
+        assert s.reader.alerts(open_only=False)[0].id == alert.id
