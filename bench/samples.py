@@ -108,6 +108,30 @@ def size(path: Path) -> float:
     return sum(p.stat().st_size for p in path.parent.glob(path.name + "*")) / 1e6
 
 
+def screen(reader: Reader) -> list[Figure]:
+    """The Hosts screen over all this: opened, and in each second after."""
+    from tui.screens.hosts import HostsView
+    from tui.view import Context
+
+    def opened() -> None:
+        view = HostsView(Context(reader=reader, now=lambda: NOW, timezone="Europe/Paris"))
+        view.load()
+        view.paint(120, 40)
+
+    view = HostsView(Context(reader=reader, now=lambda: NOW, timezone="Europe/Paris"))
+    view.load()
+
+    def again() -> None:
+        view.load()
+        view.paint(120, 40)
+
+    first, each = asked(opened, 20), asked(again, 40)
+    return [
+        Figure("samples: Hosts opened with 200 resources", percentile(first, 0.5), "ms", "≤ 100 ms", ok=percentile(first, 0.5) <= 100, note="read and painted, 120×40"),
+        Figure("samples: Hosts each second, p50", percentile(each, 0.5), "ms", "≤ 12 ms", ok=percentile(each, 0.5) <= 12, note="the same"),
+    ]  # fmt: skip
+
+
 def measure(rows: int) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "floor.db"
@@ -162,6 +186,7 @@ def measure(rows: int) -> list[Figure]:
                 Figure(f"samples: {word}, p95", p95, "ms", f"≤ {CHART_MS:.0f} ms" if often else "", ok=p95 <= CHART_MS if often else None,
                        note="" if often else "each ten seconds or minutes, not each second")
             )  # fmt: skip
+        found += screen(reader)
         reader.close()
         found += [
             Figure("samples: a second's readings and roll-ups, p50", percentile(ticks, 0.5), "ms"),

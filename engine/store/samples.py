@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Final, Protocol
 
 from adapters.model import Sample
@@ -107,10 +108,11 @@ def describe_series(
 
 
 def put_samples(tx: Tx, now: int, samples: Sequence[Sample]) -> None:
-    """One tick of readings, and the roll-ups that became due. A sensor that is missing is not in ``samples``."""
+    """One tick of readings, and the roll-ups that became due. A sensor that is missing is not in ``samples``; what is no
+    number, or infinite, was not measured."""
     rolled = _rolled(tx, now)
     if samples:
-        rows = [(s.t, series_id(tx, s.series, s.unit), s.value) for s in samples]
+        rows = [(s.t, series_id(tx, s.series, s.unit), s.value) for s in samples if isfinite(s.value)]
         tx.db.executemany("INSERT OR REPLACE INTO sample_raw (t, series_id, value) VALUES (?, ?, ?)", rows)
         for t, number, _ in rows:
             rolled.seen[number] = t

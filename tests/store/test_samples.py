@@ -87,6 +87,12 @@ def test_each_tier_says_what_raw_said(tmp_path_factory, steps_, values, restarts
         rig.close()
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_no_number_was_not_measured(rig: Rig, value: float) -> None:
+    put(rig, MIDNIGHT, host_cpu=value, host_mem=1.0)
+    assert [(r.series, r.value) for r in rig.reader.series()] == [("host.mem", 1.0)]
+
+
 def test_a_day_is_one_row_with_its_extremes(rig: Rig) -> None:
     for i in range(0, 26 * 60, 5):
         put(rig, MIDNIGHT + i * MIN, host_cpu=float(i))
