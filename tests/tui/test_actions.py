@@ -375,6 +375,31 @@ def test_a_page_further_down_outlives_a_load(house: House) -> None:
     assert (v.cursor, v.length) == (here, length + 1)
 
 
+def test_more_at_once_than_a_page_leaves_no_gap(house: House) -> None:
+    d = Deeds(house)
+    made = [d.did("pause", "local:fx_rates_probe", ago=DAY - n * SECOND) for n in range(70)]
+    v = view(house)
+    made += [d.did("pause", "local:fx_rates_probe", ago=HOUR - n * SECOND) for n in range(130)]
+    v.load()
+    while v._read_on():
+        pass
+    assert [a.id for a in v.done] == made[::-1]
+
+
+def test_an_action_named_by_its_id_has_the_cursor_wherever_it_stands(house: House) -> None:
+    d = Deeds(house)
+    made = [d.did("pause", "local:fx_rates_probe", ago=DAY - n * SECOND) for n in range(150)]
+    v = view(house, made[3])
+    assert v.cursor == made[3]
+    d.did(ago=SECOND * 40)
+    v.load()
+    assert v.cursor == made[3]
+    while v._read_on():
+        pass
+    assert len(v.done) == 151
+    assert view(house, "01NOSUCHTHING").data() is None
+
+
 # --- the filter -----------------------------------------------------------------------------------------------------
 
 
@@ -418,6 +443,10 @@ def test_a_rare_name_is_searched_in_slices(house: House) -> None:
     assert "searching" in text(v)
     assert 3 <= work(v) <= 5
     assert [a.id for a in v.done] == [rare]
+    v.act("view.pane")
+    v.act("view.pane")
+    work(v)
+    assert [a.id for a in v.done] == [rare], "a search goes on where the other pane was looked at meanwhile"
     v.set_filter("who:nobody")
     work(v)
     assert "no action is like that" in text(v)

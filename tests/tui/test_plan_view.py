@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from adapters.model import State
+from tests.tui import snap
 from tests.tui.stores import SIZES, House, painted, story
 from tui.screens.floor import FloorView
 from tui.screens.plan import PlanView
+from tui.screens.plan_form import days_words
 from tui.view import Back, Copy, Request, Say
 
 KEY = "prod-airflow:daily_sales/r1"
@@ -508,8 +513,30 @@ def test_an_end_that_nobody_knows_says_how_to_settle_it(house: House) -> None:
     ],
 )  # fmt: skip
 def test_days_are_counted_with_both_ends(first: str, last: str, said: str) -> None:
-    from datetime import date
-
-    from tui.screens.plan_form import days_words
-
     assert days_words(date.fromisoformat(first), date.fromisoformat(last)) == said
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_snapshots_of_what_is_asked(house: House, size: tuple[int, int]) -> None:
+    width, height = size
+    v = asking(house, f"mark {KEY}#load")
+    snap.same(f"plan-mark-{width}x{height}", painted(v, *size))
+    v = asking(house, "backfill prod-airflow:daily_sales")
+    type_(v, "2026-11-02")
+    v.act("dialog.next")
+    type_(v, "2026-11-15")
+    v.act("dialog.next")
+    typed = {"protected": True, "needs": {"armed": False, "reason": True, "typed": "prod/daily_sales", "key": "typed"}}
+    made = reply(verb="backfill", run=None, effect="14 runs of daily_sales", note="2026-11-02 to 2026-11-15", **typed)
+    v.answer("plan 1", made, None)
+    snap.same(f"plan-backfill-{width}x{height}", painted(v, *size))
+
+
+@given(first=st.dates(min_value=date(2000, 1, 1), max_value=date(2040, 1, 1)), n=st.integers(0, 900))
+def test_working_days_are_those_that_one_counts(first: date, n: int) -> None:
+    days = [first + timedelta(days=i) for i in range(n + 1)]
+    working = sum(d.weekday() < 5 for d in days)
+    said = days_words(days[0], days[-1])
+    assert said == (
+        f"{n + 1:,} days, {working:,} of them Mon–Fri" if n else "1 day" if working else "1 day, on a weekend"
+    )

@@ -317,8 +317,8 @@ class ActionsView(ActionsKept):
     def _turn(self) -> Sequence[Effect]:
         self.auditing = not self.auditing
         self.whole, self._scroll, self._top = False, 0, 0
-        self._searching = False
         self._refresh_records()
+        self._searching = self._short()
         return ()
 
     def _whole(self) -> Sequence[Effect]:

@@ -43,6 +43,7 @@ class ActionsKept(ListScreen):
         self.whole = False
         self._text = ""
         self._first = self.cursor
+        self._sought = False
         self._older: str | None = None
         self._older_record: int | None = None
         self._read: object = None
@@ -74,17 +75,24 @@ class ActionsKept(ListScreen):
         found = reader.operations()
         self.operations = [o for o in found if o.active or now - (o.ended or o.created or 0) < WEEK]
         self._today = reader.actions_since(actions.midnight(now, self.context.timezone))
-        if self._first and not self.done:  # the cursor was asked for: the list begins where it stands
-            page = reader.actions_ended(f"{self._first}~", PAGE)
-        else:
-            page = reader.actions_ended(None, PAGE, self.wanted)
-        if not self.done:
-            self._older, self._searching = page.reached, page.reached is not None and len(page.rows) < PAGE
+        page = reader.actions_ended(None, PAGE, self.wanted)
+        known = {a.id for a in self.done}
+        if len(page.rows) == PAGE and not any(a.id in known for a in page.rows):
+            self.done = []  # more came at once than a page holds: what lies between is read from here on again
+        afresh = not self.done
+        if afresh:
+            self._older = page.reached
         here = {a.id: a for a in (*self.done, *page.rows)}
         for gone in before - {a.id for a in self.flying} - here.keys():  # it ended, whenever it was asked for
             here |= {a.id: a for a in reader.actions_ended(f"{gone}~", 1).rows if a.id == gone and self._passes(a)}
         self.done = sorted(here.values(), key=lambda a: a.id, reverse=True)
         self._detail = None
+        if not self.auditing and afresh:
+            self._searching = self._short()
+        if self._first is not None and not self._sought:
+            self._sought = True
+            while self._first not in {a.id for a in (*self.flying, *self.done)} and self._read_on():
+                pass
         if self.cursor not in self._keys():
             self.cursor = next(iter(self._keys()), None)
 
@@ -100,11 +108,17 @@ class ActionsKept(ListScreen):
         if not self.records or len(fresh) == PAGE:
             self.records = list(page.rows)
             self._older_record = page.reached
-            self._searching = page.reached is not None and len(page.rows) < PAGE
+            self._searching = self._short()
         else:
             self.records = [*fresh, *self.records]
         if self.at_record is None and self.records:
             self.at_record = self.records[0].seq
+
+    def _short(self) -> bool:
+        """Whether the list that is shown holds less than a page although there is more to look at."""
+        if self.auditing:
+            return self._older_record is not None and len(self.records) < PAGE
+        return self._older is not None and len(self.done) < PAGE
 
     def _passes(self, a: EndedRow) -> bool:
         facts = {"who": a.who, "verb": a.verb, "key": a.key, "state": a.state.name.lower().replace("_", " ")}
@@ -133,8 +147,7 @@ class ActionsKept(ListScreen):
     def work(self) -> bool:
         """A slice of a search that has not found a page yet, or of the chain that is recomputed."""
         if self._searching:
-            had = self.length
-            self._searching = self._read_on() and self.length - had < PAGE and self.length < PAGE
+            self._searching = self._read_on() and self._short()
             return True
         if self._checking:
             assert self.checked is not None

@@ -48,7 +48,8 @@ class PlanView(View):
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
         super().__init__(context)
-        self.verb, self.key, *pairs = (*(arg or "").split(" "), "", "")[: max(2, len((arg or "").split(" ")))]
+        self.verb, _, rest = (arg or "").partition(" ")
+        self.key, *pairs = rest.split(" ")
         given = {name: unquote(value) for name, _, value in (pair.partition("=") for pair in pairs) if name}
         self.form = Form(self.verb, given, step="#" in self.key)
         self.plan: dict[str, Any] | None = None
