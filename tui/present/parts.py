@@ -199,7 +199,7 @@ def _item(i: ItemRow, source: SourceRow, width: int, tz: str, now: int) -> list[
     if i.kind == "pool":
         share = None if not i.limit or i.value is None else i.value / i.limit
         used = "?" if i.value is None else f"{i.value:.0f}"
-        of = "no limit" if i.limit is None else f"of {i.limit:.0f}"
+        of = "" if i.limit is None else f"of {i.limit:.0f}"
         level = [("no limit  ", "dim")] if i.limit is None else bars.gauge(share, 10, _level(share))
         word = "full" if i.standing is not Standing.FINE else "well"
         if i.limit == 0:

@@ -214,7 +214,7 @@ class SourcesView(ListScreen):
             "HEALTH": [(look.glyph, look.token), ("  ", ""), (health_word(s, tz, now, frame.is_narrow(width)), look.style)],
             "SOURCE": [(cut(s.name, 26 if frame.is_wide(width) else 18), "text b" if s.name == self.cursor else "text")],
             "ENV": [(cut(clean(s.environment) or s.kind, 8), "dim")],
-            "SINCE": [(words.clock(s.since, tz, now), "dim")],
+            "SINCE": [(words.clock(s.trouble_since or s.since if look is TROUBLE else s.since, tz, now), "dim")],
             "LAST OK": [(words.hhmmss(s.last_ok, tz) if s.last_ok is not None and now - s.last_ok < words.DAY else words.clock_short(s.last_ok, tz, now), "text")],
             "AGE": [(age, "run-stale b" if s.stale(now) else "dim")],
             "NEXT": [(nxt, "dim")],
