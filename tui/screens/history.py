@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from adapters.model import VERBS, KeyOf, Mode, State, Verb, parse_key, step_key
+from adapters.model import Mode, State, Verb, parse_key, step_key
 from engine.store.rows import PastRun, PastStep, RunDetail, SourceRow
 from tui import keymap
 from tui.present import frame, history, words
 from tui.present import history_grid as paint
 from tui.present.about import about
-from tui.present.cut import clean, cut_middle, first_line
+from tui.present.cut import clean, cut_middle
 from tui.present.glyphs import LOOKS
 from tui.present.history import Cell, Grid, Row
 from tui.present.lines import cells, fit, rule
-from tui.present.menu import Entry, Menu
-from tui.screens import VERB_OF, cannot, open_plan, window
-from tui.screens.lists import Handler, ListScreen
-from tui.view import Context, Copy, Effect, Line, Open, Say, Span
+from tui.screens import window
+from tui.screens.history_menu import HistoryMenu
+from tui.screens.lists import Handler
+from tui.view import Context, Effect, Line, Open, Say, Span
 
 DEPTH = 48
 """Newest runs whose steps are asked for at first; all (100) once the cursor goes further back or the screen is wider."""
 
 
-class HistoryView(ListScreen):
+class HistoryView(HistoryMenu):
     """``arg``: key of a pipeline, or of a run or step of it to put the cursor on; without: the pipeline that ran last."""
 
     name: ClassVar[str] = "history"
@@ -133,9 +133,9 @@ class HistoryView(ListScreen):
         return ()
 
     def about(self) -> str | None:
-        return self._key_here()
+        return self.key_here()
 
-    def _key_here(self) -> str | None:
+    def key_here(self) -> str | None:
         """Of the step under the cursor where it is one of its run, else of the run, else of the pipeline."""
         run, cell, row = self.here, self.cell, self.row
         if run is None:
@@ -328,7 +328,7 @@ class HistoryView(ListScreen):
     def _footer(self, width: int) -> Line:
         ids = ["list.open", "history.older", "history.newer", "run.log", "run.diff", "view.pane", "run.history"]
         run = self.here
-        if run is not None and run.state.active and not self._why_not(Verb.STOP):
+        if run is not None and run.state.active and not self.why_not(Verb.STOP):
             ids.insert(1, "run.stop")
         ids += ["history.mark", "action.menu", "copy.menu", "nav.back", "app.quit"]
         said = {
@@ -349,15 +349,15 @@ class HistoryView(ListScreen):
             "history.older": lambda: self._step_aside(-1),
             "history.newer": lambda: self._step_aside(1),
             "view.pane": self._chart,
-            "action.menu": self._actions,
+            "action.menu": self.actions_menu,
             "action.arm": lambda: self.arm(self.source, self.head),
-            "alert.ack": self._ack,
-            "copy.menu": self._copy,
+            "alert.ack": self.ack_here,
+            "copy.menu": self.copy_menu,
         }
 
     def _open(self) -> Sequence[Effect]:
         run = self.here
-        return () if run is None else (Open("run", self._key_here() or run.key),)
+        return () if run is None else (Open("run", self.key_here() or run.key),)
 
     def _log(self) -> Sequence[Effect]:
         run, cell, row = self.here, self.cell, self.row
@@ -399,69 +399,6 @@ class HistoryView(ListScreen):
         if self.row is None and not self.of_step:
             return (Say("put the cursor on a step: its durations are then drawn"),)
         self.of_step = not self.of_step
-        return ()
-
-    def _why_not(self, verb: Verb) -> str | None:
-        why = cannot(verb, self.source, self.context)
-        run = self.here
-        if why or VERBS[verb].of == KeyOf.PIPELINE:
-            return why
-        if run is None:
-            return "it has not run yet"
-        if verb in (Verb.STOP, Verb.HOLD, Verb.RELEASE) and not run.state.active:
-            return "this run has ended"
-        if verb in (Verb.RERUN, Verb.RERUN_FAILED) and run.state.active:
-            return "this run has not ended"
-        return "generated history: this run never was" if run.generated else None
-
-    def _meant(self, verb: Verb) -> Verb:
-        run = self.here
-        if verb is Verb.PAUSE and self.grid is not None and self.grid.history.mode is Mode.PAUSED:
-            return Verb.RESUME
-        return Verb.RELEASE if verb is Verb.HOLD and run is not None and run.state is State.HELD else verb
-
-    def verb(self, action: str) -> Sequence[Effect]:
-        run, found = self.here, self.grid
-        if found is None or run is None:
-            return ()
-        verb = self._meant(VERB_OF[action])
-        why = self._why_not(verb)
-        name = clean(found.history.name)
-        if why:
-            return (Say(f"{verb} {name}: {why}", "warn"),)
-        key = found.history.key if VERBS[verb].of == KeyOf.PIPELINE else run.key
-        return (open_plan(verb, key, name, self.source, self.context),)
-
-    def _actions(self) -> Sequence[Effect]:
-        if self.grid is None:
-            return ()
-        entries: list[Entry] = []
-        for action, asked in VERB_OF.items():
-            if action == "run.rerun_from":
-                continue  # of a step: on the Run screen
-            verb = self._meant(asked)
-            entries.append(Entry(keymap.key_of(action), verb.value, action, VERBS[verb].means, self._why_not(verb)))
-        run = self.here
-        when = "" if run is None else f"run of {history.at(run.at, self.context.timezone)} · "
-        self.menu = Menu("Actions", f"{when}each shows its plan and asks", entries)
-        return ()
-
-    def _ack(self) -> Sequence[Effect]:
-        found = self.alert_of(self.key or "")
-        name = clean(self.grid.history.name) if self.grid is not None else "it"
-        return self.ack(found[0], name, found[1]) if found else self.ack(None, name)
-
-    def _copy(self) -> Sequence[Effect]:
-        run = self.here
-        if run is None:
-            return ()
-        error = run.error or ""
-        entries = [
-            Entry("u", "run", Copy(run.key, "the run's key"), clean(run.key)),
-            Entry("i", "key", Copy(self.key or "", "the pipeline's key"), clean(self.key or "")),
-            Entry("e", "error", Copy(error, "the error"), first_line(error)[:60], None if error else "there is none"),
-        ]
-        self.menu = Menu("Copy", "of the run under the cursor", entries)
         return ()
 
     def watch(self) -> dict[str, Any] | None:

@@ -24,7 +24,7 @@ _WALKS = {"edit.up": -1, "edit.down": 1, "edit.pageup": -1, "edit.pagedown": 1}
 """Keys that move the cursor of the list while a filter is typed."""
 
 _OF_A_ROW = frozenset(VERB_OF) | {
-    "list.open", "run.log", "run.history", "action.menu", "alert.ack", "copy.menu", "view.pane",
+    "list.open", "run.log", "run.history", "run.diff", "action.menu", "alert.ack", "copy.menu", "view.pane",
 }  # fmt: skip
 
 Handler = Callable[[], Sequence[Effect]]
