@@ -116,6 +116,7 @@ class Early:
             self.attrs = termios.tcgetattr(0)
             quiet = termios.tcgetattr(0)
             quiet[3] &= ~(termios.ECHO | termios.ICANON)
+            quiet[0] &= ~termios.ICRNL  # an Enter that is pressed now is read by the app, as an Enter
             termios.tcsetattr(0, termios.TCSANOW, quiet)
         self.entered = True
         data = text.encode(encoding or "utf-8", "replace")
