@@ -21,8 +21,9 @@ from engine.request import (
     RequestError,
 )
 
-SHORT = {"from_": "from", "to": "to", "as_": "as", "id": "id"}
-"""Options that are parameters: ``--from D`` is ``--param from=D``."""
+CHANGES = ("backfill-pause", "backfill-resume", "backfill-cancel")
+SHORT = {"from_": ("from", ("backfill",)), "to": ("to", ("backfill",)), "as_": ("as", ("mark",)), "id": ("id", CHANGES)}
+"""Options that are parameters (``--from D`` is ``--param from=D``), and the verbs that have them."""
 
 
 def _asked(args: Namespace) -> dict[str, Any]:
@@ -33,10 +34,14 @@ def _asked(args: Namespace) -> dict[str, Any]:
         if not equals or not name:
             raise RequestError("bad_request", f"--param {pair!r}: expected NAME=VALUE", "")
         params[name] = value
-    for option, name in SHORT.items():
+    for option, (name, verbs) in SHORT.items():
         value = getattr(args, option, None)
         if value is None:
             continue
+        if args.verb not in verbs:
+            raise RequestError(
+                "bad_request", f"--{name} does not go with {args.verb}: only with {', '.join(verbs)}", ""
+            )
         if params.get(name, value) != value:
             raise RequestError(
                 "bad_request", f"--{name} {value} and --param {name}={params[name]} differ: give one", ""

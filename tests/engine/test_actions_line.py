@@ -80,6 +80,8 @@ def data(said: Said) -> Any:
         (["backfill", "af:daily", "--to", "2026-11-04"], "backfill needs --from: a date like 2026-11-01"),
         (["backfill", "af:daily", "--from", "11/04", "--to", "2026-11-04"], "--from '11/04' is not a date"),
         (["backfill", "af:daily", "--from", "2026-11-05", "--to", "2026-11-04"], "is before --from"),
+        (["start", "af:daily", "--from", "2026-11-05"], "--from does not go with start: only with backfill"),
+        (["stop", "af:daily", "--id", "7"], "only with backfill-pause, backfill-resume, backfill-cancel"),
         (["mrak", "af:daily/r1"], "did you mean 'mark'"),
     ],
 )

@@ -600,3 +600,42 @@ def test_no_question_walks_the_whole_table(told: House) -> None:
         for step in plan:
             bare = step.startswith("SCAN") and "USING" not in step and "SCAN (" not in step and "subquery" not in step
             assert not bare, (sql, plan)
+
+
+# --- in the app -----------------------------------------------------------------------------------------------------
+
+
+async def test_in_the_app_the_chain_is_followed_between_keys(house: House) -> None:
+    import asyncio
+
+    from tests.tui.test_app_screens import opened
+
+    d = Deeds(house)
+    for n in range(SLICE):
+        d.did("pause", "local:fx_rates_probe", ago=DAY - n * SECOND)
+    async with opened(house, "actions") as app:
+        await app.pilot.press("v")
+        v = app.stack[-1].view
+        assert isinstance(v, ActionsView)
+        for _ in range(400):
+            if v.checked is not None and not v._checking:
+                break
+            await asyncio.sleep(0.01)
+            await app.pilot.press("j")
+        assert v.checked is not None
+        assert (v.checked.seq, v.checked.broken) == (3 * SLICE, None)
+        assert any("unbroken" in "".join(t for t, _ in line) for line in v.paint(120, 40))
+
+
+async def test_in_the_app_a_backfill_is_filled_in_with_keys(house: House) -> None:
+    from tests.tui.test_app_screens import opened
+
+    house.source("af3", environment="test", protected=False, offers=ALL_VERBS | {Verb.BACKFILL})
+    house.pipeline("af3", "sales")
+    async with opened(house, "runs", None) as app:
+        app._open("plan", "backfill af3:sales")
+        house.clock.at += 1000
+        for key in (*"2026-11-02", "tab", *"2026-11-06", "tab"):
+            await app.pilot.press({"-": "minus"}.get(key, key))
+        asked = [body for do, body in (s for s in app.link.seen if isinstance(s, tuple)) if do == "plan"]
+        assert [b["params"]["to"] for b in asked] == ["2026-11-06"]
