@@ -44,7 +44,7 @@ from engine.store.history_asked import HistoryQuestions
 from engine.store.items_asked import ItemQuestions
 from engine.store.owed_asked import OwedQuestions
 from engine.store.own_asked import OwnQuestions
-from engine.store.packed import STATES, unpack_url
+from engine.store.packed import KIND_MASK, STATES, unpack_url
 from engine.store.rows import (
     ActionRow,
     AlertEventRow,
@@ -56,6 +56,7 @@ from engine.store.rows import (
     EngineRow,
     FloorRow,
     GaugeRow,
+    Glance,
     NoteRow,
     ProcessRow,
     RunDetail,
@@ -72,6 +73,7 @@ Place = tuple[int, int]
 
 _NEAR: Final = 64
 """Up to so many pipelines a text filter asks each one's newest runs; beyond, it walks all runs in time."""
+GLANCES: Final = f"SELECT r.at, r.id, r.pipeline_id, r.state, r.kind & {KIND_MASK}, r.attempt, r.bdate, r.started, r.ended FROM run r"  # noqa: S608 - a number of our own
 
 
 def _now() -> int:
@@ -266,13 +268,14 @@ class Reader(
 
     def runs_within(
         self,
-        pipelines: Collection[int],
+        keep: Callable[[Glance], bool],
         before: Place | None = None,
         after: Place | None = None,
         states: Collection[State] | None = None,
         window: int = 1000,
+        limit: int = 200,
     ) -> tuple[list[RunRow], Place | None, int]:
-        """Of the next ``window`` runs those of many pipelines, newest first: a walk that ends, however rare they are.
+        """Of the next ``window`` runs those to ``keep``, ``limit`` at most, newest first: a walk that ends, however rare they are.
 
         The place where it ended (None: there is nothing further), and how many runs were looked at.
         """
@@ -285,23 +288,27 @@ class Reader(
             parts = [[f"+r.state IN ({numbers(states)})", *where]]
         elif states is not None:
             parts = [[f"r.state = {s:d}", "r.state <> 6", *where] for s in sorted(states)]
-        seen: list[tuple[int, int, int]] = []
+        seen: list[Glance] = []
         edges: list[Place] = []
         for part in parts:
             rows = self.all(
-                f"SELECT r.at, r.id, r.pipeline_id FROM run r {where_all(part)} ORDER BY {order} LIMIT ?",  # noqa: S608 - ours
+                f"{GLANCES} {where_all(part)} ORDER BY {order} LIMIT ?",
                 (*(place or ()), window),
             )
-            seen += rows
+            seen += map(Glance._make, rows)
             if len(rows) == window:
                 edges.append((rows[-1][0], rows[-1][1]))
         edge = None if not edges else min(edges) if forward else max(edges)
         if edge is not None:  # beyond it not every state was looked at
             seen = [r for r in seen if ((r[0], r[1]) <= edge if forward else (r[0], r[1]) >= edge)]
-        wanted = set(pipelines)
-        ids = [i for _, i, _ in sorted((r for r in seen if r[2] in wanted), reverse=True)]
+        kept = sorted(((r.at, r.id) for r in seen if keep(r)), reverse=not forward)
+        looked = len(seen)
+        if len(kept) > limit:
+            kept, edge = kept[:limit], kept[limit - 1]
+            looked = sum((r.at, r.id) <= edge if forward else (r.at, r.id) >= edge for r in seen)
+        ids = [i for _, i in sorted(kept, reverse=True)]
         found = {row[0]: row for row in self.all(RUN_ROWS, (json.dumps(ids),))} if ids else {}
-        return [run_row(found[i]) for i in ids if i in found], edge, len(seen)
+        return [run_row(found[i]) for i in ids if i in found], edge, looked
 
     def _pipelines_like(self, words: Sequence[str]) -> list[int]:
         hay = "lower(p.key || ' ' || p.name)"

@@ -38,7 +38,7 @@ from engine.store.trouble import Trouble
 __all__ = [
     "ActionDetail", "ActionRow", "AlertEventRow", "AlertRow", "ArmedRow", "AssetRow", "AttemptRow", "AuditPage", "AuditRow", "Bar",
     "BasisRow", "Broken", "Calibration", "CapacityRow", "CardRow", "Chart", "CheckRow", "Checked", "Counts", "DatedRow", "DayRow",
-    "DeliveryRow", "EdgeRow", "EndedPage", "EndedRow", "EngineRow", "FeedRow", "FloorRow", "GaugeRow", "History", "ItemRow", "LinkRow",
+    "DeliveryRow", "EdgeRow", "EndedPage", "EndedRow", "EngineRow", "FeedRow", "FloorRow", "GaugeRow", "Glance", "History", "ItemRow", "LinkRow",
     "LogRow", "MarginRow", "NoteRow", "OperationRow", "Ordinary", "OwedEvent", "OwedRow", "OwedWarning", "OwnEventRow", "OwnState", "PartRow", "PastRun", "PastStep",
     "PredictionRow", "ProcessRow", "RunDetail", "RunLane", "RunRow", "SeriesRow", "Shift", "SignoffRow", "SourceRow", "SpanRow", "Standing",
     "StepPlan", "StepRow", "StepsRead", "Strip", "TraitRow", "Trouble", "UseNow", "UseRow", "UsualRow", "Waived", "Wanted", "steps_read",
@@ -163,6 +163,26 @@ class TraitRow(NamedTuple):
     layer: str
     application: str
     tags: str
+
+
+class Glance(NamedTuple):
+    """What a walk over many runs sees of each; the whole row is read only of those that it keeps."""
+
+    at: int
+    id: int
+    pipeline_id: int
+    state: int
+    kind: int
+    attempt: int
+    bdate: int | None
+    started: int | None
+    ended: int | None
+
+    @property
+    def business_date(self) -> str:
+        """As ISO date; empty where there is none."""
+        text = "" if self.bdate is None else f"{self.bdate:08d}"
+        return f"{text[:4]}-{text[4:6]}-{text[6:]}" if text else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from adapters.model import RunKind, State
 from tests.tui import promises, stores
 from tests.tui.stores import DAY, HOUR, MINUTE, SECOND, House, painted
+from tui.present import runs as runs_asked
 from tui.present.filters import FIELDS, NUMBERS, Filter, FilterError, complete, parse
 from tui.screens import runs as runs_screen
 from tui.screens.deadlines import DeadlinesView
@@ -407,7 +408,9 @@ def test_a_walk_in_windows_finds_what_one_question_would(many: House, states: An
     down: list[str] = []
     edge, looked = None, 0
     while True:
-        rows, edge, n = reader.runs_within(ids, before=edge, states=states, window=window)
+        rows, edge, n = reader.runs_within(
+            lambda g: g.pipeline_id in ids, before=edge, states=states, window=window, limit=9
+        )
         down += [r.key for r in rows]
         looked += n
         if edge is None:
@@ -417,7 +420,7 @@ def test_a_walk_in_windows_finds_what_one_question_would(many: House, states: An
     up: list[str] = []
     edge = (-1, 0)
     while edge is not None:
-        rows, edge, _ = reader.runs_within(ids, after=edge, states=states, window=window)
+        rows, edge, _ = reader.runs_within(lambda g: g.pipeline_id in ids, after=edge, states=states, window=window)
         up = [*(r.key for r in rows), *up]
     assert up == want
 
@@ -427,7 +430,7 @@ def test_many_pipelines_are_walked_and_the_history_of_one_knows_the_filter(
 ) -> None:
     near = opened(RunsView, many)
     typed(near, "!pipeline_0001 state:ok")
-    monkeypatch.setattr(runs_screen, "NEAR", 5)
+    monkeypatch.setattr(runs_asked, "NEAR", 5)
     view = opened(RunsView, many)
     typed(view, "!pipeline_0001 state:ok")
     first = [r.key for r in near.window]

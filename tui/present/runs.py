@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +15,7 @@ from tui.present.glyphs import LOOKS
 from tui.present.lines import Cell, Column, recolour, row
 
 if TYPE_CHECKING:
-    from engine.store.rows import RunRow, TraitRow
+    from engine.store.rows import Glance, RunRow, TraitRow
     from tui.view import Span
 
 FIELDS: Final = ("state", "src", "source", "env", "owner", "layer", "app", "kind", "date", "name", "tag", "is")
@@ -24,6 +24,11 @@ _OF_PIPELINE: Final = frozenset({"", "source", "environment", "owner", "layer", 
 KINDS: Final[Mapping[RunKind, str]] = {
     RunKind.SCHEDULED: "schedule", RunKind.MANUAL: "manual", RunKind.BACKFILL: "backfill", RunKind.RERUN: "rerun",
 }  # fmt: skip
+
+
+NEAR: Final = 64
+"""So many pipelines are asked each for their newest runs; of more, a window of all runs is looked through."""
+_KIND_WORDS: Final = {int(kind): f"{word} {kind.name.lower()}" for kind, word in KINDS.items()}
 
 
 def state_words(state: State) -> str:
@@ -50,7 +55,44 @@ class Asked:
     """Older runs than this (ms UTC) need not be looked at."""
     before: int | None
     """Nor newer ones than this."""
+    light: Filter
+    """What a glance at a run answers: its kind, date and numbers."""
     rest: Filter
+    """What is asked of the whole row."""
+
+    @property
+    def walks(self) -> bool:
+        """Whether runs of all or many pipelines have to be looked through."""
+        many = self.pipelines is None or len(self.pipelines) > NEAR
+        return many and self.text is None and (bool(self.light) or self.pipelines is not None)
+
+    def keeps(self, now: int) -> Callable[[Glance], bool]:
+        """For a walk: whether a run passes all but ``rest``."""
+        wanted = None if self.pipelines is None else frozenset(self.pipelines)
+        light, dated = self.light, self.light.asks("business_date")
+
+        def keep(g: Glance) -> bool:
+            if wanted is not None and g.pipeline_id not in wanted:
+                return False
+            if not light:
+                return True
+            facts = {"kind": _KIND_WORDS[g.kind], "business_date": g.business_date if dated else ""}
+            return light.holds(facts, lambda name: _number(name, g, now))
+
+        return keep
+
+
+def _number(name: str, r: Glance | RunRow, now: int) -> int | None:
+    """Numbers of a run: its age and duration in ms, its attempt."""
+    match name:
+        case "age":
+            return now - r.at
+        case "dur" if r.started is not None:
+            return max((r.ended if r.ended is not None else now) - r.started, 0)
+        case "attempt":
+            return r.attempt
+        case _:
+            return None
 
 
 def asked(wanted: Filter, traits: Sequence[TraitRow], now: int) -> Asked:
@@ -86,7 +128,8 @@ def asked(wanted: Filter, traits: Sequence[TraitRow], now: int) -> Asked:
         text=text,
         since=max((now - t.number for t in ages if t.op == "<"), default=None),
         before=min((now - t.number for t in ages if t.op == ">"), default=None),
-        rest=Filter(wanted.text, rest),
+        light=Filter(wanted.text, tuple(t for t in rest if t.op or t.fact in ("kind", "business_date"))),
+        rest=Filter(wanted.text, tuple(t for t in rest if not (t.op or t.fact in ("kind", "business_date")))),
     )
 
 
@@ -107,17 +150,9 @@ def facts(r: RunRow, *, stale: bool = False, marked: bool = False) -> dict[str, 
     }  # fmt: skip
 
 
-def number(name: str, r: RunRow, now: int) -> int | None:
-    """Numbers of a run: its age and duration in ms, its attempt."""
-    match name:
-        case "age":
-            return now - r.at
-        case "dur" if r.started is not None:
-            return max((r.ended if r.ended is not None else now) - r.started, 0)
-        case "attempt":
-            return r.attempt
-        case _:
-            return None
+def number(r: RunRow, now: int) -> Callable[[str], int | None]:
+    """Numbers of a run for a filter."""
+    return lambda name: _number(name, r, now)
 
 
 def columns(width: int) -> list[Column]:

@@ -11,7 +11,6 @@ from engine.store.rows import RunRow, SourceRow, TraitRow
 from tui import keymap
 from tui.present import frame, lines, row_facts, runs, words
 from tui.present.cut import clean
-from tui.present.filters import Filter
 from tui.present.frame import Head
 from tui.present.glyphs import LOOKS
 from tui.present.head import source_now
@@ -27,10 +26,10 @@ KEPT = 800
 """Rows held at most; what is far from the cursor is read again when it is needed."""
 LOOKED = 4000
 """How many rows a filter that the store cannot answer looks through for one page, before it says so."""
-NEAR = 64
-"""So many pipelines are asked each for their newest runs; of more, a window of all runs is looked through."""
 STILL_MS = 3000
 """New runs push nothing down for so long after the cursor moved."""
+WINDOW = 1000
+"""Runs that one step of a walk looks at."""
 OLDEST = (-(1 << 62), 0)
 
 
@@ -96,9 +95,9 @@ class RunsView(ListScreen):
             if not wanted:
                 return out, True
         while True:
-            rows, edge, looked = self._page_of(asked, place)
+            rows, edge, looked = self._page_of(asked, place, now)
             self.looked += looked
-            kept = [r for r in rows if self._passes(asked.rest, r, now)] if asked.rest else rows
+            kept = [r for r in rows if self._passes(asked, r, now)] if asked.light or asked.rest else rows
             out = [*kept, *out] if newer else [*out, *kept]
             if edge is not None and not newer and asked.since is not None and edge[0] < asked.since:
                 edge = None  # what is older is too old
@@ -106,11 +105,12 @@ class RunsView(ListScreen):
                 return out, edge is None
             place = {"after" if newer else "before": edge}
 
-    def _page_of(self, asked: runs.Asked, place: dict[str, Any]) -> tuple[list[RunRow], Place | None, int]:
+    def _page_of(self, asked: runs.Asked, place: dict[str, Any], now: int) -> tuple[list[RunRow], Place | None, int]:
         """Rows, where the next page begins (None: there is none), and how many runs were looked at."""
         reader = self.context.reader
-        if asked.pipelines is not None and len(asked.pipelines) > NEAR and self.pipeline is None:
-            return reader.runs_within(asked.pipelines, states=asked.states, **place)
+        if asked.walks and self.pipeline is None:
+            left = max(min(WINDOW, LOOKED * self._deep - self.looked), 1)
+            return reader.runs_within(asked.keeps(now), states=asked.states, window=left, limit=PAGE, **place)
         rows = reader.runs(
             limit=PAGE, pipeline_key=self.pipeline, states=asked.states, text=asked.text, pipelines=asked.pipelines, **place
         )  # fmt: skip
@@ -126,11 +126,10 @@ class RunsView(ListScreen):
             self._traits = ((moved,), self.context.reader.traits())
         return self._traits[1]
 
-    def _passes(self, rest: Filter, r: RunRow, now: int) -> bool:
+    def _passes(self, asked: runs.Asked, r: RunRow, now: int) -> bool:
         source = self._source(r)
         facts = runs.facts(r, stale=source is None or source.stale(now), marked=r.key in self.marks)
-        clock = source_now(source, now)
-        return rest.holds(facts, lambda name: runs.number(name, r, clock))
+        return asked.light.holds(facts, runs.number(r, now)) and asked.rest.holds(facts)
 
     def _refresh(self) -> None:
         """Read the window again where it stands. New runs push in only while the operator has not moved away from the top."""
