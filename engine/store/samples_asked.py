@@ -260,7 +260,7 @@ class SampleQuestions(Link):
                 found.append(
                     CapacityRow(on, host, metric, None, "", None, None, limit, True, words, 0, 14, None, None, None, None, (), False)
                 )  # fmt: skip
-        found.sort(key=lambda c: (c.days is None, c.days or 0.0, not c.seen, -(c.per_day or 0.0), c.series))
+        found.sort(key=lambda c: (not c.over, c.days is None, c.days or 0.0, not c.seen, -(c.per_day or 0.0), c.series))
         return found
 
     def disk_limits(self) -> list[CapacityRow]:

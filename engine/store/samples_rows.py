@@ -130,9 +130,14 @@ class CapacityRow:
         return self.n < self.need
 
     @property
+    def over(self) -> bool:
+        """Whether the limit is reached: by the line, or by what is measured now, however few days are known."""
+        return (self.days is not None and self.days <= 0) or (self.value is not None and self.value >= self.limit)
+
+    @property
     def soon(self) -> bool:
         """Whether a person is needed: the limit is reached, or less than two weeks away."""
-        return self.days is not None and self.days < FULL_SOON
+        return self.over or (self.days is not None and self.days < FULL_SOON)
 
 
 @dataclass(frozen=True, slots=True)

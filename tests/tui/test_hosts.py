@@ -303,6 +303,7 @@ def limit(**more) -> CapacityRow:
         (limit(), "0.9%/d", "Sun 29 Nov, 9d", True),
         (limit(days=3.67, on=date(2026, 11, 24)), "0.9%/d", "Tue 24 Nov, 4d", True),
         (limit(days=0.0), "0.9%/d", "reached", True),
+        (limit(value=95.0, days=None, on=None, per_day=None, n=2), "2 of 14 days", "reached", True),
         (limit(days=0.4, on=date(2026, 11, 21)), "0.9%/d", "Sat 21 Nov, today", True),
         (limit(days=13.9, on=date(2026, 12, 4)), "0.9%/d", "Fri 4 Dec, 14d", True),
         (limit(days=14.0, on=date(2026, 12, 4)), "0.9%/d", "Fri 4 Dec, 14d", False),
@@ -336,6 +337,20 @@ def test_nine_days_are_not_enough(tmp_path):
     assert "learning" in line
     assert "full in" not in painted(view, 120, 40)[1]
     assert "4 limits still learning" not in painted(view, 120, 40)[1]  # what is unusual is said first
+    h.close()
+
+
+def test_a_full_disk_is_said_at_once_however_few_days_are_known(tmp_path):
+    h = host_stores.busy(tmp_path, days=2)
+    with h.tx() as tx:
+        tx.db.execute("UPDATE configured SET body = ? WHERE name = 'host.disk:/'", (json.dumps({"limit": 40.0}),))
+        tx.bump("configured")
+    view = view_of(h)
+    assert "/ ops-01 at its limit" in painted(view, 120, 40)[1]
+    assert "run-late" in styles(view, "/  ")
+    floor = registry.make("floor", h.context())
+    floor.load()
+    assert "48% at its limit" in "\n".join(painted(floor, 120, 40))
     h.close()
 
 
@@ -383,6 +398,27 @@ def test_processes_are_watched_only_while_they_are_shown(busy):
     assert view.act("nav.back") == ()
     assert view.watch() is None
     assert view.act("nav.back") == (Back(),)
+
+
+def test_a_filter_of_processes_is_its_own(busy):
+    host_stores.watched(busy)
+    view = view_of(busy)
+    view.act("list.open")
+    view.act("list.filter")
+    for c in "ana":
+        view.type(c)
+    assert [p.pid for p in view.processes.rows] == [5120, 4711]
+    assert "2 processes" in painted(view, 80, 24)[-1]
+    view.type("edit.enter")
+    assert "filter ana" in "\n".join(painted(view, 80, 24))
+    view.set_filter("zzz")
+    assert "no process is like that" in "\n".join(painted(view, 80, 24))
+    assert view.act("nav.back") == ()
+    assert view.processes.open
+    assert len(view.processes.rows) == 5
+    assert view.act("nav.back") == ()
+    assert not view.processes.open
+    assert len(view._resources()) == 9
 
 
 def test_the_cursor_stays_on_its_process(busy):

@@ -48,6 +48,8 @@ def _rest(text: str) -> list[Span]:
 
 def full_in(c: CapacityRow) -> str:
     """``full in 9d``, for a gauge; empty where no person is needed."""
+    if c.over:
+        return "at its limit"
     if not c.soon or c.days is None:
         return ""
-    return "at its limit" if c.days <= 0 else "full today" if c.days < 1 else f"full in {c.days:.0f}d"
+    return "full today" if c.days < 1 else f"full in {c.days:.0f}d"

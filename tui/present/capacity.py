@@ -50,12 +50,12 @@ def reached(c: CapacityRow) -> str:
     """``Sun 29 Nov, 9d``; far away only the month; ``learning`` where nothing can be said yet."""
     if not c.seen:
         return "check its name"
+    if c.over:
+        return "reached"
     if c.learning:
         return "learning"
     if c.days is None:
         return ""
-    if c.days <= 0:
-        return "reached"
     if c.days > _FOREVER or c.on is None:
         return "in years"
     days = f"{max(c.days, 0):.0f}d" if c.days >= 1 else "today"

@@ -328,8 +328,7 @@ def hosts_row(ctx: Context, head: Head, width: int) -> list[Span]:
     mount = clean(disk.series.partition(":")[2] or "disk") if disk else "disk"
     left.append((f"   {cut(mount, 12)} ", "dim"))
     share = _share(disk)
-    over = limit is not None and disk is not None and disk.value is not None and disk.value >= limit.limit
-    full = over or (limit is not None and limit.soon)
+    full = limit is not None and limit.soon
     left += [*bars.gauge(share, n, "run-late" if full else "gauge")]
     if share is not None:
         left.append((f" {words.percent(share)}", "run-late b" if full else "text"))

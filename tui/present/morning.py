@@ -385,12 +385,11 @@ def _capacity(reader: Reader) -> list[Item]:
     found: list[Item] = []
     known = reader.disk_limits()
     for c in known:
-        if c.soon and c.days is not None:
+        if c.soon:
             name = clean(c.label or c.metric.partition(":")[2])
-            said = (
-                f"at its limit of {c.limit:.0f}%" if c.days <= 0 else f"at {c.limit:.0f}% in {c.days:.0f}d at this pace"
-            )
-            found.append(Item(f"disk|{c.series}", "capacity", Tick.BAD if c.days < 2 else Tick.NOTE, name, (said,)))
+            days = 0.0 if c.over or c.days is None else c.days
+            said = f"at its limit of {c.limit:.0f}%" if c.over else f"at {c.limit:.0f}% in {days:.0f}d at this pace"
+            found.append(Item(f"disk|{c.series}", "capacity", Tick.BAD if days < 2 else Tick.NOTE, name, (said,)))
     if known and not found:
         least = min(c.n for c in known)
         enough = not any(c.learning for c in known)

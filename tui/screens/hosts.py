@@ -15,7 +15,7 @@ from tui.screens import window
 from tui.screens.hosts_curve import LABEL, Curve
 from tui.screens.hosts_processes import Processes
 from tui.screens.lists import Handler, ListScreen
-from tui.view import Context, Effect, Line, Open, Say, Span
+from tui.view import Back, Context, Effect, Line, Open, Say, Span
 
 RANGES: Final = (
     ("1 h", chart.HOUR), ("6 h", 6 * chart.HOUR), ("24 h", chart.DAY), ("7 d", 7 * chart.DAY), ("30 d", 30 * chart.DAY),
@@ -365,7 +365,8 @@ class HostsView(ListScreen):
 
     def _footer(self, width: int) -> Line:
         if self.field is not None:
-            return self.field_row(width, f"{len(self._resources())} resources")
+            left = f"{self.length} processes" if self.processes.open else f"{len(self._resources())} resources"
+            return self.field_row(width, left)
         if self.processes.open:
             return frame.footer_row(self.processes.footer(self.contexts, width), width)
         only = ["list.open", "time.in", "time.out", "view.pane", "list.filter", "nav.back", "screen.floor"]
@@ -395,15 +396,13 @@ class HostsView(ListScreen):
         return ()
 
     def _back(self) -> Sequence[Effect]:
+        if self.filter_text:
+            self.set_filter("")
+            return ()
         if self.processes.open:
             self.processes.end()
             return ()
-        if self.words:
-            self.set_filter("")
-            return ()
-        from tui.screens import common
-
-        return common("nav.back", self.context, self.name)
+        return (Back(),)
 
     def _turn(self) -> Sequence[Effect]:
         if self.processes.open:
@@ -426,11 +425,14 @@ class HostsView(ListScreen):
 
     @property
     def filter_text(self) -> str:
-        return self.words
+        return self.processes.words if self.processes.open else self.words
 
     def set_filter(self, text: str) -> None:
-        self.words = text.lower().strip()
-        self._lay()
+        if self.processes.open:
+            self.processes.filter(text)
+        else:
+            self.words = text.lower().strip()
+            self._lay()
 
     def watch(self) -> dict[str, Any] | None:
         return {"processes": True} if self.processes.open else None

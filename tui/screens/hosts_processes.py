@@ -23,6 +23,8 @@ class Processes:
         self.open = False
         self.order = 0
         self.rows: Sequence[ProcessRow] = ()
+        """Those that the filter leaves."""
+        self.words = ""
         self.at: int | None = None
         self.cursor: int | None = None
         self._names: dict[str, str] = {}
@@ -33,7 +35,16 @@ class Processes:
         self.load()
 
     def end(self) -> None:
-        self.open = False
+        self.open, self.words = False, ""
+
+    def filter(self, text: str) -> None:
+        """Words that name, user, number or run of a process must all hold."""
+        self.words = text.lower().strip()
+        self.load()
+
+    def _fits(self, p: ProcessRow) -> bool:
+        hay = f"{p.pid} {p.user or ''} {p.name} {p.run_key or ''}".lower()
+        return all(word in hay for word in self.words.split())
 
     def turn(self) -> None:
         """Sort by the next column; the cursor goes to the first row, which is what one sorts for."""
@@ -42,7 +53,8 @@ class Processes:
         self.load()
 
     def load(self) -> None:
-        self.at, self.rows = self.context.reader.process_table(ORDERS[self.order])
+        self.at, known = self.context.reader.process_table(ORDERS[self.order])
+        self.rows = [p for p in known if self._fits(p)] if self.words else known
         for key in {p.run_key for p in self.rows if p.run_key} - set(self._names):
             row = self.context.reader.pipeline(key.partition("/")[0])
             self._names[key] = row.name if row is not None else key
@@ -75,8 +87,13 @@ class Processes:
         last = min(self._top + seen, total)
         hint = f"{self._top + 1}–{last} of {total}" if total > seen else ""
         note = f"{words.count(total)} · by {ORDERS[self.order]}" if total else ""
+        if self.words:
+            note = f"{note} · filter {self.words}".strip(" ·")
         out: list[Line] = [lines.rule(f"Processes of {host}", note, hint, width, focused=True)]
         if not total:
+            if self.words and self.at is not None:
+                key = keymap.key_of("nav.back")
+                return [*out, [("   no process is like that   ", "dim"), (key, "key b"), (" shows all again", "dim")]]
             said = "the engine is asked for them: they come within two seconds"
             if not self.context.engine_alive:
                 said = f"nobody is watching, so nobody reads the processes; {keymap.key_of('app.refresh')} starts the engine"
@@ -92,6 +109,6 @@ class Processes:
     def footer(self, contexts: Sequence[str], width: int) -> list[tuple[str, str]]:
         other = ORDERS[(self.order + 1) % len(ORDERS)]
         return keymap.footer(
-            contexts, width, only=["list.open", "hosts.sort", "nav.back"],
+            contexts, width, only=["list.open", "hosts.sort", "list.filter", "nav.back"],
             words={"list.open": "its run", "hosts.sort": f"by {other}", "nav.back": "back"},
         )  # fmt: skip
