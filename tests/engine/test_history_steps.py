@@ -137,11 +137,12 @@ def test_the_budget_is_kept(tmp_path: Path, server: AirflowLike) -> None:
         reader = seen(r)
         with r.ask() as ask:
             look(ask)
-            until(lambda: len(asked(server)) >= 3)
+            until(lambda: len(asked(server)) >= 1)
             for _ in range(2):
                 look(ask)
                 r.polled("af")
-        assert len(server.requests) <= 30 - 30 // 3 + 6  # a third is left for what must be known
+        places = [i for i, r in enumerate(server.requests) if r.path.endswith("/taskInstances")]
+        assert max(places) <= 30 - 30 // 3 + 1  # the last third is left for what must be known
         assert known(reader) < RUNS
 
 

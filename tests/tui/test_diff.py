@@ -115,6 +115,26 @@ def test_two_runs_that_were_named(story):
     assert (view.key, view.other_key) == (BAD, f"{CONTRACTS}/d20")
 
 
+def test_two_marked_runs_of_a_list_are_compared_the_newer_with_the_older(story):
+    from tui.screens.runs import RunsView
+
+    view = RunsView(story.context(), CONTRACTS)
+    view.load()
+    assert view.act("run.diff") == (Open("diff", f"{CONTRACTS}/d33"),)
+    view.act("move.bottom")
+    older = view.here
+    assert older is not None
+    view.act("list.mark")
+    view.act("move.top")
+    view.act("list.mark")
+    assert view.act("run.diff") == (Open("diff", f"{CONTRACTS}/d33 {older.key}"),)
+    view.act("move.down")
+    view.act("list.mark")
+    said = view.act("run.diff")
+    assert isinstance(said[0], Say)
+    assert "mark those two alone" in said[0].text
+
+
 def test_the_only_run_has_nothing_to_be_compared_with(house):
     a_run(house, "s:p", "r", HOUR, MINUTE)
     assert "It is the only run of its pipeline" in "\n".join(painted(view_of(house, "s:p/r"), 80, 24))

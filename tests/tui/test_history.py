@@ -387,6 +387,20 @@ def test_no_log_where_nothing_ran(story):
     assert view.act("run.log") == (Say("load_fact has no log here: its steps are not read yet"),)
 
 
+def test_a_run_opens_at_the_step_it_is_asked_for_and_h_comes_back_to_it(story):
+    key = f"{CONTRACTS}/d30#quality"
+    run = RunView(story.context(), key)
+    run.load()
+    shown = painted(run, 120, 40)
+    assert next(line for line in shown if line.startswith("▌- quality"))
+    assert run.key == f"{CONTRACTS}/d30"
+    assert list(run.act("run.history")) == [Open("history", key)]
+    assert list(run.act("run.diff")) == [Open("diff", f"{CONTRACTS}/d30")]
+    run.act("run.older")
+    painted(run, 120, 40)
+    assert list(run.act("run.history")) == [Open("history", f"{CONTRACTS}/d29")]
+
+
 # --- running on -----------------------------------------------------------------------------------------------------
 
 
