@@ -173,11 +173,7 @@ class Engine:
                 store_sources.engine_stopped(tx, self.asked or "asked to stop")
         except StoreError as error:
             self.log(f"the last words were not written: {error}")
-        except Exception as error:
-            if not self.health.damaged:
-                raise
-            self.log(f"the last words were not written: {type(error).__name__}: {error}")
-        self.store.close()
+        self.store.close(keep_log=self.health.damaged is not None)
 
     def stop(self, why: str) -> None:
         self.asked = self.asked or why
@@ -549,7 +545,11 @@ async def _run(
         task.add_done_callback(tasks.discard)
 
     loop.add_signal_handler(signal.SIGHUP, hangup)
-    await engine.run()
+    try:
+        await engine.run()
+    except StoreDamaged:  # at its very beginning
+        engine.store.close(keep_log=True)
+        raise
     return EXIT_BUG if engine.failed and not engine.health.damaged else EXIT_OK, engine.health.damaged
 
 

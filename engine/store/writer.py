@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from engine.clock import Clock
 from engine.store import migrate
@@ -118,25 +119,29 @@ class Store:
             migrate.migrate(db, path, migrations)
             _check_tables(db, path)
         except sqlite3.Error as error:
-            db.close()
+            found = failure(error, path)
+            _close(db, path, keep_log=isinstance(found, StoreDamaged))
             if fresh:
                 path.unlink(missing_ok=True)
-            raise failure(error, path) from None
-        except StoreError:
-            db.close()
+            raise found from None
+        except StoreError as error:
+            _close(db, path, keep_log=isinstance(error, StoreDamaged))
             raise
         store = cls(db, path, clock)
         store.checked = checked
         return store
 
-    def close(self) -> None:
-        """End. The last connection to close moves the write-ahead log into the store and removes it."""
+    def close(self, *, keep_log: bool = False) -> None:
+        """End. The last connection to close moves the write-ahead log into the store and removes it; not with ``keep_log``,
+        for a store that is damaged and is to be kept as it is.
+        """
         with self._mutex:
-            try:
-                self._db.execute("PRAGMA optimize")
-            except sqlite3.Error:
-                pass
-            self._db.close()
+            if not keep_log:
+                try:
+                    self._db.execute("PRAGMA optimize")
+                except sqlite3.Error:
+                    pass
+            _close(self._db, self.path, keep_log)
 
     # --- writing --------------------------------------------------------------------------------------------------
 
@@ -252,6 +257,24 @@ class Store:
             except (sqlite3.Error, OSError) as error:
                 target.unlink(missing_ok=True)
                 raise StoreError(f"cannot write the backup {target}: {error}") from error
+
+
+def _close(db: sqlite3.Connection, path: Path, keep_log: bool) -> None:
+    """``keep_log``: SQLite must not write the log into the store, as the last one to close does. Python 3.11 has no word for
+    that; there a read-only connection, which cannot write, is the last one.
+    """
+    last: sqlite3.Connection | None = None
+    if keep_log and hasattr(db, "setconfig"):
+        db.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)  # pyright: ignore
+    elif keep_log:
+        try:
+            last = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+            last.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        except sqlite3.Error:
+            pass
+    db.close()
+    if last is not None:
+        last.close()
 
 
 # --- looking before opening ---------------------------------------------------------------------------------------
