@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,7 @@ def test_each_file_keeps_its_order_and_times_go_up(files: list[list[str]]) -> No
 def test_entries_keep_together(files: list[list[str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = lines_of(merged_of(Path(folder), files))
-    for (whose, _), (below, text) in zip(found, found[1:], strict=False):
+    for (whose, _), (below, text) in pairwise(found):
         if when(text.encode()) is None and whose != below:  # the first lines of a file have nothing above them
             lines = files[below]
             first = next((i for i, line in enumerate(lines) if when(line.encode()) is not None), len(lines))

@@ -92,21 +92,19 @@ def _searched(page: LogPage, blocks: int) -> str:
     return f"searched {words.size(text.size * share)} of {words.size(text.size)}"
 
 
-def filter_spans(desk: LogDesk, page: LogPage) -> list[Span]:
-    """Each filter with what it hides, and how far the filters got."""
+def filter_clauses(desk: LogDesk, page: LogPage) -> list[list[Span]]:
+    """Each filter with what it hides."""
     shown = page.worker.shown
-    out: list[Span] = []
+    out: list[list[Span]] = []
     if shown.level:
-        out += [("& ", "key"), (LEVEL_NAMES[shown.level], "text b"), (f" hides {shown.by_level.total:,}   ", "dim")]
+        hides = f" hides {shown.by_level.total:,}   "
+        out.append([("& ", "key"), (LEVEL_NAMES[shown.level], "text b"), (hides, "dim")])
     for one in shown.filters:
-        out += [
-            (f"{one.kind} ", "key"),
-            (clean(one.needle.typed), "text b"),
-            (f" hides {one.hidden.total:,}   ", "dim"),
-        ]
+        hides = f" hides {one.hidden.total:,}   "
+        out.append([(f"{one.kind} ", "key"), (clean(one.needle.typed), "text b"), (hides, "dim")])
     if shown.off and desk.merged is not None:
         names = " ".join(letter(mark - MARK) for mark in sorted(shown.off))
-        out += [("off ", "key"), (names, "text b"), (f" hides {shown.by_member.total:,}   ", "dim")]
+        out.append([("off ", "key"), (names, "text b"), (f" hides {shown.by_member.total:,}   ", "dim")])
     return out
 
 
@@ -134,22 +132,33 @@ def counts_spans(page: LogPage) -> list[Span]:
 
 
 def third_row(desk: LogDesk, page: LogPage | None, width: int) -> Line:
-    """Search and filters left, errors and warnings right. On a narrow screen progress gives way first."""
+    """Search and filters left, errors and warnings right; whole clauses, and how many are left out where they do not fit."""
     if page is None or not page.text.size:
         return fit([], width)
-    left = [*search_spans(page), *filter_spans(desk, page)]
+    clauses = [c for c in (search_spans(page), *filter_clauses(desk, page), progress_spans(page)) if c]
+    wide = sum(map(cells, clauses)) + 2
     right = counts_spans(page)
-    how_far = progress_spans(page)
-    if how_far:
-        if cells(left) + cells(how_far) + cells(right) + 3 > width:
-            right = []  # how much of it was looked at says more now than what was counted
-        left += how_far
-    if right and cells(left) + cells(right) + 3 > width and not page.text.all_judged:
-        right = [*right[:-1], ("+", "dim")]
-    if right and cells(left) + cells(right) + 3 > width and left:
-        e, w = page.text.totals()
-        right = [(f"{e:,} err", "run-failed b" if e else "dim"), (f" {w:,} warn", "run-warning b" if w else "dim")]
-    return ends([(" ", ""), *left], right, width)
+    if wide + cells(right) > width:
+        right = _short_counts(page)
+    if wide + cells(right) > width and progress_spans(page):
+        right = []  # how much of it was looked at says more now than what was counted
+    room = width - cells(right) - 3
+    left: list[Span] = [(" ", "")]
+    for i, clause in enumerate(clauses):
+        more = f"+{len(clauses) - i} more"
+        last = i == len(clauses) - 1
+        if cells(left) + cells(clause) + (0 if last else len(more) + 1) > room and i:
+            left.append((more, "dim"))
+            break
+        left += clause
+    return ends(left, right, width)
+
+
+def _short_counts(page: LogPage) -> list[Span]:
+    e, w = page.text.totals()
+    so_far = "" if page.text.all_judged else "+"
+    bad: Span = (f"{e:,}{so_far} err", "run-failed b" if e else "dim")
+    return [bad, (f" {w:,}{so_far} warn", "run-warning b" if w else "dim")]
 
 
 def position(desk: LogDesk, page: LogPage) -> str:

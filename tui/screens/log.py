@@ -177,7 +177,9 @@ class LogView(LogDesk):
         if width < 110 or self.step.started is None:
             return ""
         began = words.hhmmss(self.step.started, tz)
-        return f"{began} to {words.hhmmss(self.step.ended, tz)} · " if self.step.ended else f"since {began} · "
+        if self.step.ended is not None:
+            return f"{began} to {words.hhmmss(self.step.ended, tz)} · "
+        return f"{'since' if self.step.state.active else 'from'} {began} · "
 
     def _state(self) -> str:
         assert self.step is not None
