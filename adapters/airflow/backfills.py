@@ -28,7 +28,7 @@ MOST_RUNS: Final = 400
 """In one backfill. More is refused in words: narrower ranges can be watched and stopped."""
 MOST_DAYS: Final = 1_500
 MOST_DAGS: Final = 20
-"""Whose backfills are asked for in one look."""
+"""Whose backfills are asked for in one look; of more they take turns, and what was told of the others stands."""
 LATELY_MS: Final = 3 * 86_400_000
 REPROCESS: Final = ("none", "failed", "completed")
 _PARAMS: Final = ("from", "to", "reprocess", "max_active", "backwards")
@@ -68,6 +68,8 @@ class Known:
     def __init__(self) -> None:
         self.dags: set[str] = set()
         self.over: dict[int, Operation] = {}
+        self.told: dict[str, list[Operation]] = {}
+        """Of each DAG that was asked about, the one asked longest ago first."""
 
 
 # --- which there are -------------------------------------------------------------------------------------------------
@@ -80,13 +82,16 @@ async def operations(http: Http, source: str, zone: tzinfo, keys: Sequence[str],
     active, _, _ = await reads.runs(http, "~", params, most=3)
     wanted = {r.dag_id for r in active if r.run_type == "backfill"} | known.dags
     wanted |= {parse_key(key).pipeline for key in keys}
-    found: list[Operation] = []
-    for dag in sorted(wanted)[:MOST_DAGS]:
+    fresh = sorted(wanted - known.told.keys())
+    turn = [*fresh, *(dag for dag in known.told if dag in wanted)]
+    for dag in turn[: max(MOST_DAGS, len(fresh))]:
+        known.told.pop(dag, None)
         try:
             here = await listed(http, dag)
         except (NotFound, Forbidden):  # gone, or not for us: the others are told all the same
             known.dags.discard(dag)
             continue
+        found: list[Operation] = []
         now = http.server_time or 0
         if any(b.completed_at is None for b in here):
             known.dags.add(dag)
@@ -101,9 +106,12 @@ async def operations(http: Http, source: str, zone: tzinfo, keys: Sequence[str],
                 if one.completed_at is not None:
                     known.over[one.id] = told
             found.append(told)
+        known.told[dag] = found  # only when all of it was told
     for ident in sorted(known.over)[:-200]:
         del known.over[ident]
-    return found
+    for dag in known.told.keys() - wanted:
+        del known.told[dag]
+    return [one for told in known.told.values() for one in told]
 
 
 async def listed(http: Http, dag: str) -> list[Backfill]:

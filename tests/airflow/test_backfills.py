@@ -10,7 +10,7 @@ from adapters.airflow import AirflowAdapter
 from adapters.airflow.backfills import spell
 from adapters.airflow.calls import too_much
 from adapters.base import Action, Done, NotDone, NotSent, Sent, Several, Unknown
-from adapters.errors import Conflict, NotFound
+from adapters.errors import BadResponse, Conflict, NotFound
 from adapters.model import State, Verb
 from tests.airflow.world import settings
 from tests.servers.airflow_like import AirflowLike
@@ -260,6 +260,33 @@ async def test_a_dag_that_is_gone_or_not_for_us_hides_no_other(like: AirflowLike
     like.forbid = lambda method, path: False
     found = await adapter.operations(["af:gone", "af:daily"])
     assert [o.id for o in found] == ["1"]
+
+
+async def test_of_many_dags_some_are_asked_in_turn_and_none_is_forgotten(
+    like: AirflowLike, adapter: AirflowAdapter
+) -> None:
+    for n in range(50):
+        like.add_dag(f"fill_{n:02}", tasks=("only",))
+        one = Action(verb=Verb.BACKFILL, key=f"af:fill_{n:02}", client_id=f"c{n}", params=PARAMS)
+        await adapter.send(await adapter.prepare(one))
+    assert len(await adapter.operations()) == 50
+    like.backfills[50].paused = True
+    asked = len(like.requests)
+    seen = [await adapter.operations() for _ in range(3)]
+    assert [len(s) for s in seen] == [50, 50, 50]
+    assert len([r for r in like.requests[asked:] if r.path == "/api/v2/backfills"]) == 60, "20 a look"
+    assert [o.state for o in seen[-1] if o.id == "50"] == [State.HELD]
+
+
+async def test_a_look_that_broke_off_forgets_nothing(like: AirflowLike, adapter: AirflowAdapter) -> None:
+    await made(like, adapter)
+    assert len(await adapter.operations()) == 1
+    like.fault_on = lambda method, path: path.endswith("/dags/daily/dagRuns")
+    like.fault = "500"
+    with pytest.raises(BadResponse):
+        await adapter.operations()
+    like.fault = None
+    assert len(await adapter.operations()) == 1
 
 
 def test_dates_in_few_words() -> None:
