@@ -19,8 +19,8 @@ from engine.store import steps as store_steps
 from engine.store.errors import StoreError
 from engine.store.history import Unread
 
-LAST: Final = 30
-"""Newest ended runs of a pipeline whose steps are read."""
+LAST: Final = 50
+"""Newest ended runs of a pipeline whose steps are read: the 30 that sentences speak of, and what else a wide screen shows."""
 A_LOOK: Final = 3
 A_LOOK_NEAR: Final = 10
 """Runs read by one look (once a second); of a source that lies on this host."""
