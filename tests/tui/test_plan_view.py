@@ -540,3 +540,22 @@ def test_working_days_are_those_that_one_counts(first: date, n: int) -> None:
     assert said == (
         f"{n + 1:,} days, {working:,} of them Mon–Fri" if n else "1 day" if working else "1 day, on a weekend"
     )
+
+
+@pytest.mark.parametrize("size", [(60, 16), (70, 20), (80, 24)])
+def test_where_there_is_little_room_a_backfill_still_says_what_it_will_do(house: House, size: tuple[int, int]) -> None:
+    v = asking(house, "backfill prod-airflow:daily_sales")
+    type_(v, "2026-11-02")
+    v.act("dialog.next")
+    type_(v, "2026-11-15")
+    v.act("dialog.next")
+    v.answer("plan 1", reply(verb="backfill", run=None, effect="14 runs of daily_sales", **FILL), None)
+    for _ in range(len(v._fields)):
+        text = "\n".join(painted(v, *size))
+        assert "14 runs of daily_sales" in text
+        assert "2026-11-15" in text
+        assert "Reason" in text
+        v.act("dialog.next")
+    assert asked(v.type("f"))["params"]["reprocess"] == "failed"
+    v.act("dialog.next")
+    assert "[failed]" in "\n".join(painted(v, *size)), "what is not as usual stays on the screen"

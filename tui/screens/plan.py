@@ -70,7 +70,7 @@ class PlanView(View):
             **self.form.values,
         }
         self._scroll = 0
-        self._cramped = False
+        self._folded = self._cramped = False
         """Whether the terminal is too small to show what would be done."""
         self._focus = 0
         self._sent = False
@@ -315,8 +315,12 @@ class PlanView(View):
 
     def _fitted(self, room: int, space: int) -> list[Line]:
         """What is now and what it will do above, the fields below, both always there; between them scrolls what does not fit."""
+        self._folded = False
         head, middle, tail = self._body(room)
         if len(head) + len(middle) + len(tail) > space:
+            head, middle, tail = self._body(room, tight=True)
+        if len(head) + len(tail) + (1 if middle else 0) > space and self.plan is not None:
+            self._folded = True
             head, middle, tail = self._body(room, tight=True)
         if len(head) + len(tail) + (1 if middle else 0) > space:
             tail = [row for row in tail if row]
@@ -384,7 +388,7 @@ class PlanView(View):
                 [(keymap.key_of("action.arm"), "key b"), (" arm it for 60 s    ", "text")] if self._unarmed() else []
             )
             close: Line = [*arm, (keymap.key_of("dialog.cancel"), "key b"), (" close", "text")]
-            fields = [row for i, name in enumerate(self._fields) for row in self._field(name, i == self._focus, room)]
+            fields = self._field_rows(room)
             return head, middle, [*gap, *fields, *wrapped("blocked", [(stop, "run-failed b")], room), [], close]
         return head, middle, [[], *self._form(room, gap)]
 
@@ -403,10 +407,16 @@ class PlanView(View):
         middle = [asking] if waits else cannot
         return head, [*middle, *gap] if middle else [], [*gap, *self._form(room, gap)]
 
-    def _form(self, room: int, gap: Sequence[Line]) -> list[Line]:
+    def _field_rows(self, room: int) -> list[Line]:
+        """The fields; folded, those that need not be given and say what is usual are there only while the cursor is on them."""
         out: list[Line] = []
         for i, name in enumerate(self._fields):
-            out += self._field(name, i == self._focus, room)
+            if not (self._folded and i != self._focus and self.form.usual(name)):
+                out += self._field(name, i == self._focus, room)
+        return out
+
+    def _form(self, room: int, gap: Sequence[Line]) -> list[Line]:
+        out = self._field_rows(room)
         leave = LEAVE.get(self.verb, "leave it as it is")
         ready = self._planned and all(self._given(n) for n in self._fields)
         typed = "typed" in self._fields

@@ -101,6 +101,11 @@ class Form:
         """Whether a plan can be asked for."""
         return all(self.text(a.name) for a in self.asks if a.must) and self.fault() is None
 
+    def usual(self, name: str) -> bool:
+        """Whether a field is one of ours that need not be given and says what it says when nobody touches it."""
+        ask = next((a for a in self.asks if a.name == name), None)
+        return ask is not None and not ask.must and self.text(name) == ask.default
+
     def missing(self) -> str | None:
         """The first field without which there is no plan."""
         return next((a.name for a in self.asks if a.must and not self.text(a.name)), None)
