@@ -104,7 +104,10 @@ class AirflowHttp(Http):
 
     def _version(self, answer: Answer) -> str:
         if not 200 <= answer.status < 300:
-            raise refusal(answer, self.credential.secrets)
+            refused = refusal(answer, self.credential.secrets)
+            if answer.status in (401, 403) and not self.credential.comes_first:
+                refused.hint = 'a gateway hides which Airflow this is: say options = { api = "v1" } (Airflow 2) or "v2"'
+            raise refused
         return answer.decode(Version).version
 
     async def request(

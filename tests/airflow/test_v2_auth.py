@@ -82,6 +82,14 @@ async def test_neither_of_them() -> None:
     await login.close()
 
 
+async def test_a_gateway_that_hides_the_version() -> None:
+    adapter = mocked(lambda request: httpx.Response(401, json={"detail": "who are you?"}))
+    with pytest.raises(AuthFailed) as caught:
+        await adapter.pipelines()
+    assert 'api = "v1"' in caught.value.hint
+    await adapter.close()
+
+
 async def test_an_upgrade_is_noticed() -> None:
     """The same address becomes an Airflow 3 while it is watched."""
     world = "2.11.2"

@@ -142,12 +142,12 @@ async def test_roles_of_ones_own(airflow2: Airflow2) -> None:
         else:
             assert await one.assets()
         if name == "act":
-            key = await started(one, "wf_mapped")
+            key = await started(one, "wf_ok")
             await state(one, key, State.SUCCESS)
             for verb, on in (
-                (Verb.RERUN_FROM, f"{key}#work.0"),
-                (Verb.PAUSE, "af:wf_mapped"),
-                (Verb.RESUME, "af:wf_mapped"),
+                (Verb.RERUN_FROM, f"{key}#first"),
+                (Verb.PAUSE, "af:wf_ok"),
+                (Verb.RESUME, "af:wf_ok"),
             ):
                 await act(one, verb, on)
             await state(one, key, State.SUCCESS)
