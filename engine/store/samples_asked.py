@@ -81,9 +81,11 @@ class SampleQuestions(Link):
     # --- what there is ----------------------------------------------------------------------------------------------
 
     def series(self, prefix: str = "host") -> list[SeriesRow]:
-        """Series whose name begins so, by name, with their last reading however old it is."""
+        """Series whose name begins so, by name, with their last reading however old it is; not those of runs' trees, of which
+        there may be tens of thousands."""
         rows = self.all(
-            "SELECT id, name, unit, label, max, note FROM series WHERE name >= ? AND name < ? ORDER BY name",
+            "SELECT id, name, unit, label, max, note FROM series WHERE name >= ?1 AND name < 'run.' AND name < ?2 UNION ALL"
+            " SELECT id, name, unit, label, max, note FROM series WHERE name >= 'run/' AND name >= ?1 AND name < ?2 ORDER BY name",
             (prefix, prefix + "\U0010ffff"),
         )
         newest = self.one("SELECT t FROM sample_raw ORDER BY t DESC LIMIT 1")
@@ -237,7 +239,7 @@ class SampleQuestions(Link):
         found: list[CapacityRow] = []
         today = self._clock() // _DAY
         known: set[str] = set()
-        rows = [row for row in self.series(prefix) if not row.series.startswith("run.")]
+        rows = self.series(prefix)
         ids = self._ids([row.series for row in rows])
         for row in rows:
             known.add(row.series)

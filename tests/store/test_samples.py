@@ -517,6 +517,23 @@ def test_a_lane_says_from_when_it_knows_all(rig: Rig) -> None:
     assert rig.reader.runs_between(now - 3 * HOUR, now + 1)[0].since is None
 
 
+def test_series_of_runs_cost_no_question(rig: Rig) -> None:
+    from tests.store.test_reader import Watched
+
+    put(rig, rig.clock.at, host_cpu=1.0, rx=1.0, zz=2.0, **{"host_disk:/": 50.0})
+    with rig.store.transaction() as tx:
+        for i in range(300):
+            samples.series_id(tx, f"run.cpu:a:p/{i}", "% core")
+    watched = Watched(rig.path, rig.clock.now)
+    assert [r.series for r in watched.series("")] == ["host.cpu", "host.disk:/", "rx", "zz"]
+    assert [c.series for c in watched.capacity()] == ["host.disk:/"]
+    assert len(watched.asked) < 20
+    for sql, values in watched.asked:
+        plan = [row[3] for row in Watched.__mro__[1].all(watched, "EXPLAIN QUERY PLAN " + sql, values)]
+        assert not any(line.startswith("SCAN series") for line in plan), (sql, plan)
+    watched.close()
+
+
 def test_the_process_table_in_two_orders(rig: Rig) -> None:
     from adapters.metrics.host import ProcessSample
 
