@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from engine.clock import Clock
 from engine.config.paths import Places
@@ -29,7 +30,8 @@ def run(where: Places, leader: Leader, life: Life, *, system: bool = False) -> i
     clock = Clock()
 
     def log(line: str) -> None:
-        print(f"{clock.now() // 1000} {line}", file=sys.stderr, flush=True)
+        with suppress(OSError):
+            print(f"{clock.now() // 1000} {line}", file=sys.stderr, flush=True)
 
     why = "a rescue was cut short" if rescue.unfinished(where) else ""
     note = ""

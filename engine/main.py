@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -101,7 +102,8 @@ class Engine:
     def log(self, line: str) -> None:
         """One line to the engine's own log, without control characters."""
         clean = "".join(c if c.isprintable() else " " for c in line)[:2000]
-        print(f"{self.clock.now() // 1000} {clean}", file=self._out, flush=True)
+        with suppress(OSError):  # a full disk takes no log either, and that must not end what goes on
+            print(f"{self.clock.now() // 1000} {clean}", file=self._out, flush=True)
 
     def begin(self) -> None:
         """Say in the store who writes it from now on, and make adapters and pollers; nothing is asked yet."""

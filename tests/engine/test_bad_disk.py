@@ -100,7 +100,9 @@ def test_a_disk_that_fills_and_empties_under_a_living_engine(tmp_path: Path, sma
     toml = JOBS.format(python=sys.executable, go=go, proof=proof)
     prelude = "import engine.health; engine.health.EVERY_S = 0.5"
     try:
-        with Rig(tmp_path, toml, prelude=prelude) as rig:
+        with Rig(tmp_path, toml, prelude=prelude, start=False) as rig:
+            rig.log = small / "engine.log"  # where it lies in life: it finds no room either
+            rig.start()
             rig.polled("local")
             start(rig, "quick")
             until(lambda: [r for r in rig.runs() if r.state is State.SUCCESS])
@@ -117,6 +119,8 @@ def test_a_disk_that_fills_and_empties_under_a_living_engine(tmp_path: Path, sma
             )  # fmt: skip
             try:
                 screen.wait_for("fails", 20)
+                with rig.log.open("ab") as log:  # up to the end of its last block
+                    log.write(b"\n" * (-rig.log.stat().st_size % 4096))
                 ballast = fill(small)
                 screen.wait_for("DISK FULL", 60)
                 shown = "\n".join(screen.lines())
