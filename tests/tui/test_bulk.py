@@ -237,6 +237,22 @@ def test_a_verb_is_for_all_that_is_marked_and_for_the_row_where_nothing_is(small
     assert "one after the other" in said.text
 
 
+def test_the_last_row_says_that_keys_are_for_all_that_is_marked(small: House) -> None:
+    view = floor(small)
+    for _ in range(3):
+        view.act("list.mark")
+    foot = painted(view, 120, 40)[-1]
+    for words in ("p pause 3", "x stop 3", "m ack 3", "u unmark"):
+        assert words in foot, words
+    read_only = floor(small, read_only=True)
+    read_only.act("list.mark")
+    assert "pause" not in painted(read_only, 120, 40)[-1]
+    runs = RunsView(small.context())
+    runs.load()
+    runs.act("list.mark")
+    assert "r rerun 1" in painted(runs, 80, 24)[-1]
+
+
 def test_only_where_all_are_paused_the_key_resumes(tmp_path: Path) -> None:
     h = House(tmp_path)
     h.engine()

@@ -45,6 +45,8 @@ class FloorMenus(ListScreen):
     def _footer(self, width: int) -> Line:
         if self.field is not None:
             return self.field_row(width, f"{self.length} shown")
+        if self.marks:
+            return self.marks_footer(width)
         return frame.footer_row(keymap.footer(self.contexts, width, only=self._offered(), words=self._words()), width)
 
     def _offered(self) -> list[str]:

@@ -163,6 +163,15 @@ class ListScreen(View):
         self._marks_moved()
         return ()
 
+    def marks_footer(self, width: int) -> Line:
+        """The keys while rows are marked: what they do is for all of them."""
+        n = len(self.marks)
+        acts = ["pipeline.pause", "run.stop", "run.rerun_failed", "run.rerun", "pipeline.start", "alert.ack"]
+        can = self.context.engine_alive and not self.context.read_only
+        ids = [*(acts if can else ()), "list.unmark", "list.mark", "list.mark_range", "list.filter", "app.quit"]
+        said = {a: f"{keymap.active().by_id[a].label} {n}" for a in acts}
+        return frame.footer_row(keymap.footer(self.contexts, width, only=ids, words=said), width)
+
     def _marks_moved(self) -> None:
         if self.filter.asks("is"):
             self.set_filter(self.filter.text)

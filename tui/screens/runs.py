@@ -293,6 +293,8 @@ class RunsView(ListScreen):
     def _footer(self, width: int) -> Line:
         if self.field is not None:
             return self.field_row(width, f"{len(self.window)}{'' if self.at_oldest and self.at_newest else '+'} runs")
+        if self.marks:
+            return self.marks_footer(width)
         r = self.here
         ids = ["list.open", "run.log"]
         if r is not None and self.context.engine_alive and not self.context.read_only:
