@@ -153,13 +153,18 @@ def test_a_mark_a_backfill_and_its_end_are_done_and_kept(rig: Rig, say: Any) -> 
         assert "\x1b" not in shown.out
 
 
-def test_notes_and_reloads_stand_in_the_audit_with_who(say: Any) -> None:
+def test_notes_silences_and_reloads_stand_in_the_audit_with_who(say: Any) -> None:
     assert say("note", "af:daily", "file promised for 06:20").code == EXIT_OK
+    assert say("silence", "af:*", "--until", "1h", "--reason", "known, the node is resized").code == EXIT_OK
+    assert say("silence", "af:*", "--until", "900h", "--reason", "what is refused is not done").code != EXIT_OK
     assert say("engine", "reload").code == EXIT_OK
-    records = data(say("show", "actions", "audit", "--format", "json", "--filter", "state:note state:reloaded"))
-    assert [r["event"] for r in records] == ["reloaded", "note"]
-    assert records[1]["body"]["words"] == "file promised for 06:20"
-    assert records[1]["body"]["identity"]["uid"] == records[1]["uid"]
+    records = data(
+        say("show", "actions", "audit", "--format", "json", "--filter", "state:note state:reloaded state:silenced")
+    )
+    assert [r["event"] for r in records] == ["reloaded", "silenced", "note"]
+    assert records[1]["body"]["reason"] == "known, the node is resized"
+    assert records[2]["body"]["words"] == "file promised for 06:20"
+    assert records[2]["body"]["identity"]["uid"] == records[2]["uid"]
 
 
 def test_a_filter_that_cannot_be_meant_is_a_sentence(say: Any) -> None:
