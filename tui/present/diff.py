@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tui.view import Line, Span
 
 MASK: Final = "****"
+SMALL: Final = 60
+"""Cells below which the difference has no column of its own."""
 _SECRET: Final = re.compile(
     r"passw|passphrase|secret|token|api[-_]?key|private[-_]?key|credential|authorization|cookie", re.IGNORECASE
 )
@@ -265,6 +267,9 @@ class Table:
     @classmethod
     def of(cls, width: int) -> Table:
         narrow = is_narrow(width)
+        if width < SMALL:
+            side = max((width - 20) // 2, 1)
+            return cls((Column("", 14, gap=0), Column("", side, gap=2), Column("", side, gap=2), Column("", 0)))
         name = 18 if narrow else 26
         gap = 15 if narrow else 18
         side = (width - 2 - name - gap - 6) // 2

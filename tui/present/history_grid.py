@@ -24,6 +24,8 @@ _NICE: Final = (
     14400, 18000, 21600, 28800, 36000, 43200, 64800, 86400,
 )  # fmt: skip
 """Tops of the scale, seconds."""
+SMALL: Final = 60
+"""Cells below which the rows have their names alone."""
 _CUT: Final = 4
 """A bar longer than so many times the usual is cut: one run must not flatten all others."""
 _MARKED: Final = frozenset(
@@ -42,6 +44,8 @@ class Columns:
     @classmethod
     def of(cls, width: int) -> Columns:
         narrow = is_narrow(width)
+        if width < SMALL:
+            return cls(2, 17, (Column("STEP", 14, gap=0), Column("FAILED", 0), Column("USUAL", 0)))
         name, failed, usual = (18, 6, 7) if narrow else (30, 8, 8) if is_wide(width) else (24, 8, 8)
         head = (Column("STEP", name, gap=0), Column("FAILED", failed, "r"), Column("USUAL", usual, "r"))
         left = 1 + name + failed + usual + 2 + 2

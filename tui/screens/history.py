@@ -24,6 +24,10 @@ DEPTH = 48
 """Newest runs whose steps are asked for at first; all (100) once the cursor goes further back or the screen is wider."""
 
 
+SHORT = 10
+"""Rows below which there is no chart."""
+
+
 class HistoryView(HistoryMenu):
     """``arg``: key of a pipeline, or of a run or step of it to put the cursor on; without: the pipeline that ran last."""
 
@@ -234,10 +238,13 @@ class HistoryView(HistoryMenu):
         out: list[Line] = [
             rule(cut_middle(title, width // 2), history.usual_words(bars.ordinary), hint.replace("┄", "─"), width)
         ]
-        out += paint.chart(bars, runs, columns, high, width, at)
+        if room < SHORT:  # the grid before the chart
+            out = []
+        else:
+            out += paint.chart(bars, runs, columns, high, width, at)
         out.append(paint.dates(runs, columns, tz, width))
         out += [blank] * gap
-        rows = max(room - len(out) - len(about_rows) - 1 - gap, 1)
+        rows = max(room - len(out) - len(about_rows) - gap, 1)
         out += self._rows(grid, runs, columns, width, rows, at)
         out += [blank] * max(room - len(out) - len(about_rows), 0)
         return [*out[: room - len(about_rows)], *about_rows]
