@@ -38,6 +38,16 @@ FROM (SELECT s.run_id, s.step, s.map_index, max(s.attempt) AS attempt, s.state, 
 GROUP BY run_id, step ORDER BY run_id, min(ord), coalesce(min(started), min(queued), 9e15), step"""  # noqa: S608
 
 
+_FLAT: Final = (
+    "SELECT s.run_id, s.step, s.map_index, s.attempt, s.state, s.queued, s.started, s.ended, s.ord FROM json_each(?) j"
+    " CROSS JOIN step_run s ON s.run_id = j.value LIMIT ?"
+)
+FEW: Final = 4_000
+"""Tries of steps up to which they are folded here, twice as fast; beyond (thousands of mapped ones) by the store."""
+_RANKS: Final = {8: 99, 9: 98, 12: 97, 10: 96, 5: 95, 3: 94, 4: 93, 2: 92, 1: 91, 7: 90, 6: 89, 0: 88}
+"""Which of several mapped instances a step is drawn as, as ``_RANK`` has it."""
+
+
 class HistoryQuestions(Link):
     """Part of the Reader."""
 
@@ -68,10 +78,12 @@ class HistoryQuestions(Link):
         """Steps of these runs in their order, folded: the last try of each, the worst of mapped ones. Runs without any are left out."""
         if not run_ids:
             return {}
+        ids = json.dumps(list(run_ids))
+        rows = self.all(_FLAT, (ids, FEW + 1))
+        if len(rows) <= FEW:
+            return _folded(rows)
         out: dict[int, list[PastStep]] = {}
-        for run, step, count, state, tries, queued, started, ended, order, mapped, states in self.all(
-            _FOLDED, (json.dumps(list(run_ids)),)
-        ):
+        for run, step, count, state, tries, queued, started, ended, order, mapped, states in self.all(_FOLDED, (ids,)):
             alike = 1 if count == 1 else str(states).split(",").count(str(state))
             out.setdefault(run, []).append(
                 PastStep(step, STATES[state], count, alike, tries, queued, started, ended, order, bool(mapped))
@@ -157,3 +169,46 @@ def _shift(tells: Sequence[PastRun]) -> Shift | None:
     if not before or not after:
         return None
     return Shift(since, round(median(before)), round(median(after)))
+
+
+def _folded(rows: Sequence[Any]) -> dict[int, tuple[PastStep, ...]]:
+    """What ``_FOLDED`` asks, of rows of ``_FLAT``."""
+    last: dict[tuple[int, str, int], Any] = {}
+    for row in rows:
+        key = row[:3]
+        known = last.get(key)
+        if known is None or row[3] > known[3]:
+            last[key] = row
+    found: dict[int, dict[str, list[Any]]] = {}
+    for row in last.values():
+        found.setdefault(row[0], {}).setdefault(row[1], []).append(row)
+    out: dict[int, tuple[PastStep, ...]] = {}
+    for run, steps in found.items():
+        made = [_step(name, tries) for name, tries in steps.items()]
+        made.sort(key=_place)
+        out[run] = tuple(made)
+    return out
+
+
+def _step(name: str, rows: Sequence[Any]) -> PastStep:
+    if len(rows) == 1:
+        _, _, index, attempt, state, queued, started, ended, order = rows[0]
+        open_ = started is not None and ended is None
+        return PastStep(
+            name, STATES[state], 1, 1, attempt, queued, started, None if open_ else ended, order, index >= 0
+        )
+    states = [row[4] for row in rows]
+    worst = max(states, key=lambda state: _RANKS.get(state, 87) * 16 + state)
+    ends = [row[7] for row in rows if row[7] is not None]
+    goes_on = any(row[6] is not None and row[7] is None for row in rows)
+    return PastStep(
+        name, STATES[worst], len(rows), states.count(worst), max(row[3] for row in rows),
+        min((row[5] for row in rows if row[5] is not None), default=None),
+        min((row[6] for row in rows if row[6] is not None), default=None),
+        None if goes_on else max(ends, default=None), min(row[8] for row in rows), any(row[2] >= 0 for row in rows),
+    )  # fmt: skip
+
+
+def _place(step: PastStep) -> tuple[int, float, str]:
+    began = step.started if step.started is not None else step.queued
+    return step.order, 9e15 if began is None else began, step.step
