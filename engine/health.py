@@ -149,6 +149,10 @@ class Health:
             return
         self._due = now + EVERY_S
         self._measured = True
+        if self.late_s * 1000 > BLIND_MS:  # stopped, starved, or a disk that answered nothing
+            at = self.ctx.clock.now()
+            stood = round(self.late_s * 1000)
+            self._jumps.append(("blind", at - stood, at, f"the engine stood still for {length(stood)}"))
         try:
             self._measure()
         except OSError as error:  # /proc may be closed to us; what is unknown stays unknown

@@ -19,7 +19,18 @@ from tests.engine.rig import Rig, until
 from tests.engine.scenario import HOUR, MINUTE, Scenario
 
 JOB = f'\n[[job]]\nname = "load"\n[[job.step]]\nname = "s"\nrun = ["{sys.executable}", "-I", "-S", "-c", "print(1)"]\n'
-QUICK = "import engine.health; engine.health.EVERY_S = 0.5; engine.health.WAL_LIMIT = 1 << 20"
+QUICK = "import engine.health; engine.health.EVERY_S = 0.5; engine.health.WAL_LIMIT = 1 << 20\n"
+
+FAT = """
+import engine.main as m
+beat = m.Engine.beat
+async def fat(self):
+    with self.store.transaction() as tx:
+        tx.db.execute("INSERT INTO config_version VALUES (hex(randomblob(8)), 0, hex(randomblob(500000)))")
+    await beat(self)
+m.Engine.beat = fat
+"""
+"""Half a megabyte each second, so that a held log grows while one looks."""
 
 HOLD = """
 import sqlite3, sys, time
@@ -43,16 +54,7 @@ def reader_process(store: Path) -> subprocess.Popen[bytes]:
 
 
 def test_a_stopped_reader_is_named_and_the_log_shrinks_when_it_is_gone(tmp_path: Path) -> None:
-    prelude = (
-        QUICK
-        + "\nimport engine.main as m"
-        "\nbeat = m.Engine.beat"
-        "\nasync def fat(self):"
-        "\n    with self.store.transaction() as tx:"
-        "\n        tx.db.execute(\"INSERT INTO config_version VALUES (hex(randomblob(8)), 0, hex(randomblob(500000)))\")"
-        "\n    await beat(self)"
-        "\nm.Engine.beat = fat"
-    )  # fmt: skip
+    prelude = QUICK + FAT
     with Rig(tmp_path, JOB, prelude=prelude) as rig:
         wal = Path(f"{rig.place.store}-wal")
         held = reader_process(rig.place.store)
@@ -137,6 +139,20 @@ def test_an_absence_is_an_interval_in_which_we_were_blind(tmp_path: Path) -> Non
         assert "SIGTERM" in blind.words
 
 
+def test_an_engine_that_stood_still_says_that_it_was_blind(tmp_path: Path) -> None:
+    with Rig(tmp_path, JOB, prelude=QUICK + "engine.health.BLIND_MS = 1500") as rig:
+        until(lambda: rig.reader().own().values)
+        assert rig.process is not None
+        rig.process.send_signal(signal.SIGSTOP)
+        time.sleep(3.2)
+        rig.process.send_signal(signal.SIGCONT)
+        blind = until(lambda: [e for e in rig.reader().own().events if e.what == "blind"])
+        assert "stood still" in blind[0].words
+        assert blind[0].until is not None
+        assert 1500 <= blind[0].until - blind[0].at < 30_000
+        assert not [e for e in rig.reader().own().events if e.what == "clock"]
+
+
 CLOCK = """
 import engine.clock, pathlib, time
 engine.clock.Clock.now = lambda self: time.time_ns() // 1_000_000 + int(pathlib.Path({file!r}).read_text() or 0)
@@ -191,7 +207,7 @@ async def test_a_night_with_a_clock_that_jumps_keeps_its_samples_and_its_peace(t
         night.past("daily")
         night.begin()
         await night.until("04:30")
-        tiers = f"SELECT count(*) FROM sample_1m WHERE t < {night.at('03:25')}"
+        tiers = f"SELECT count(*) FROM sample_1m WHERE t < {night.at('03:25')}"  # noqa: S608
         with night.engine.store.transaction() as tx:
             kept = tx.db.execute(tiers).fetchone()[0]
         assert kept > 0
