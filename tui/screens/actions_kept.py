@@ -44,6 +44,7 @@ class ActionsKept(ListScreen):
         self._text = ""
         self._first = self.cursor
         self._sought = False
+        self._made: tuple[tuple[Any, ...], tuple[list[Item], list[Item], dict[str, Item]]] | None = None
         self._older: str | None = None
         self._older_record: int | None = None
         self._read: object = None
@@ -160,26 +161,35 @@ class ActionsKept(ListScreen):
     @property
     def under_way(self) -> list[Item]:
         """Actions in flight, then backfills that are not over."""
-        active = [o for o in self.operations if o.active]
-        return [*(a for a in self.flying if self._passes(a)), *(o for o in active if self._wants(o))]
+        return self._arranged()[0]
 
     @property
     def ended(self) -> list[Item]:
         """Actions and backfills that are over, newest first, as far as they were read."""
-        over = [o for o in self.operations if not o.active and self._wants(o)]
-        oldest = self.done[-1].created if self.done and self._older is not None else 0
-        over = [o for o in over if when_of(o) >= oldest]
-        return sorted([*self.done, *over], key=when_of, reverse=True) if over else list(self.done)
+        return self._arranged()[1]
+
+    def _keys(self) -> dict[str, Item]:
+        """Every row of the list by its key, in order."""
+        return self._arranged()[2]
+
+    def _arranged(self) -> tuple[list[Item], list[Item], dict[str, Item]]:
+        """Kept until one of the lists is another: they are replaced, never changed."""
+        made_of = (self.flying, self.operations, self.done, self.wanted, self._older)
+        if self._made is None or any(a is not b for a, b in zip(self._made[0], made_of, strict=True)):
+            under: list[Item] = [a for a in self.flying if self._passes(a)]
+            under += [o for o in self.operations if o.active and self._wants(o)]
+            oldest = self.done[-1].created if self.done and self._older is not None else 0
+            over = [o for o in self.operations if not o.active and self._wants(o) and when_of(o) >= oldest]
+            ended: list[Item] = sorted([*self.done, *over], key=when_of, reverse=True) if over else [*self.done]
+            self._made = made_of, (under, ended, {key_of(i): i for i in (*under, *ended)})
+        return self._made[1]
 
     def _wants(self, o: OperationRow) -> bool:
         facts = {"who": o.who or "", "verb": o.kind, "key": o.pipeline, "state": o.state.name.lower()}
         return not self.wanted or audit.holds(self.wanted, facts)
 
     def _items(self) -> list[Item]:
-        return [*self.under_way, *self.ended]
-
-    def _keys(self) -> dict[str, Item]:
-        return {key_of(i): i for i in self._items()}
+        return list(self._keys().values())
 
     @property
     def here(self) -> Item | None:
@@ -191,7 +201,7 @@ class ActionsKept(ListScreen):
 
     @property
     def length(self) -> int:
-        return len(self.records) if self.auditing else len(self._items())
+        return len(self.records) if self.auditing else len(self._keys())
 
     def move(self, by: int) -> None:
         """Steps read on at the lower edge; ``G`` goes to the oldest row that was read."""
