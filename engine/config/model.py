@@ -225,12 +225,11 @@ class Card:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedView:
-    """A filter (and order) of a screen under a name, for everybody who reads this store."""
+    """A filter of a screen under a name, for everybody who reads this store."""
 
     name: str
     screen: str
     filter: str = ""
-    sort: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -410,7 +410,6 @@ VIEW = Table(
             Choice(("floor", "runs", "deadlines", "timeline", "layers")), "on which screen", default="floor"
         ),
         "filter": Field(words, "as typed after / on that screen", default=""),
-        "sort": Field(words, "the order of its rows", default=""),
     },
     "a saved view, for everybody",
 )

@@ -475,8 +475,9 @@ class Reader(
 
     # --- numbers --------------------------------------------------------------------------------------------------
 
-    def gauges(self, names: Sequence[str] | str, past: int = 20) -> list[GaugeRow]:
-        """Latest value and the last ``past`` raw ones of these series, or of all that begin with a prefix.
+    def gauges(self, names: Sequence[str] | str, past: int = 20, also: str | None = None) -> list[GaugeRow]:
+        """Latest value and the last ``past`` raw ones of these series, or of all that begin with a prefix; ``also``: after
+        the named ones all that begin so.
 
         A series without a recent reading (about two ticks more than were asked for) has no value: it is drawn n/a.
         """
@@ -484,9 +485,17 @@ class Reader(
         if isinstance(names, str):
             series = self.all(f"{columns} WHERE name >= ? AND name < ? ORDER BY name", (names, names + "\U0010ffff"))
         else:
-            series = self.all(f"{columns} WHERE name IN (SELECT value FROM json_each(?))", (json.dumps(list(names)),))  # noqa: S608
+            more = (
+                " UNION SELECT id, name, label, unit, max, note FROM series WHERE name >= ? AND name < ?"
+                if also
+                else ""
+            )
+            series = self.all(
+                f"{columns} WHERE name IN (SELECT value FROM json_each(?)){more}",
+                (json.dumps(list(names)), *((also, also + "\U0010ffff") if also else ())),
+            )
             place = {name: i for i, name in enumerate(names)}
-            series.sort(key=lambda row: place[row[1]])
+            series.sort(key=lambda row: (place.get(row[1], len(place)), row[1]))
         newest = self.one("SELECT t FROM sample_raw ORDER BY t DESC LIMIT 1")
         values: dict[int, list[tuple[int, float]]] = {}
         if newest and series:

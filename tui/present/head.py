@@ -71,7 +71,7 @@ class Head:
     def read(cls, ctx: Context) -> Head:
         """A few small queries, whatever the number of pipelines."""
         reader = ctx.reader
-        gauges = [*reader.gauges(_GAUGES, 8), *reader.gauges("host.disk:", 1)]
+        gauges = reader.gauges(_GAUGES, 8, also="host.disk:")
         return cls(reader.engine(), reader.sources(), reader.counts(), gauges, reader.armed(), reader.disk_limits())
 
     @property
