@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from adapters.base import Adapter
-from adapters.errors import AdapterError, NotFound, Unsupported
+from adapters.errors import AdapterError, Forbidden, NotFound, Unsupported
 from adapters.first_error import first_error
 from adapters.model import Health, Run, State, StepRun, parse_key
 from engine.config.model import Source
@@ -152,7 +152,11 @@ class CloseLook(ABC):
         fresh = known is None
         size = known.size if known else 0
         for _ in range(50):
-            chunk = await self.adapter.log(step.key, step.attempt, cursor)
+            try:
+                chunk = await self.adapter.log(step.key, step.attempt, cursor)
+            except (Forbidden, NotFound, Unsupported) as error:
+                self._refused_log(step, known.path if known else str(path), size, cursor, error)
+                raise
             where = path
             if chunk.path is not None:
                 where = type(path)(chunk.path)
@@ -178,6 +182,12 @@ class CloseLook(ABC):
             if chunk.end or not chunk.data or not moved or chunk.path is not None:
                 return chunk.end
         return False
+
+    def _refused_log(self, step: StepRun, path: str, size: int, cursor: str | None, error: AdapterError) -> None:
+        """Keep why there is no log, or no more of it, for whoever opens it; it is asked for again while somebody looks."""
+        note = f"{error.what}; {error.hint}" if error.hint else error.what
+        with self.ctx.store.transaction() as tx:
+            store_steps.put_log(tx, step.run, step.step, step.map_index, step.attempt, path, size, False, cursor, note)
 
     # --- what is watched -----------------------------------------------------------------------------------------
 

@@ -318,6 +318,16 @@ def test_an_empty_log_says_why_and_what_next(logs: Logs, note: str | None, compl
     assert shown[6].strip()
 
 
+def test_a_log_that_was_refused_says_so_and_where_to_look(logs: Logs) -> None:
+    """No file was ever written: only the word of the source is there."""
+    h = logs.h
+    h.steps(KEY, [StepRun(run=KEY, step="load", native="x", state=State.FAILED, started=h.now - MINUTE, order=0)])
+    h.log(KEY, "load", logs.path, complete=False, note="403 for this token; it needs the role Viewer")
+    shown = painted(logs.view(), 120, 40)
+    assert "Nothing to read: 403 for this token; it needs the role Viewer" in shown[5]
+    assert "0 what the source says" in shown[6]
+
+
 def test_a_file_that_is_gone_says_so(logs: Logs) -> None:
     logs.write("x\n")
     logs.path.unlink()

@@ -90,7 +90,8 @@ class LogView(LogDesk):
             try:
                 source = Source(row.path)
             except FileNotFoundError:
-                self.note = self._why_gone(row)
+                if not row.note and row.size:
+                    self.note = self._why_gone(row)
                 return
             except OSError as error:
                 self.note = f"the log cannot be read: {error.strerror}: {row.path}"
@@ -105,9 +106,8 @@ class LogView(LogDesk):
         self.take()
 
     def _why_gone(self, row: LogRow) -> str:
-        days = self.context.extra.get("log_days")
-        kept = f"purged after {days} d" if days else "purged, or moved away"
-        return f"its file is gone ({kept}); it had {words.size(row.size)}"
+        age = words.age(max(self.context.now() - row.updated, 0))
+        return f"its file is gone: purged, or moved away; it had {words.size(row.size)}, last written {age} ago"
 
     def _why_empty(self) -> str:
         assert self.step is not None
