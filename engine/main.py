@@ -478,6 +478,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         config = load_or_empty(where, system=args.system)
         where.prepare()
+        where.lock.touch(0o640)  # a disk that takes no new file says so here
     except ConfigError as error:
         print(error, file=sys.stderr)
         return EXIT_BAD_INPUT

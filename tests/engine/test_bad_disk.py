@@ -29,7 +29,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
     state = tmp_path / "state"
     state.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=0700", "watchfloor-test", str(state)],
+        ["mount", "-t", "tmpfs", "-o", f"size={SIZE},nr_inodes=200,mode=0700", "watchfloor-test", str(state)],
         check=False,
         capture_output=True,
     )
@@ -205,3 +205,22 @@ def test_an_engine_begins_on_a_full_disk_only_in_words(tmp_path: Path, small: Pa
             ballast.unlink()
         rig.ready()
         until(rig.held)
+
+
+def test_a_first_start_on_a_full_disk_is_one_sentence(tmp_path: Path, small: Path) -> None:
+    number = 0
+    try:
+        while True:  # no room for another file either: a tmpfs has so many of them
+            (small / f"x{number}").touch()
+            number += 1
+    except OSError:
+        pass
+    with Rig(tmp_path, "", start=False) as rig:
+        code = rig.start(wait=False).wait(20)
+        said = rig.log.read_text().splitlines()
+        assert code == 2
+        assert len(said) == 1
+        assert "No space left on device" in said[0]
+        for n in range(number):
+            (small / f"x{n}").unlink()
+        rig.start()
