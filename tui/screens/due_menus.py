@@ -42,6 +42,11 @@ class DueMenus(ListScreen):
     def feed_here(self) -> Source | None:
         """The feed under the cursor, while feeds are listed."""
 
+    def about(self) -> str | None:
+        """The run that counts, else the pipeline; of a feed, a heartbeat or a set nothing."""
+        d = self.here
+        return None if d is None or d.row.pipeline_id is None else d.row.run_key or d.row.thing
+
     @property
     def acting(self) -> bool:
         return self.context.engine_alive and not self.context.read_only

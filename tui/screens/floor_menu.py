@@ -40,6 +40,13 @@ class FloorMenus(ListScreen):
     def _acting(self) -> bool:
         return self.context.engine_alive and not self.context.read_only
 
+    def about(self) -> str | None:
+        """The run that the row shows, else its pipeline; of a source its name; of a feed or a set nothing."""
+        item = self.here
+        if item is None or item.thing:
+            return None
+        return (item.row.run_key or item.row.key) if item.row is not None else item.name
+
     # --- footer -----------------------------------------------------------------------------------------------------
 
     def _footer(self, width: int) -> Line:

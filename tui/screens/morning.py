@@ -80,6 +80,14 @@ class MorningView(ListScreen):
     def here(self) -> Item | None:
         return next((i for i in self.items if i.id == self.cursor), None)
 
+    def about(self) -> str | None:
+        """The run of the line under the cursor, else its pipeline or source; of a feed, a heartbeat or a set nothing."""
+        item = self.here
+        if item is None or item.key is None:
+            return None
+        kind, _, name = item.key.partition(":")
+        return item.run or {"source": name, "feed": None, "ping": None, "set": None}.get(kind, item.key)
+
     @property
     def length(self) -> int:
         return len(self.items)

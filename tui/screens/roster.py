@@ -128,6 +128,10 @@ class PipelineScreen(ListScreen):
             return clean(self.row.name)
         return clean(self.owes.name) if self.owes is not None else "this row"
 
+    def about(self) -> str | None:
+        """The run under the cursor, else the pipeline."""
+        return self.run_key or (self.row.key if self.row is not None else None)
+
     def filtered(self) -> None:
         """The filter changed."""
 

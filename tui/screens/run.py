@@ -93,6 +93,11 @@ class RunView(View):
         steps = self._steps()
         return steps[self._index()] if steps else None
 
+    def about(self) -> str | None:
+        """The step under the cursor, else the run."""
+        step = self._step()
+        return step.key if step is not None else self.key
+
     def _log_of(self, step: StepRow | None) -> LogRow | None:
         if self.detail is None or step is None:
             return None

@@ -181,6 +181,9 @@ class RunsView(ListScreen):
     def here(self) -> RunRow | None:
         return self.window[self._index()] if self.window else None
 
+    def about(self) -> str | None:
+        return self.here.key if self.here is not None else self.pipeline
+
     @property
     def length(self) -> int:
         return len(self.window)

@@ -109,6 +109,9 @@ class SourcesView(ListScreen):
     def here(self) -> SourceRow | None:
         return next((s for s in self.sources if s.name == self.cursor), None)
 
+    def about(self) -> str | None:
+        return self.here.name if self.here is not None else None
+
     @property
     def length(self) -> int:
         return self.parts.length(self.pane) if self.in_part else len(self.sources)
