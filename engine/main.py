@@ -25,9 +25,10 @@ from engine.adapters_in import NoAdapter, make_adapter
 from engine.alerts import Alerts
 from engine.answers import Answers
 from engine.clock import Clock
-from engine.config.load import ConfigError, load, load_text
+from engine.config.load import ConfigError, load
 from engine.config.model import Config, Source
 from engine.config.paths import Places, places
+from engine.config.seen import load_or_empty, stamp
 from engine.context import Context
 from engine.demo.life import first_round
 from engine.health import Health as OwnHealth
@@ -431,34 +432,12 @@ def settle_memory() -> None:
     gc.freeze()
 
 
-def stamp(config: Config) -> tuple[tuple[str, int, int], ...]:
-    """What changes when a configuration file changes: its path, time and size, those of watchfloor.d and of what it names."""
-    files = dict.fromkeys([config.path, *sorted((config.folder / "watchfloor.d").glob("*.toml")), *config.files])
-    found: list[tuple[str, int, int]] = []
-    for file in files:
-        try:
-            info = file.stat()
-        except OSError:
-            found.append((str(file), 0, 0))
-        else:
-            found.append((str(file), info.st_mtime_ns, info.st_size))
-    return tuple(found)
-
-
 def record(config: Config, source: Source, order: int) -> store_sources.SourceRecord:
     color = next((e.color for e in config.environments if e.name == source.environment), "")
     return store_sources.SourceRecord(
         name=source.name, kind=source.kind, url=source.url, environment=source.environment, color=color or "",
         protected=source.protected, insecure=not source.tls_verify, timezone=source.timezone, ord=order,
     )  # fmt: skip
-
-
-def load_or_empty(where: Places, *, system: bool) -> Config:
-    """The configuration. None at its usual place is not a mistake: the floor opens empty and says what to do next."""
-    usual = places(None, system=system).config
-    if where.config == usual and not os.path.lexists(usual):  # a link to nowhere is a mistake, not a fresh machine
-        return load_text("", where.config_folder)
-    return load(where.config)
 
 
 def main(argv: list[str] | None = None) -> int:

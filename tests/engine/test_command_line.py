@@ -15,7 +15,7 @@ import pytest
 
 from engine.config.load import ConfigError
 from engine.config.paths import places
-from engine.main import load_or_empty
+from engine.config.seen import load_or_empty
 from engine.request import EXIT_BAD_INPUT, EXIT_BLIND, EXIT_NO_ENGINE, EXIT_NOT_WELL, EXIT_OK, EXIT_REFUSED, decode
 from tests.engine.rig import Rig, until
 from tests.servers.airflow_like import AirflowLike
