@@ -39,7 +39,7 @@ while (now := time.monotonic() - began) < seconds:
     due = int(now * rate)
     if due > number:
         file.write(b"".join(b"2026-11-20T03:%02d:%02d.%03dZ INFO loader row %09d of what is written now, and some more words\\n"
-                            % (n // rate // 60 % 60, n // rate % 60, n % 1000, n) for n in range(number, due)))
+                            % (n // rate // 60 % 60, n // rate % 60, n % rate * 1000 // rate, n) for n in range(number, due)))
         number = due
     time.sleep(0.01)
 file.write(b"2026-11-20T03:59:59Z INFO WRITER-STOPPED\\n")
@@ -51,19 +51,19 @@ def big_log(path: Path, size: int = SIZE) -> int:
     lines = []
     for n in range(160_000):
         level = "ERROR" if n % 50_021 == 7 else "WARN" if n % 20_011 == 3 else "DEBUG" if n % 11 == 0 else "INFO"
-        second = n // 50
+        second = n // 50  # 53 minutes in all: the hours are those of the pieces
         lines.append(
-            f"2026-11-20T{second // 3600 % 24:02}:{second // 60 % 60:02}:{second % 60:02}.{n % 1000:03}Z {level} loader batch {n} of"
+            f"2026-11-01T00:{second // 60:02}:{second % 60:02}.{n % 50 * 20:03}Z {level} loader batch {n} of"
             f" rows merged into contract in {n % 977}ms ok={n % 13}\n"
         )
     piece = "".join(lines).encode()
-    written = count = 0
+    written = count = turn = 0
     with path.open("wb") as file:
-        while written < size:
-            file.write(piece)
-            written += len(piece)
+        while written < size:  # its times go up throughout: nobody has to sort
+            written += file.write(piece.replace(b"2026-11-01T00:", b"2026-11-%02dT%02d:" % (1 + turn // 24, turn % 24)))
             count += len(lines)
-        file.write(f"2026-11-20T03:12:09Z INFO {LAST}\n".encode())
+            turn += 1
+        file.write(f"2026-11-30T03:12:09Z INFO {LAST}\n".encode())
         file.flush()
         os.fsync(file.fileno())
     return count + 1

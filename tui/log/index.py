@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from typing import Final
 
-from tui.log.lines import AREA, DEBUG, ERROR, HEAD, LEVEL, NONE, WARN, Data, before, census, step
+from tui.log.lines import AREA, DEBUG, ERROR, HEAD, LEVEL, NONE, STAMP, WARN, Data, before, census, step
 from tui.log.source import Source
 
 BLOCK: Final = 1 << 18
@@ -23,6 +23,8 @@ BACK: Final = 1 << 16
 """Bytes that are read back for the entry above, where nothing has been counted yet."""
 UNKNOWN: Final = 0xFFFFFFFF
 _HELD: Final = 8
+_NEAR: Final = 256
+"""Lines that are asked for a stamp before all of a block are."""
 _MARKS: Final = 4096
 """Places of errors and of warnings that are remembered for the map; where there are more, it goes by blocks."""
 
@@ -70,7 +72,7 @@ class Column:
 class Block:
     """A block as lines: where each begins, ``end`` (where the next block's first begins), and their bytes."""
 
-    __slots__ = ("at", "data", "end", "known", "number", "starts", "states")
+    __slots__ = ("at", "data", "end", "known", "number", "prefix", "starts", "states")
 
     def __init__(self, number: int, at: int, data: bytes, starts: list[int], end: int) -> None:
         self.number = number
@@ -80,6 +82,8 @@ class Block:
         self.starts = starts
         self.end = end
         self.states: dict[int, int] = {}
+        self.prefix = 0
+        """Lines from the first on whose states are known."""
         self.known: int | None = None
         """State of the line above the first; None: not asked yet."""
 
@@ -321,31 +325,33 @@ class Text:
 
     def states(self, block: Block, first: int, last: int) -> list[int]:
         """States of lines ``first`` to ``last`` (excluded) of a block."""
+        if first >= last:
+            return []
         known = block.states
         i = first
-        if i < last and i not in known:
-            back = i
-            while back > 0 and back - 1 not in known and i - back < 4096:
-                back -= 1
-            base = block.starts[0] - block.at
-            if back == 0:
-                state, at = self.above(block), base
-            elif back - 1 in known:
-                state, at = known[back - 1], block.starts[back] - block.at
-            else:
-                state, at = self.above(block), base
-            state = before(block.data, block.starts[i] - block.at, at, state)
-        elif i < last:
-            state = known[i]
-        else:
-            return []
-        for j in range(first, last):
-            if j in known:
-                state = known[j]
-            else:
+        if i not in known:
+            i = self._base(block, i)
+        state = known[i - 1] if i and i - 1 in known else self.above(block)
+        if i <= block.prefix:
+            block.prefix = max(block.prefix, last)
+        for j in range(i, last):
+            found = known.get(j)
+            if found is None:
                 begin, stop = block.bounds(j)
-                state = known[j] = step(state, block.data, begin, stop)
+                found = known[j] = step(state, block.data, begin, stop)
+            state = found
         return [known[j] for j in range(first, last)]
+
+    def _base(self, block: Block, first: int) -> int:
+        """Line from which on states must be made to know that of ``first``: a stamped one near, else where they are known up to."""
+        known = block.states
+        for i in range(first, max(first - _NEAR, -1), -1):
+            if i == 0 or i - 1 in known:
+                return i
+            begin = block.starts[i] - block.at
+            if STAMP.match(block.data, begin, min(block.starts[i] - block.at + AREA, block.bounds(i)[1])):
+                return i
+        return block.prefix
 
     def state(self, offset: int) -> int:
         """State of the line that begins there."""

@@ -114,8 +114,10 @@ def before(data: Data, to: int, at: int, state: int) -> int:
     return state
 
 
-def heads(data: Data, start: int, end: int, state: int, hints: tuple[bytes, ...]) -> tuple[list[tuple[int, int]], int]:
-    """Entries in whole lines ``data[start:end]`` under a line of ``state``, as (place, level), and the last line's state.
+def heads(
+    data: Data, start: int, end: int, state: int, hints: tuple[bytes, ...], *, last: bool = False
+) -> tuple[list[tuple[int, int]], int]:
+    """Entries in whole lines ``data[start:end]`` under a line of ``state``, as (place, level); with ``last`` the last line's state.
 
     The same as ``step`` line by line, but only lines with one of the hints are read: entries of other levels may be missing.
     """
@@ -141,12 +143,12 @@ def heads(data: Data, start: int, end: int, state: int, hints: tuple[bytes, ...]
         at = stop + 1
         if state & HEAD:
             out.append((line, state & LEVEL))
-    return out, before(data, end, at, state) if at < end else state
+    return out, before(data, end, at, state) if last and at < end else state
 
 
 def census(data: Data, start: int, end: int, state: int) -> tuple[list[int], list[int], int]:
     """Where errors begin, where warnings begin, the last line's state: see ``heads``."""
-    found, state = heads(data, start, end, state, LOUD)
+    found, state = heads(data, start, end, state, LOUD, last=True)
     return [at for at, level in found if level == ERROR], [at for at, level in found if level == WARN], state
 
 

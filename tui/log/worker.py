@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tui.log.index import BLOCK, UNKNOWN, Block, Column, Text
-from tui.log.lines import census
+from tui.log.lines import ERROR, LOUD, WARN, heads
 from tui.log.query import Search, Shown
 
 SMALL: Final = 2 * BLOCK
@@ -262,8 +262,9 @@ def level_places(text: Text, block: Block, errors: bool) -> list[int]:
     """Offsets of the entries of a block that are errors, or warnings."""
     if not block.starts:
         return []
-    bad, soft, _ = census(block.data, 0, min(block.end - block.at, len(block.data)), text.above(block))
-    return [block.at + at for at in (bad if errors else soft)]
+    found, _ = heads(block.data, 0, min(block.end - block.at, len(block.data)), text.above(block), LOUD)
+    wanted = ERROR if errors else WARN
+    return [block.at + at for at, level in found if level == wanted]
 
 
 def _nearest(centre: int, blocks: int) -> Iterator[int]:
