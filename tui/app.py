@@ -183,7 +183,7 @@ class WatchfloorApp(TerminalApp):
         self._topics = topics
         if "engine" in moved:
             self._pulse()
-        if self.stack and (moved & self.stack[-1].view.topics or self.stack[-1].broken):
+        if self.stack and (moved & self.stack[-1].view.moved_by() or self.stack[-1].broken):
             self._load(self.stack[-1])
             self._go_on()
             self.paint()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from engine.request import RequestError
 from engine.store.reader import StoreError
+from tui import keymap
 from tui.cells import clean
 from tui.client import NoEngine
 from tui.keymap import KeymapError
@@ -55,7 +56,8 @@ def sentence(error: Exception) -> str:
 
 def broken(screen: str, words: str) -> list[Line]:
     """In place of a view that cannot be read or painted."""
-    keys = [("-", "back"), ("1", "Floor"), ("0", "Sources"), ("q", "quit")]
+    known = (("nav.back", "back"), ("screen.floor", "Floor"), ("screen.sources", "Sources"), ("app.quit", "quit"))
+    keys = [(keymap.key_of(action), word) for action, word in known]
     return [
         [(f" {screen} ", "b on:surface"), ("", "on:surface")],
         [(" this screen cannot be shown", "run-failed b")],

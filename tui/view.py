@@ -104,6 +104,8 @@ class View(ABC):
 
     under: View | None = None
     """The screen below, for those that are drawn over it; set by the app before ``begin``."""
+    over: ClassVar[bool] = False
+    """Drawn over the screen below: what stands there stays true, so the topics of ``under`` move this view, too."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -116,6 +118,11 @@ class View(ABC):
     def typing(self) -> bool:
         """Whether the last row is a field that is being typed: no sentence may cover it."""
         return False
+
+    def moved_by(self) -> frozenset[str]:
+        """The topics that make this view worth loading again, with those of the screens seen below it."""
+        below = self.under.moved_by() if self.over and self.under is not None else frozenset[str]()
+        return self.topics | below
 
     def begin(self) -> Sequence[Effect]:
         """What to ask for when the screen is opened, after its first ``load``."""

@@ -171,3 +171,38 @@ async def test_in_the_app_a_colon_a_word_and_enter(tale: House):
         assert app.stack[-1].screen == "floor"
         await pilot.press("colon", *"links", "enter")
         assert app.stack[-1].screen in ("links", "floor")
+
+
+def test_with_nothing_typed_the_order_is_ours_and_no_key_hangs_on_a_word(tale: House):
+    view = palette(tale)
+    able = [f.kind for f in view.found if f.why is None]
+    assert able == sorted(able, key=["do", "screen", "source", "host", "card", "setting"].index)
+    for y in range(len(view.found)):
+        view.at = y
+        for width in (80, 120):
+            row = next(r for r in reversed(painted(view, width, 24)) if r.startswith("▌"))
+            key = view.found[y].key
+            if key and view.found[y].why is None:
+                assert row.rstrip().endswith(f" {key}"), row
+
+
+def test_the_footer_says_what_escape_does(tale: House):
+    assert "Esc close" in painted(palette(tale), 80, 24)[-1]
+    assert "Esc clear" in painted(palette(tale, "gd"), 80, 24)[-1]
+
+
+@pytest.mark.parametrize("name", ["palette", "links", "themes", "plan", "waive", "bulk"])
+def test_what_is_seen_below_a_dialog_stays_true(tale: House, name: str):
+    """A Floor that nobody reads any more would soon call every source blind."""
+    context = tale.context()
+    floor = FloorView(context)
+    floor.load()
+    args = {
+        "plan": "pause prod-airflow:gdpr_erasure",
+        "waive": "prod-airflow:gdpr_erasure",
+        "bulk": "pause prod-airflow:gdpr_erasure",
+    }
+    view = registry.make(name, context, args.get(name))
+    view.under = floor
+    assert view.moved_by() >= floor.topics | view.topics
+    assert "source" in floor.topics

@@ -57,6 +57,11 @@ def _in_order(word: str, text: str) -> bool:
 
 
 def best(entries: Iterable[Found], typed: str, most: int = 60) -> list[Found]:
-    """The entries that fit, best first; among equals the order in which they were given, those that can be had first."""
+    """The entries that fit, best first; among equals the order in which they were given, those that can be had first.
+
+    With nothing typed nothing is meant yet: the order in which they were given, which no length of a word upsets.
+    """
+    if not typed.split():
+        return sorted(entries, key=lambda e: e.why is not None)[:most]
     fit = [(s, e.why is not None, i, e) for i, e in enumerate(entries) if (s := score(e, typed)) is not None]
     return [e for _, _, _, e in sorted(fit, key=lambda f: f[:3])[:most]]

@@ -155,14 +155,17 @@ def rule(title: str, note: str, hint: Cell, n: int, *, focused: bool = False) ->
 
 
 def ends(left: Iterable[Span], right: Iterable[Span], n: int) -> list[Span]:
-    """Left and right on one line, one blank before the edge; the right part stays whole, the left is cut."""
+    """Left and right on one line, one blank before the edge; the right part stays whole, the left is cut before it,
+    never up to it: ``watchingq`` is no key.
+    """
     right = list(right)
     r = cells(right)
     if not r:
         return fit(left, n)
     if r + 2 > n:
         return fit(right, n)
-    return merge([*fit(left, n - r - 1), *right, (" ", "")])
+    gap = 0 if text(right).startswith(" ") else 1
+    return merge([*fit(left, n - r - 1 - gap), (" " * gap, ""), *right, (" ", "")])
 
 
 def finish(lines: Sequence[Line], n: int, height: int, *, ascii: bool = False) -> list[Line]:

@@ -33,6 +33,7 @@ class BulkView(BulkPane):
     """``arg``: the verb (or ``ack``) and the keys, blanks between."""
 
     topics: frozenset[str] = frozenset({"action", "arm", "alert"})
+    over = True
     ticks: ClassVar[bool] = True
 
     # --- asking -----------------------------------------------------------------------------------------------------
@@ -49,8 +50,6 @@ class BulkView(BulkPane):
 
     def begin(self) -> Sequence[Effect]:
         self._opened = self.context.now()
-        if self.under is not None:  # what lies below stays true while the dialog is open
-            self.topics = BulkView.topics | self.under.topics
         return self._ask()
 
     def _ask(self) -> Sequence[Effect]:

@@ -35,6 +35,7 @@ class LinksView(View):
     title = "Links"
     contexts = ("list", "global")
     topics: frozenset[str] = frozenset({"pipeline", "configured", "source"})
+    over = True
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
         super().__init__(context)

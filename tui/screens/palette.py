@@ -37,6 +37,7 @@ class PaletteView(View):
     title = "Palette"
     contexts = ("palette", "global")
     topics: frozenset[str] = frozenset({"pipeline", "run", "configured"})
+    over = True
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
         super().__init__(context)
@@ -207,7 +208,7 @@ class PaletteView(View):
         typed: list[Span] = [
             (": ", "key b"),
             *self.field.spans(max(width // 2, 12)),
-            ("  Enter go · Esc close", "dim"),
+            ("  Enter go · Esc clear" if self.field.text else "  Enter go · Esc close", "dim"),
         ]
         rows.append(frame.footer_row([], width, left=typed, typed=bool(self.field.text)))
         rows = rows[-height:]

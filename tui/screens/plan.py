@@ -45,6 +45,7 @@ class PlanView(View):
     title = "Plan"
     contexts = ("dialog", "global")
     topics: frozenset[str] = frozenset({"action", "arm"})
+    over = True
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
         super().__init__(context)
@@ -87,8 +88,6 @@ class PlanView(View):
 
     def begin(self) -> Sequence[Effect]:
         self._opened = self.context.now()
-        if self.under is not None:  # what lies below stays true while the dialog is open
-            self.topics = PlanView.topics | self.under.topics
         name = self.key.partition(":")[0]
         source = next((s for s in self.context.reader.sources() if s.name == name), None)
         if source is not None:

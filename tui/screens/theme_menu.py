@@ -34,6 +34,7 @@ class ThemesView(View):
     title = "Themes"
     contexts = ("themes", "list", "global")
     topics: frozenset[str] = frozenset()
+    over = True
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
         super().__init__(context)

@@ -59,6 +59,7 @@ class WaiveView(View):
     title = "Waive"
     contexts = ("dialog", "global")
     topics: frozenset[str] = frozenset({"owed", "alert"})
+    over = True
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
         super().__init__(context)
@@ -96,8 +97,6 @@ class WaiveView(View):
 
     def begin(self) -> Sequence[Effect]:
         self._opened = self.context.now()
-        if self.under is not None:  # what lies below stays true while the dialog is open
-            self.topics = WaiveView.topics | self.under.topics
         return ()
 
     @property
