@@ -42,7 +42,7 @@ while (now := time.monotonic() - began) < seconds:
                             % (n // rate // 60 % 60, n // rate % 60, n % rate * 1000 // rate, n) for n in range(number, due)))
         number = due
     time.sleep(0.01)
-file.write(b"2026-11-20T03:59:59Z INFO WRITER-STOPPED\\n")
+file.write(b"2026-11-20T03:%02d:%02d.999Z INFO WRITER-STOPPED\\n" % (number // rate // 60, number // rate % 60))
 """
 
 
@@ -202,6 +202,8 @@ def _follow(argv: Sequence[str], folder: Path) -> tuple[float, float, bool, floa
         end = time.perf_counter() + 1.0
         while time.perf_counter() < end:
             screen.read(0.05)
+        if screen.ended or screen.shows("crash"):
+            raise GaveUp("it crashed")
         return share, rate, screen.shows("WRITER-STOPPED"), half, pss(screen.pid)
 
 
@@ -216,8 +218,9 @@ def following(folder: Path) -> list[Figure]:
             continue
         try:
             runs = [_follow(argv, folder) for _ in range(3 if name in ("watchfloor", "lnav") else 1)]
-        except GaveUp:
-            out.append(Figure(f"{name}: follow", 0, "%", note="did not show the file"))
+        except GaveUp as error:
+            note = "crashed" if "crashed" in str(error) else "did not show the file"
+            out.append(Figure(f"{name}: follow", 0, "%", note=note))
             continue
         share, rate, current, half, end = sorted(runs)[len(runs) // 2]
         current = all(r[2] for r in runs)

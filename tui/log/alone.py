@@ -48,7 +48,7 @@ class NoStore(Reader):
     def sources(self, gone: bool = False) -> list[Any]:
         return []
 
-    def gauges(self, names: Any = "", past: int = 0) -> list[Any]:
+    def gauges(self, names: Any = "", past: int = 0, also: str | None = None) -> list[Any]:
         return []
 
     def counts(self) -> Counts:
