@@ -564,3 +564,24 @@ def test_a_users_theme_may_be_partial_and_its_mistakes_are_sentences(tmp_path: P
         themes.load("nope", tmp_path)
     with pytest.raises(ThemeError, match="expected a name"):
         themes.load("../../etc/passwd", tmp_path)
+
+
+async def test_an_engine_that_holds_its_store_and_says_nothing_hangs(tmp_path: Path) -> None:
+    """Its process is there: no other can be started beside it, and nobody says that it is gone."""
+    from types import SimpleNamespace
+
+    app = build(tmp_path, place=place(tmp_path))
+    now = app.context.now()
+    with (tmp_path / "engine.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for row, hung in (
+            (SimpleNamespace(heartbeat=now, stopped=None, pid=os.getpid()), False),
+            (SimpleNamespace(heartbeat=now - 61_000, stopped=None, pid=os.getpid()), True),
+            (SimpleNamespace(heartbeat=now - 61_000, stopped=None, pid=2**22 + 1), False),
+        ):
+            app.context.reader.engine = lambda row=row: row
+            app._pulse()
+            assert app.context.extra["hung"] is hung
+    app.context.reader.engine = lambda: SimpleNamespace(heartbeat=now - 61_000, stopped=None, pid=os.getpid())
+    app._pulse()
+    assert app.context.extra["hung"] is False, "the store is free: another can start"

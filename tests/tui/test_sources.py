@@ -232,3 +232,31 @@ def test_of_what_is_owed_it_claims_nothing(house):
     assert "no run is broken" in small
     house.source("dark", ok_ago=None, health=Health.UNREACHABLE)
     assert "1 blind" in painted(sources(house), 40, 10)[0]
+
+
+def test_a_source_that_fell_silent_is_stale_since_its_last_answer_everywhere(house):
+    house.source("s", poll_ms=1 * SECOND, ok_ago=5 * MINUTE, since_ago=3 * HOUR)
+    shown = painted(sources(house), 120, 40)
+    row = next(line for line in shown if "stale since" in line)
+    assert row.count("05:47") == 2, row
+    assert any(line.startswith(" Health    stale since 05:47") for line in shown)
+
+
+def test_what_a_source_can_do_is_never_cut_in_a_word(tale):
+    can = next(line for line in painted(sources(tale, "prod-airflow"), 80, 24) if line.startswith(" Can "))
+    assert "…" not in can
+    assert can.rstrip().endswith(" more") or can.rstrip().split()[-1] in {"history", "metrics", "log", "steps"}
+
+
+def test_an_engine_that_hangs_is_not_said_to_be_gone(house):
+    house.engine(heartbeat_ago=2 * MINUTE)
+    house.source("s")
+    view = sources(house, engine_alive=False, engine_silent_since=house.now - 2 * MINUTE, extra={"hung": True})
+    for width, height in ((80, 24), (120, 40)):
+        shown = painted(view, width, height)
+        text = "\n".join(shown)
+        assert "NOBODY IS WATCHING" in shown[1]
+        assert "start the engine" not in text
+        assert "kill -CONT 4711 wakes it if it was stopped" in text
+        assert "gone" not in text
+        assert shown[-1].startswith(" Ctrl+R poll now")

@@ -40,6 +40,9 @@ from tui.present.head import (
     head_data as head_data,
 )
 from tui.present.head import (
+    hung,
+)
+from tui.present.head import (
     is_narrow as is_narrow,
 )
 from tui.present.head import (
@@ -385,9 +388,7 @@ def silent_rows(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[
         [(" NOBODY IS WATCHING  ", "b"), (said, "b"), (more, "")],
         [
             (below, ""),
-            (key, "b"),
-            (" start the engine here", ""),
-            ("   ", ""),
+            *([] if hung(ctx) else [(key, "b"), (" start the engine here   ", "")]),
             (keymap.key_of("screen.sources"), "b"),
             (" why", ""),
         ],
@@ -411,6 +412,10 @@ def silent_rows(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[
         cause.append(("none has run with this configuration", "text"))
     else:
         gone = "alive" if trouble(ctx) is not None else "stopped" if engine.stopped is not None else "gone"
+        if hung(ctx):
+            wakes = f"kill -CONT {engine.pid} wakes it if it was stopped"
+            gone = f"is there, and says nothing: {wakes}, kill -9 {engine.pid} ends it"
+            gone = f"is there: {wakes}" if narrow else gone
         cause.append((f"pid {engine.pid} on {clean(engine.host)} {gone}", "text"))
         last = own.words_of(ctx) or first_line(engine.last_words or engine.note or "")
         if last:

@@ -143,6 +143,16 @@ def trouble(ctx: Context) -> Trouble | None:
     return ctx.extra.get("trouble")
 
 
+def hung(ctx: Context) -> bool:
+    """Whether the silent engine's process is there and holds the store: no other can start before it ends or wakes."""
+    return bool(ctx.extra.get("hung"))
+
+
+def refresh_word(ctx: Context) -> str:
+    """What ``app.refresh`` does now."""
+    return "poll now" if ctx.engine_alive or hung(ctx) else "start engine"
+
+
 def silent(ctx: Context, engine: EngineRow | None) -> bool:
     """Whether the banner is due: no engine holds the store, and it said goodbye or a minute has passed; or nothing can be
     recorded, so that all that is shown is what was true then.

@@ -15,6 +15,7 @@ from tui.present import deadlines_panes as panes
 from tui.present.cut import clean
 from tui.present.deadlines import Due, Grid
 from tui.present.frame import Head
+from tui.present.head import refresh_word
 from tui.present.margins import Source
 from tui.screens import window
 from tui.screens.due_menus import DueMenus
@@ -320,7 +321,7 @@ class DeadlinesView(DueMenus):
         if frame.silent(self.context, self.head.engine if self.head else None):
             ids = ["app.refresh", "screen.sources", "list.open", "view.pane", "list.filter", "app.quit"]
             said = {
-                "app.refresh": "poll now" if self.context.engine_alive else "start engine",
+                "app.refresh": refresh_word(self.context),
                 "screen.sources": "why",
                 "list.open": "story",
                 "view.pane": self._other,

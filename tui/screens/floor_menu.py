@@ -12,6 +12,7 @@ from tui.present import floor, frame
 from tui.present.cut import clean
 from tui.present.floor import Item
 from tui.present.frame import Head
+from tui.present.head import refresh_word
 from tui.present.menu import Entry, Menu
 from tui.screens import VERB_OF, cannot, open_plan
 from tui.screens.lists import ListScreen
@@ -96,7 +97,7 @@ class FloorMenus(ListScreen):
     def _words(self) -> dict[str, str]:
         item = self.here
         to = "due" if item is not None and item.owed is not None and not (item.row and item.row.run_key) else "story"
-        said = {"list.open": to, "app.refresh": "poll now" if self.context.engine_alive else "start engine"}
+        said = {"list.open": to, "app.refresh": refresh_word(self.context)}
         if self._silent:
             said |= {"screen.sources": "why", "run.log": "log (kept)"}
         if item is not None and item.row is not None and item.row.state == State.HELD:

@@ -9,6 +9,7 @@ from engine.store.rows import FeedRow, FloorRow, OwedRow
 from tui import keymap
 from tui.present import chain, frame, layers, lines, words
 from tui.present.chain import Chain, Hop, Lane
+from tui.present.head import refresh_word
 from tui.present.layers import LOOP, About
 from tui.screens import window
 from tui.screens.lists import Handler
@@ -399,7 +400,7 @@ class LayersView(PipelineScreen):
         ]
         if self.silent:
             ids = ["app.refresh", "screen.sources", *ids]
-            said |= {"app.refresh": "poll now" if self.context.engine_alive else "start engine", "screen.sources": "why"}
+            said |= {"app.refresh": refresh_word(self.context), "screen.sources": "why"}
         ids += ["action.menu", "screen.timeline", "screen.deadlines", "nav.back", "app.quit"]
         said |= (
             {"time.left": "date before", "time.right": "date after"}

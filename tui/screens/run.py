@@ -13,7 +13,7 @@ from tui.present import floor, frame, run_panes, run_steps, running_on, story, w
 from tui.present.about import about
 from tui.present.cut import clean
 from tui.present.glyphs import LOOKS
-from tui.present.head import source_now
+from tui.present.head import refresh_word, source_now
 from tui.present.lines import fit, rule
 from tui.present.running_on import RunningOn
 from tui.screens import ack, answered, arm, cannot, run_log
@@ -339,7 +339,7 @@ class RunView(View):
         return ids if self.context.engine_alive else ["app.refresh", *ids]
 
     def _words(self) -> dict[str, str]:
-        out = {"list.open": "step log", "app.refresh": "poll now" if self.context.engine_alive else "start engine"}
+        out = {"list.open": "step log", "app.refresh": refresh_word(self.context)}
         if self.detail:
             if self.detail.mode is Mode.PAUSED:
                 out["pipeline.pause"] = "resume"

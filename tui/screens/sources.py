@@ -13,7 +13,7 @@ from tui.present import frame, lines, own, parts, words
 from tui.present.cut import clean, cut, first_line
 from tui.present.frame import Head
 from tui.present.glyphs import HEALTH_LOOKS, TROUBLE, Look
-from tui.present.head import trouble_words
+from tui.present.head import refresh_word, trouble_words
 from tui.present.lines import Cell, Column
 from tui.present.menu import Entry, Menu
 from tui.screens import common, sources_parts, window
@@ -45,6 +45,22 @@ def health_look(s: SourceRow, now: int) -> Look:
     if s.health == Health.FRESH and s.trouble and not s.stale(now):
         return TROUBLE
     return HEALTH_LOOKS[Health.STALE if s.health == Health.FRESH and s.stale(now) else s.health]
+
+
+def whole(names: Sequence[str], room: int) -> str:
+    """Names side by side, none cut; how many more there are stands for those without room: ``start stop +3 more``."""
+    for kept in range(len(names), 0, -1):
+        said = " ".join([*names[:kept], *([f"+{len(names) - kept} more"] if kept < len(names) else [])])
+        if len(said) <= room:
+            return said
+    return f"{len(names)} verbs" if names else ""
+
+
+def health_since(s: SourceRow, now: int) -> int:
+    """Since when ``health_look`` is so: a source that fell silent is stale since its last answer, not since it was fresh."""
+    if s.health == Health.FRESH and s.stale(now):
+        return s.last_ok or s.since
+    return (s.trouble_since or s.since) if health_look(s, now) is TROUBLE else s.since
 
 
 def budget(s: SourceRow) -> str:
@@ -217,7 +233,7 @@ class SourcesView(ListScreen):
             "HEALTH": [(look.glyph, look.token), ("  ", ""), (health_word(s, tz, now, frame.is_narrow(width)), look.style)],
             "SOURCE": [(cut(s.name, 26 if frame.is_wide(width) else 18), "text b" if s.name == self.cursor else "text")],
             "ENV": [(cut(clean(s.environment) or s.kind, 8), "dim")],
-            "SINCE": [(words.clock(s.trouble_since or s.since if look is TROUBLE else s.since, tz, now), "dim")],
+            "SINCE": [(words.clock(health_since(s, now), tz, now), "dim")],
             "LAST OK": [(words.hhmmss(s.last_ok, tz) if s.last_ok is not None and now - s.last_ok < words.DAY else words.clock_short(s.last_ok, tz, now), "text")],
             "AGE": [(age, "run-stale b" if s.stale(now) else "dim")],
             "NEXT": [(nxt, "dim")],
@@ -226,7 +242,7 @@ class SourcesView(ListScreen):
             "LATENCY": [("n/a" if s.latency_ms is None else f"{s.latency_ms} ms", "text")],
             "SKEW": [(_skew(s.skew_ms), "run-late" if s.skew_ms is not None and abs(s.skew_ms) > 30_000 else "text")],
             "PIPES": [(words.count(s.pipelines), "text")],
-            "VERSION": [(clean(s.version or "?"), "dim")],
+            "VERSION": [(clean(s.version or "?").rpartition(" ")[2] or "?", "dim")],
             "IDENTITY": [(clean(s.identity or "?"), "dim")],
         }  # fmt: skip
         cols = self._columns(width)
@@ -270,7 +286,8 @@ class SourcesView(ListScreen):
         )
         out: list[Line] = [lines.rule(s.name, note, "", width)]
         look = HEALTH_LOOKS[s.health] if health_look(s, now) is TROUBLE else health_look(s, now)
-        said: list[words.Clause] = [[(look.word, look.style), (f" since {words.clock(s.since, tz, now)}", "text")]]
+        since = s.since if look is HEALTH_LOOKS[s.health] else health_since(s, now)
+        said: list[words.Clause] = [[(look.word, look.style), (f" since {words.clock(since, tz, now)}", "text")]]
         if s.failures:
             said.append(f"{words.many(s.failures, 'failure')} in a row")
         if s.last_ok is not None:
@@ -297,7 +314,7 @@ class SourcesView(ListScreen):
         who.append(f"polled every {words.duration(s.poll_ms)} at the fastest")
         out.append(fact("Who", words.sentence(who, width - 12), width))
         can = [v.value for v in _SAID if v in s.offers] + [v for v in VIEWS if v in s.offers]
-        out.append(fact("Can", [(" ".join(can) or "nothing is known yet", "text")], width))
+        out.append(fact("Can", [(whole(can, width - 12) or "nothing is known yet", "text")], width))
         lacks = [
             (v.value, s.why_not.get(v.value, "not offered by this system"))
             for v in _SAID
@@ -325,7 +342,7 @@ class SourcesView(ListScreen):
             "nav.back",
             "app.quit",
         ]
-        said = {"app.refresh": "poll now" if self.context.engine_alive else "start engine", "view.pane": "next pane"}
+        said = {"app.refresh": refresh_word(self.context), "view.pane": "next pane"}
         if self.in_part:
             said |= {"list.open": "text" if self.pane == "import-error" else "open", "nav.back": "sources"}
         return frame.footer_row(keymap.footer(self.contexts, width, only=ids, words=said), width)

@@ -10,6 +10,7 @@ from tui import keymap
 from tui.present import lines, own, words
 from tui.present.cut import clean, cut, first_line
 from tui.present.frame import Head
+from tui.present.head import hung
 from tui.view import Context, Line, Span
 
 
@@ -26,7 +27,8 @@ def engine(ctx: Context, head: Head, health: OwnState, width: int) -> list[Line]
             lines.rule("Engine", "none has run here", "", width),
             fact("Do", [(f"{keymap.key_of('app.refresh')} starts one", "text b")], width),
         ]
-    state = "runs" if ctx.engine_alive else "stopped" if e.stopped is not None else "gone"
+    dead = "stopped" if e.stopped is not None else "there, and says nothing" if hung(ctx) else "gone"
+    state = "runs" if ctx.engine_alive else dead
     out: list[Line] = [
         lines.rule("Engine", f"pid {e.pid} on {clean(e.host)} · {state} · version {clean(e.version)}", "", width)
     ]
