@@ -85,10 +85,9 @@ def peers(path: Path, follow: bool = False) -> dict[str, list[str] | None]:
 
 
 def _toolong() -> str:
-    for place in (shutil.which("tl"), "/tmp/peers/bin/tl", str(Path(sys.executable).with_name("tl"))):
-        if place and os.access(place, os.X_OK):
-            return place
-    return "tl"
+    """``tl`` may lie in an environment of its own: ``WATCHFLOOR_PEERS`` names folders to look in first."""
+    places = os.pathsep.join((os.environ.get("WATCHFLOOR_PEERS", ""), os.environ.get("PATH", "")))
+    return shutil.which("tl", path=places) or "tl"
 
 
 def pss(pid: int) -> float:
