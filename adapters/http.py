@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -222,8 +222,9 @@ def _agent() -> str:
 class Http:
     """One client for one source, for ever: keeps connections, counts what it spends, redacts what it says.
 
-    ``connect_s``, ``read_s`` (silence between two bytes) and ``total_s`` (a whole answer) are seconds. ``transport`` is
-    for tests only.
+    ``connect_s``, ``read_s`` (silence between two bytes) and ``total_s`` (a whole answer) are seconds. ``context`` makes the
+    TLS of each new client where ``verify`` and ``ca`` do not say enough (client certificates), ``server_name`` is whom the
+    certificate must name where that is not the host, ``proxy`` a proxy's URL. ``transport`` is for tests only.
     """
 
     def __init__(
@@ -238,6 +239,9 @@ class Http:
         read_s: float = 15.0,
         total_s: float = 60.0,
         max_body: int = MAX_BODY,
+        context: Callable[[], ssl.SSLContext] | None = None,
+        server_name: str = "",
+        proxy: str = "",
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.base = bare_url(base)
@@ -249,7 +253,9 @@ class Http:
         self._verify, self._ca = verify, ca
         self._connect_s, self._read_s, self._total_s = connect_s, read_s, total_s
         self._max_body = max_body
+        self._context, self._server_name, self._proxy = context, server_name, proxy
         self._transport = transport
+        self._retired: httpx.AsyncClient | None = None
         self._slots = asyncio.Semaphore(in_flight)
         self._in_flight = in_flight
         self._client: httpx.AsyncClient | None = None
@@ -359,7 +365,12 @@ class Http:
             if content is not None:
                 sending.setdefault("Content-Type", "application/json")
             request = client.build_request(
-                method, url, params=None if params is None else _query(params), content=content, headers=sending
+                method,
+                url,
+                params=None if params is None else _query(params),
+                content=content,
+                headers=sending,
+                extensions={"sni_hostname": self._server_name} if self._server_name else None,
             )
             try:
                 async with asyncio.timeout(self._total_s):
@@ -406,7 +417,9 @@ class Http:
         import httpx
 
         context: ssl.SSLContext | bool = False
-        if self._verify and self.base.startswith("https"):
+        if self._context is not None and self.base.startswith("https"):
+            context = self._context()
+        elif self._verify and self.base.startswith("https"):
             context = ssl.create_default_context()
             if self._ca is not None:
                 self._trust(context, self._ca)
@@ -423,6 +436,7 @@ class Http:
             follow_redirects=False,
             trust_env=not near,
             headers={"User-Agent": _agent(), "Accept": "application/json"},
+            proxy=self._proxy or None,
             transport=self._transport,
         )
         return self._client
@@ -438,10 +452,19 @@ class Http:
         if why:
             raise Unreachable(words(f"the CA file {ca} {why}"), "see tls.ca of this source", sent=False)
 
+    async def reopen(self) -> None:
+        """New connections from now on, by a new ``context`` (a client certificate was renewed). What is under way on the old
+        ones may end there: they are closed with the next renewal."""
+        old, self._retired, self._client = self._retired, self._client, None
+        if old is not None:
+            await old.aclose()
+
     async def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        clients = (self._client, self._retired)
+        self._client = self._retired = None
+        for client in clients:
+            if client is not None:
+                await client.aclose()
 
 
 class _Dropped(Unreachable):
