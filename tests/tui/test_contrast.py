@@ -19,7 +19,10 @@ from tui.themes import Palette, Theme
 COLOURED = tuple(n for n in themes.builtin() if not (themes.load(n).ansi or themes.load(n).mono))
 GRAPHIC = frozenset("▁▂▃▄▅▆▇█━─┼╋│┃┊░▌●○ ·◇")
 """Cells that are bars, axes and marks: graphics, which need 3:1; a line of the rule token is decoration."""
-SCREENS = ("floor", "runs", "sources", "timeline", "layers", "deadlines", "morning", "help", "wall")
+SCREENS = (
+    "floor", "runs", "sources", "timeline", "layers", "deadlines", "morning", "help", "wall", "hosts", "actions", "history", "card",
+    "themes", "palette", "links",
+)  # fmt: skip
 DECIDING = (
     ("run-ok", "run-failed"), ("run-ok", "run-late"), ("run-ok", "run-running"), ("run-failed", "run-late"),
     ("run-failed", "run-missed"), ("run-late", "run-warning"), ("run-ok", "run-stale"), ("run-failed", "run-stale"),

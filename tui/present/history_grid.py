@@ -279,7 +279,8 @@ def _grid_line(
             spans += [(glyph, f"{cell.style} rev".strip()), (rest, f"{cell.style}{ground}".strip())]
             continue
         under = " on:cursor-blur-bg" if (here or spot) and not mono else ""
-        spans.append((text, f"{cell.style}{under}".strip()))
+        # the quiet green of a mark cannot be read on that ground
+        spans.append((text, f"{cell.style.replace('strip-ok', 'run-ok') if under else cell.style}{under}".strip()))
     return fit(_joined(spans), width)
 
 
