@@ -21,6 +21,7 @@ from engine.store.rows import EngineRow
 from tui import keymap, pulse
 from tui.cells import clean
 from tui.link import Link
+from tui.present.cut import wrap
 from tui.shown import Shown, sentence
 from tui.start import Place
 from tui.terminal import TerminalApp
@@ -233,11 +234,15 @@ class WatchfloorApp(TerminalApp):
         lines = self.stack[-1].paint(width, height)
         if self.said is not None:
             text, level, _ = self.said
+            style = f"{SAY[level][1]} on:surface"
+            said = wrap(text, max(width - 2, 1), most=max(min(4, height - 2), 1))
             at = (
                 height - 2 if self.stack[-1].view.typing and height > 2 else height - 1
             )  # a field being typed is not hidden
             lines = [*lines[:height], *[()] * (height - len(lines))]
-            lines[at] = [(f" {text}", f"{SAY[level][1]} on:surface")]
+            for up, part in enumerate(reversed(said)):  # a sentence that is cut says something else
+                if at - up >= 0:
+                    lines[at - up] = [(f" {part}{' ' * width}", style)]
         self.canvas.show(lines, width, height)
 
     def say(self, text: str, level: str = "info") -> None:

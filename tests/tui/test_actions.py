@@ -131,11 +131,13 @@ def test_nothing_yet_says_what_would_stand_here(house: House) -> None:
         "Nothing is under way",
         "nothing was done today",
         "nobody has acted yet",
-        "1 the Floor",
+        "1 opens the Floor",
         "lists what can be done",
     ):
         assert words in said, words
     assert "no record yet" in text(view(house, "audit"))
+    narrow = painted(view(house), 80, 24)
+    assert next(r for r in narrow if "nobody has acted yet" in r).rstrip().endswith("proof"), "a whole sentence"
 
 
 def test_without_an_engine_it_says_that_nobody_verifies(told: House) -> None:

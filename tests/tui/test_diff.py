@@ -247,6 +247,8 @@ def test_steps_that_nobody_read_are_not_said_to_be_missing(house):
     shown = "\n".join(painted(view, 120, 40))
     assert "only in" not in shown
     assert "other not read" in shown
+    assert "Steps 1 · not compared" in shown
+    assert "0 differ" not in shown, "nothing was compared: not even that nothing differs"
 
 
 def test_first_errors_of_both(story):

@@ -138,9 +138,9 @@ def test_plan(tale: House, size: tuple[int, int]) -> None:
     plan = registry.make("plan", tale.context(), f"stop {KEY}")
     plan.under = registry.make("floor", tale.context())
     plan.load()
-    plan.begin()
+    (asked,) = plan.begin()
     plan.answer(
-        "plan", reply(now={"state": int(State.RUNNING), "words": "running 22m", "read_at": tale.now - 2000}), None
+        asked.tag, reply(now={"state": int(State.RUNNING), "words": "running 22m", "read_at": tale.now - 2000}), None
     )
     rows = painted(plan, *size)
     text = "\n".join(rows)

@@ -133,13 +133,13 @@ def columns(width: int) -> list[Column]:
     if width < 110:
         return [
             Column("AT", 9, gap=0), Column("OUTCOME", 11), Column("WHO", 6), Column("VERB", 12), Column("OBJECT", 18),
-            Column("REASON", max(width - 64, 8)),
+            Column("REASON OR WORDS", max(width - 64, 8)),
         ]  # fmt: skip
     wide = width >= 180
     fixed = 9 + 11 + 10 + 15 + (40 if wide else 30) + (16 if wide else 0)
     return [
         Column("AT", 9, gap=0), Column("OUTCOME", 11), Column("WHO", 10), Column("VERB", 15), Column("OBJECT", 40 if wide else 30),
-        Column("SOURCE", 16 if wide else 0), Column("REASON", max(width - fixed - (9 if wide else 8), 8)),
+        Column("SOURCE", 16 if wide else 0), Column("REASON OR WORDS", max(width - fixed - (9 if wide else 8), 8)),
     ]  # fmt: skip
 
 
@@ -149,13 +149,13 @@ def action_row(a: EndedRow, cols: Sequence[Column], tz: str, now: int, *, here: 
     by = {c.title: c.width for c in cols}
     if a.state.in_flight:
         at = words.age(max(now - (a.sent or a.created), 0))
-        rest: list[Span] = [(cut(clean(a.words), by["REASON"]), look.style if a.must_look else "text")]
+        rest: list[Span] = [(cut(clean(a.words), by["REASON OR WORDS"]), look.style if a.must_look else "text")]
     else:
         at = words.clock(a.created, tz, now)
         said = clean(a.reason or "")
         if a.state not in GOOD or not said:
             said = clean(a.words)
-        rest = [(cut(said, by["REASON"]), "text" if a.state in GOOD else look.token)]
+        rest = [(cut(said, by["REASON OR WORDS"]), "text" if a.state in GOOD else look.token)]
     values: dict[str, Any] = {
         "AT": [(pad(at, 9), "dim")],
         "OUTCOME": [(f"{look.glyph} {look.short}", look.token if a.state in GOOD else look.style)],
@@ -163,7 +163,7 @@ def action_row(a: EndedRow, cols: Sequence[Column], tz: str, now: int, *, here: 
         "VERB": [(cut(clean(a.verb), by["VERB"]), "text b" if here else "text")],
         "OBJECT": [(cut_middle(thing(a.key), by["OBJECT"]), "text b" if here else "text")],
         "SOURCE": [(cut(source(a.key), by.get("SOURCE", 0)), "dim")],
-        "REASON": rest,
+        "REASON OR WORDS": rest,
     }
     return row(cols, [values[c.title] for c in cols])
 
@@ -233,7 +233,9 @@ def operation_row(
         "VERB": [(cut(clean(o.kind), by["VERB"]), "text b" if here else "text")],
         "OBJECT": [(cut_middle(clean(o.name), by["OBJECT"]), "text b" if here else "text")],
         "SOURCE": [(cut(clean(o.source), by.get("SOURCE", 0)), "dim")],
-        "REASON": words.sentence([*progress(o, 8 if by["REASON"] >= 30 else 4, tz, now), dates(o)], by["REASON"]),
+        "REASON OR WORDS": words.sentence(
+            [*progress(o, 8 if by["REASON OR WORDS"] >= 30 else 4, tz, now), dates(o)], by["REASON OR WORDS"]
+        ),
     }
     line = row(cols, [values[c.title] for c in cols])
     return recolour(line, "run-stale") if stale(o, now) else line

@@ -170,6 +170,8 @@ def detail_rows(r: AuditRow, width: int, tz: str, now: int) -> list[Line]:
         if value is None or value == "" or value == {}:
             continue
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if name == "state":  # the same word as in the list of actions
+            shown = shown.casefold().replace("_", " ")
         out += wrapped(clean(name)[:9], [(clean(shown), "text")], width)
     before, after = (body.get(n) if isinstance(body.get(n), dict) else None for n in ("before", "after"))
     out += change_rows(changes(before, after, tz, now), width, known=after is not None)

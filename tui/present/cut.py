@@ -127,6 +127,30 @@ def cut_middle(text: str, cells: int) -> str:
     return _head(text, cells - 1 - width(tail)) + CUT + tail
 
 
+def wrap(text: str, cells: int, most: int = 4) -> list[str]:
+    """The words in rows of ``cells``, ``most`` rows at the most; what does not fit even then ends with ``…``."""
+    rows: list[str] = []
+    for word in text.split():
+        while True:
+            row = f"{rows[-1]} {word}" if rows else word
+            if width(row) <= cells:
+                rows[-1:] = [row]
+                break
+            if width(word) <= cells:
+                rows.append(word)
+                break
+            head = _head(word, cells)
+            if not head:  # a wide letter on a row of one cell
+                break
+            rows.append(head)
+            word = word[len(head) :]
+            rows.append("")
+    rows = [row.strip() for row in rows if row.strip()] or [""]
+    if len(rows) > most:
+        rows = [*rows[: most - 1], cut(" ".join(rows[most - 1 :]), cells)]
+    return rows
+
+
 def pad(text: str, cells: int, align: Literal["l", "r"] = "l") -> str:
     """Exactly ``cells`` cells."""
     text = cut(text, cells)

@@ -85,6 +85,8 @@ LEGEND: Final[tuple[tuple[Look, str], ...]] = (
     (LOOKS[State.TIMED_OUT], "ended by its time limit"),
     (LOOKS[State.MISSED], "was due, no run was seen"),
     (LOOKS[State.LOST], "vanished, its end is not known"),
+    (AT_RISK, "what it owes will probably be late"),
+    (BREACHED, "what it owes is late for certain"),
     (LONG, "runs longer than usual"),
     (LOOKS[State.WARNING], "ended, but not healthy"),
     (LOOKS[State.RETRYING], "an attempt failed, another will come"),

@@ -292,7 +292,7 @@ def read_words(grid: Grid, why_not: str | None) -> str:
     if not grid.ended:
         return ""
     if grid.known >= grid.ended:
-        return f"steps of all {grid.ended} runs read" if grid.ended > 1 else ""
+        return f"steps read of all {grid.ended} that ran" if grid.ended > 1 else ""
     return f"steps of {grid.known} of {grid.ended} runs read"
 
 
@@ -310,13 +310,13 @@ def read_on(grid: Grid, *, silent: bool) -> str:
 
 
 def usual_words(ordinary: Ordinary) -> str:
-    """``usual 11m, p25–p75 10m–12m, p90 14m``; ``learning 5/8``."""
+    """``usual 11m, half of all 10m–12m, p90 14m``; ``learning 5/8``. A number that says nothing new is left out."""
     o = ordinary
     if o.p50 is None or o.p25 is None or o.p75 is None or o.p90 is None:
         return f"learning {o.n}/{o.need}"
-    return (
-        f"usual {words.rough(o.p50)}, half of all {words.rough(o.p25)}–{words.rough(o.p75)}, p90 {words.rough(o.p90)}"
-    )
+    usual, low, high, late = (words.rough(ms) for ms in (o.p50, o.p25, o.p75, o.p90))
+    half = f", half of all {low}–{high}" if low != high else f", half of all {low}" if low != usual else ""
+    return f"usual {usual}{half}" + (f", p90 {late}" if late != high else "")
 
 
 # --- for scripts ----------------------------------------------------------------------------------------------------

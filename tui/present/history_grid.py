@@ -300,7 +300,7 @@ def about_run(run: PastRun, ordinary: Ordinary, tz: str, now: int) -> list[Claus
         verb = "ran" if run.ended is not None else "runs"
         out.append(
             f"{verb} {words.duration(took) if run.ended is not None else words.running(took)}"
-            + _against(took, ordinary.p50)
+            + _against(took, ordinary.p50, going=run.ended is None)
         )
     if run.business_date:
         out.append(f"date {clean(run.business_date)}")
@@ -336,7 +336,7 @@ def about_step(cell: Cell, usual: int | None, tz: str, now: int) -> list[Clause]
     if s.started is not None:
         took = s.ms if s.ended is not None else now - s.started
         said = words.duration(took) if s.ended is not None else words.running(took)
-        out.append(f"{'took' if s.ended is not None else 'runs'} {said}" + _against(took, usual))
+        out.append(f"{'took' if s.ended is not None else 'runs'} {said}" + _against(took, usual, going=s.ended is None))
     if s.mapped:
         out.append(f"{s.alike} of {s.count} mapped ones {look.word}")
     if s.tries > 1:
@@ -347,11 +347,12 @@ def about_step(cell: Cell, usual: int | None, tz: str, now: int) -> list[Clause]
     return out
 
 
-def _against(ms: int | None, usual: int | None) -> str:
+def _against(ms: int | None, usual: int | None, *, going: bool = False) -> str:
+    """Beside the usual; of what still goes on it is no news that it is shorter so far."""
     if ms is None or not usual:
         return ""
     ratio = ms / usual
-    off = f", {words.times(ratio)}" if ratio >= 1.5 or ratio <= 0.5 else ""
+    off = f", {words.times(ratio)}" if ratio >= 1.5 or (ratio <= 0.5 and not going) else ""
     return f" (usual {words.rough(usual)}{off})"
 
 

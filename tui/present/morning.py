@@ -36,7 +36,7 @@ ENOUGH: Final = 20
 
 
 class Tick(IntEnum):
-    """Of one line. BAD and BLIND want an answer of a person; NOTE is said and is fine."""
+    """Of one line. BAD and BLIND want an answer of a person; NOTE is said and wants none, but is not called fine."""
 
     BAD = 0
     BLIND = 1
@@ -396,7 +396,7 @@ def _capacity(reader: Reader) -> list[Item]:
         said = (
             "none reaches its limit within 14 days"
             if enough
-            else f"not enough data to tell when they are full ({least}/14 days)"
+            else f"too few days to tell when {'it fills' if len(known) == 1 else 'they fill'} up ({least}/14)"
         )
         tick = Tick.FINE if enough else Tick.NOTE
         found.append(Item("disks", "capacity", tick, words.many(len(known), "disk"), (said,)))

@@ -60,9 +60,7 @@ def why(detail: RunDetail, checks: Sequence[CheckRow] = ()) -> str:
         return f"{clean(step.step)}: {text}" if text else f"{clean(step.step)} {clean(step.native or 'failed')}"
     active = [s for s in detail.steps if s.state in (State.RUNNING, State.RETRYING, State.HELD)]
     if active:
-        return (
-            "step " + ", ".join(clean(s.step) for s in active[:3]) + f" of {len({s.step for s in detail.steps})} steps"
-        )
+        return "step " + ", ".join(clean(s.step) for s in active[:3]) + f" of {len({s.step for s in detail.steps})}"
     if row.state is State.QUEUED:
         return "waits to be started"
     if row.state is State.SUCCESS:

@@ -66,7 +66,8 @@ def rough(ms: int | None) -> str:
     if ms is None:
         return "?"
     if ms < MINUTE:
-        return f"{round(ms / SECOND)}s" if ms >= SECOND else "<1s"
+        seconds = round(ms / SECOND)
+        return "<1s" if ms < SECOND else f"{seconds}s" if seconds < 60 else "1m"
     return _minutes(round(ms / MINUTE))
 
 

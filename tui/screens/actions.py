@@ -172,11 +172,11 @@ class ActionsView(ActionsKept):
             return [[("   no action is like that   ", "dim"), (back, "key b"), (" shows all again", "dim")]]
         menu, floor = keymap.key_of("action.menu"), keymap.key_of("screen.floor")
         return [
-            [("   nobody has acted yet: each action stands here with who, why, its calls and its proof", "dim")],
+            [("   nobody has acted yet: each action will stand here with who, why and proof", "dim")],
             [
                 ("   ", ""),
                 (floor, "key b"),
-                (" the Floor, there ", "dim"),
+                (" opens the Floor; on a row there ", "dim"),
                 (menu, "key b"),
                 (" lists what can be done", "dim"),
             ],

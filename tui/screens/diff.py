@@ -185,7 +185,12 @@ class DiffView(ListScreen):
             out[-1] = fit([(f"  and {len(facts) - most + 1} more that differ; show diff prints all", "dim")], width)
         rows = room - len(out) - len(errors) - 1
         differ = sum(not p.same for p in self.pairs)
+        unread = sum(p.unread for p in self.pairs)
         said = f"{len(self.pairs)} · {differ} differ" if self.pairs else "none known"
+        if unread:  # nothing was compared there: not even that nothing differs
+            said = f"{len(self.pairs)} · not compared" + (
+                f": {differ} of the others differ" if unread < len(self.pairs) else ""
+            )
         out.append(rule("Steps", said, "" if frame.is_narrow(width) else "the last try of each", width, focused=True))
         self.page = max(rows, 1)
         self._top = window(self._top, self.at, self.page, len(self.pairs))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from adapters.model import State
-from tui.present.glyphs import LONG, LOOKS, PAUSED, Look
+from tui.present.glyphs import AT_RISK, LONG, LOOKS, PAUSED, Look
 from tui.view import Line, Span
 
 _WAYS = (
     ("watchfloor demo", "real pipelines on your machine, in ten seconds, no network"),
     ("watchfloor init", "looks around on this host and writes one TOML file"),
-    ("watchfloor check", "reads what you wrote yourself and says what is wrong with it"),
+    ("watchfloor check", "reads what you wrote and says what is wrong"),
 )
 _SHOWN: tuple[Look, ...] = (
-    LOOKS[State.FAILED], LOOKS[State.MISSED], LONG, LOOKS[State.WARNING], LOOKS[State.RUNNING],
+    LOOKS[State.FAILED], LOOKS[State.MISSED], AT_RISK, LONG, LOOKS[State.WARNING], LOOKS[State.RUNNING],
     LOOKS[State.QUEUED], PAUSED, LOOKS[State.SUCCESS], LOOKS[State.STOPPED],
 )  # fmt: skip
 
@@ -41,9 +41,8 @@ def empty_rows(width: int, height: int) -> list[Line]:
         spans: list[Span] = [("  ", "")]
         for look in part:
             spans += [(look.glyph, look.style), (f" {look.word:<9}", "text")]
-        if part is not _SHOWN[:5] and len(part) < 5:
-            spans += [("?", "run-stale b"), (" not seen, never drawn as ok", "text")]
         rows.append(at(*spans))
+    rows.append(at(("  ", ""), ("?", "run-stale b"), (" not seen, never drawn as ok", "text")))
     above = max((height - len(rows)) // 3, 0)
     out: list[Line] = [*[[]] * above, *rows]
     return [*out[:height], *[[]] * max(0, height - len(out))]

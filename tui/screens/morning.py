@@ -33,6 +33,12 @@ SEEN = "seen"
 """The answer of who only presses Enter."""
 
 
+def _quiet(items: Sequence[Item]) -> str:
+    """``3 fine · 11 noted``: what was looked at and wants nothing. A line that is only noted is not said to be fine."""
+    fine, noted = (sum(i.tick is tick for i in items) for tick in (Tick.FINE, Tick.NOTE))
+    return f"{fine} fine" + (f" · {noted} noted" if noted else "")
+
+
 class MorningView(ListScreen):
     """Answers stay with the terminal until they are signed, also when another screen is looked at meanwhile."""
 
@@ -137,7 +143,7 @@ class MorningView(ListScreen):
             left.append((f"All {words.many(wants, 'exception')} answered", "run-ok b"))
         else:
             left.append(("All as owed", "run-ok b"))
-        left.append((f"   {len(night.items) - wants} lines fine", "text"))
+        left.append((f"   {_quiet(night.items)}", "text"))
         by = f", signed by {night.signed}" if night.signed else ", never signed so far"
         left.append((f"   since {words.clock(night.since, tz, now)}{by}", "dim"))
         return lines.fit(left, width)
@@ -170,7 +176,7 @@ class MorningView(ListScreen):
                 None,
                 lines.rule(
                     "Looked at",
-                    f"{len(rest)} fine",
+                    _quiet(rest),
                     "" if wants else f"{keymap.key_of('morning.sign')} sign off",
                     width,
                     focused=not wants,
