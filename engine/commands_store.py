@@ -6,11 +6,15 @@ import os
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from engine.commands import fail, print_json, where
 from engine.request import EXIT_BAD_INPUT, EXIT_OK, EXIT_REFUSED
+
+if TYPE_CHECKING:
+    from engine.store.writer import Tx
 
 
 def backup(args: Namespace) -> int:
@@ -44,7 +48,6 @@ def restore(args: Namespace) -> int:
     from engine.store.backup import prove
     from engine.store.backup import restore as put
     from engine.store.errors import StoreError
-    from engine.store.writer import Store
 
     place = where(args)
     file = Path(os.path.abspath(args.file))
@@ -77,15 +80,9 @@ def restore(args: Namespace) -> int:
             EXIT_REFUSED,
         )
     try:
-        kept = put(copy, place.store, aside, clock, system=args.system)
-        words = f"the store was restored from {file.name}, as of {as_of}" + (
-            f"; the one before is {kept.name}" if kept else ""
+        kept = put(
+            copy, place.store, aside, clock, system=args.system, record=_record(file.name, as_of, copy.heartbeat)
         )
-        store = Store.open(place.store, clock, system=args.system)
-        try:
-            _remember(store, words, file.name, kept, copy.heartbeat)
-        finally:
-            store.close()
     except StoreError as error:
         return fail(str(error), EXIT_BAD_INPUT)
     finally:
@@ -95,18 +92,21 @@ def restore(args: Namespace) -> int:
     return EXIT_OK
 
 
-def _remember(store: Any, words: str, name: str, kept: Path | None, as_of: int | None) -> None:
-    """In the audit, with who did it, and on Sources."""
+def _record(file: str, moment: str, as_of: int | None) -> Callable[[Tx, str | None], None]:
+    """In the audit, with who did it, and on Sources; in the copy before it takes the store's place."""
     from engine.peer import Peer, user_name
     from engine.rescue import record
     from engine.store import health
 
     uid = os.getuid()
     peer = Peer(uid, os.getpid(), user_name(uid), frozenset(), None)
-    body = {"words": words, "file": name, "kept_as": kept.name if kept else None, "as_of": as_of}
-    with store.transaction(full=True) as tx:
-        record(tx, "store-restored", body, peer)
+
+    def write(tx: Tx, kept: str | None) -> None:
+        words = f"the store was restored from {file}, as of {moment}" + (f"; the one before is {kept}" if kept else "")
+        record(tx, "store-restored", {"words": words, "file": file, "kept_as": kept, "as_of": as_of}, peer)
         health.add_event(tx, "restored", tx.now, None, words)
+
+    return write
 
 
 def _size(n: int) -> str:

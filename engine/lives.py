@@ -26,6 +26,7 @@ def run(where: Places, leader: Leader, life: Life, *, system: bool = False) -> i
     StoreError in one sentence where the store is not ours to move, cannot be moved, or was damaged again and again.
     """
     from engine import rescue
+    from engine.store.backup import finish
 
     clock = Clock()
 
@@ -33,6 +34,8 @@ def run(where: Places, leader: Leader, life: Life, *, system: bool = False) -> i
         with suppress(OSError):
             print(f"{clock.now() // 1000} {line}", file=sys.stderr, flush=True)
 
+    if kept := finish(where.store):
+        log(f"a restore was cut short and is finished now: the store before is {kept}")
     why = "a rescue was cut short" if rescue.unfinished(where) else ""
     note = ""
     for _ in range(RESCUES + 1):

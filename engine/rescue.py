@@ -6,7 +6,6 @@ beside the store says what was going on, and the next start finishes it.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from engine.store import actions as action_rows
 from engine.store import health, rescue
 from engine.store.actions import AuditRow
 from engine.store.errors import StoreError
+from engine.store.migrate import to_disk
 from engine.store.writer import Store, Tx
 
 Log = Callable[[str], None]
@@ -35,19 +35,11 @@ def unfinished(where: Places) -> Path | None:
     if where.store.exists():
         _note(where).unlink(missing_ok=True)  # it was finished, or had not begun: damage is found again
         return None
-    name = _noted(where).get("bad")
+    name = rescue.remembered(_note(where)).get("bad")
     if not isinstance(name, str) or not name.startswith(where.store.name):
         return None
     bad = where.store.with_name(name)
     return bad if bad.is_file() else None
-
-
-def _noted(where: Places) -> dict[str, Any]:
-    try:
-        found: Any = json.loads(_note(where).read_text())
-    except (OSError, ValueError):
-        return {}
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def rebuild(where: Places, clock: Clock, why: str, log: Log, *, system: bool = False) -> str:
@@ -60,11 +52,13 @@ def rebuild(where: Places, clock: Clock, why: str, log: Log, *, system: bool = F
         name = _name(where, clock)
         if rescue.log_is_garbage(where.store) and rescue.sound_alone(where.store):
             return _without_log(where, clock, name, log, system)
-        with suppress(OSError):
-            _note(where).write_text(json.dumps({"bad": name, "why": why, "at": clock.now()}))
-        bad = rescue.move_aside(where.store, name)
+        try:
+            rescue.remember(_note(where), {"bad": name, "why": why, "at": clock.now()})
+        except StoreError as error:  # unremembered, a kill from here on would begin an empty store without a word
+            raise StoreError(f"{where.store} is damaged and is left as it is: {error}") from None
     else:
-        why = str(_noted(where).get("why", why))
+        name, why = bad.name, str(rescue.remembered(_note(where)).get("why", why))
+    bad = rescue.move_aside(where.store, name)  # of a rescue that was cut short: what it left of it
     log(f"the store was damaged and is kept as {bad}: {why}")
     fresh = where.store.with_name(f"{where.store.name}.rebuilt")
     for end in rescue.WITH:
@@ -81,6 +75,7 @@ def rebuild(where: Places, clock: Clock, why: str, log: Log, *, system: bool = F
         os.rename(fresh, where.store)
     except OSError as error:
         raise StoreError(f"{fresh} cannot take the place of {where.store}: {error.strerror}") from None
+    to_disk(where.store.parent)
     _note(where).unlink(missing_ok=True)
     log(words)
     return words
@@ -89,12 +84,7 @@ def rebuild(where: Places, clock: Clock, why: str, log: Log, *, system: bool = F
 def _name(where: Places, clock: Clock) -> str:
     """``floor.db.corrupt-20261121T051200Z``, a name that nothing has."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(clock.now() / 1000))
-    plain = name = f"{where.store.name}.corrupt-{stamp}"
-    number = 1
-    while any(os.path.lexists(where.store.with_name(f"{name}{end}")) for end in rescue.WITH):
-        number += 1
-        name = f"{plain}-{number}"
-    return name
+    return rescue.free_name(where.store, f"{where.store.name}.corrupt-{stamp}")
 
 
 def _without_log(where: Places, clock: Clock, name: str, log: Log, system: bool) -> str:

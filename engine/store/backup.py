@@ -7,8 +7,10 @@ The audit's mirror is written anew from the store; the configuration is a file o
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,13 +20,16 @@ from engine.clock import Clock
 from engine.store import migrate, rescue
 from engine.store.errors import StoreError
 from engine.store.trouble import room
-from engine.store.writer import Store, words
+from engine.store.writer import Store, Tx, words
 
 SPARE: Final = 16 << 20
 """Bytes of a disk that a backup leaves free."""
 _GROWING: Final = ("audit", "note", "waiver", "signoff", "action", "action_event")
 """Tables that only grow: a copy made between two counts holds no fewer rows than the first and no more than the second."""
 _TOLD: Final = ("run", "alert", "action", "note", "audit")
+
+
+Record = Callable[[Tx, str | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +81,7 @@ def backup(store: Path, target: Path) -> Copy:
         for table in _GROWING:
             if not before.get(table, 0) <= copy.rows.get(table, 0) <= after.get(table, 0):
                 raise StoreError(f"the copy of {store} lacks rows of {table}: nothing is kept of it; look at the disk")
-        os.link(part, target)  # never over a file that came meanwhile
-        os.unlink(part)
+        _name_it(part, target)
         migrate.to_disk(target.parent)
     except sqlite3.Error as error:
         part.unlink(missing_ok=True)
@@ -94,6 +98,22 @@ def backup(store: Path, target: Path) -> Copy:
     finally:
         os.umask(old_umask)
     return Copy(target, copy.size, copy.version, copy.rows, copy.heartbeat)
+
+
+def _name_it(part: Path, target: Path) -> None:
+    """Never over a file that came meanwhile. A stick with VFAT knows no links: there it is looked at right before."""
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        if os.path.lexists(target):
+            raise FileExistsError(target) from None
+        os.rename(part, target)
+        return
+    os.unlink(part)
 
 
 def prove(path: Path) -> Copy:
@@ -129,13 +149,19 @@ def prove(path: Path) -> Copy:
             db.close()
 
 
-def restore(copy: Copy, store: Path, aside: str, clock: Clock, *, system: bool = False) -> Path | None:
+def restore(
+    copy: Copy, store: Path, aside: str, clock: Clock, *, system: bool = False, record: Record | None = None
+) -> Path | None:
     """Put a proved copy in the place of ``store``, which is kept under the name ``aside`` (returned; None: there was none).
 
     The caller holds the engine's lock. An older copy is brought up to date. What waited to be sent when it was made is
-    not sent again. StoreError where that is impossible; then the present store stands where it stood.
+    not sent again. ``record`` writes of it into the copy, told the name under which the present store is kept.
+    StoreError where that is impossible; then the present store stands where it stood. Killed at any moment, the next
+    engine (or restore) finishes it: see ``finish``.
     """
-    fresh = store.with_name(f"{store.name}.restored")
+    finish(store)
+    fresh = _fresh(store)
+    name = rescue.free_name(store, aside) if _there(store) else None
     for end in rescue.WITH:
         Path(f"{fresh}{end}").unlink(missing_ok=True)
     free = room(store.parent)
@@ -160,7 +186,11 @@ def restore(copy: Copy, store: Path, aside: str, clock: Clock, *, system: bool =
                     "UPDATE outbox SET state = 4, last_error = 'the store was restored from a backup' WHERE state IN (0, 1)"
                 )
                 tx.db.execute("DELETE FROM armed")
-                tx.db.execute("UPDATE engine SET stopped = heartbeat, last_words = 'the store was restored from a backup'")
+                tx.db.execute(
+                    "UPDATE engine SET stopped = heartbeat, last_words = 'the store was restored from a backup'"
+                )
+                if record is not None:
+                    record(tx, name)
         finally:
             opened.close()
         for leftover in fresh.parent.glob(f"{fresh.name}.v*.bak"):
@@ -175,15 +205,56 @@ def restore(copy: Copy, store: Path, aside: str, clock: Clock, *, system: bool =
     except BaseException:
         _drop(fresh)
         raise
-    kept = rescue.move_aside(store, aside) if store.exists() else None
     try:
-        os.rename(fresh, store)
+        rescue.remember(_note(store), {"aside": name})
+    except BaseException:
+        _drop(fresh)
+        raise
+    return _swap(store, name)
+
+
+def finish(store: Path) -> Path | None:
+    """End a restore that was killed: the copy where it was ready, if the store had been moved; the store's new name then.
+
+    The caller holds the engine's lock, and nothing of this process has the store open.
+    """
+    if not os.path.lexists(_note(store)):
+        return None
+    name = rescue.remembered(_note(store)).get("aside")
+    if os.path.lexists(store) or not _fresh(store).is_file():  # it had not begun, or it was over
+        _drop(_fresh(store))
+        _note(store).unlink(missing_ok=True)
+        return None
+    return _swap(store, name if isinstance(name, str) and name.startswith(store.name) else None)
+
+
+def _swap(store: Path, name: str | None) -> Path | None:
+    if name is None and _there(store):  # nobody could read how it is to be called
+        name = rescue.free_name(store, f"{store.name}.before-restore")
+    kept = None if name is None else rescue.move_aside(store, name)
+    try:
+        os.rename(_fresh(store), store)
     except OSError as error:
         if kept is not None:
             rescue.move_aside(kept, store.name)
-        raise StoreError(f"{fresh} cannot take the place of {store}: {error.strerror}") from None
+        _note(store).unlink(missing_ok=True)
+        raise StoreError(f"{_fresh(store)} cannot take the place of {store}: {error.strerror}") from None
     migrate.to_disk(store.parent)
+    _note(store).unlink(missing_ok=True)
     return kept
+
+
+def _fresh(store: Path) -> Path:
+    return store.with_name(f"{store.name}.restored")
+
+
+def _note(store: Path) -> Path:
+    return store.with_name(f"{store.name}.restore")
+
+
+def _there(store: Path) -> bool:
+    """Whether there is a store, or a log without one, which would be played into the next."""
+    return any(os.path.lexists(f"{store}{end}") for end in rescue.WITH)
 
 
 def _drop(path: Path) -> None:

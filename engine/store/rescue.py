@@ -6,15 +6,17 @@ where its header is gone, from a copy that got the header of a sound store.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
 import struct
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import quote
 
 from engine.store.errors import StoreDamaged, StoreError
@@ -69,10 +71,47 @@ def is_ours(path: Path) -> bool:
     return ours or b"CREATE TABLE pipe_now" in data or not data.strip(b"\0")
 
 
+def free_name(path: Path, plain: str) -> str:
+    """``plain``, or with a number where something has it already: nothing that was kept is ever written over."""
+    name, number = plain, 1
+    while any(os.path.lexists(path.with_name(f"{name}{end}")) for end in WITH):
+        number += 1
+        name = f"{plain}-{number}"
+    return name
+
+
+def remember(note: Path, what: dict[str, Any]) -> None:
+    """Write what is about to be done, whole and on the disk before it begins. StoreError where there is no room for it."""
+    fresh = note.with_name(note.name + ".new")
+    try:
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, json.dumps(what).encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(fresh, note)
+        to_disk(note.parent)
+    except OSError as error:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise StoreError(f"{note} cannot be written: {error.strerror}") from None
+
+
+def remembered(note: Path) -> dict[str, Any]:
+    """What stands in such a note; empty where there is none, or it cannot be read."""
+    try:
+        found: Any = json.loads(note.read_text())
+    except (OSError, ValueError):
+        return {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+
 def move_aside(path: Path, name: str) -> Path:
     """Rename the store and what belongs to it to ``name``, in the same folder; nothing of this process has it open.
 
-    The store first: from then on no reader takes an old log for the log of a new store.
+    The store first: from then on no reader takes an old log for the log of a new store. Where it was cut short it is
+    called again: a log left behind would be played into the store that comes next.
     """
     target = path.with_name(name)
     for end in WITH:
