@@ -12,7 +12,7 @@ import random
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from html import escape, unescape
@@ -279,7 +279,7 @@ class Studio:
 
 
 @contextmanager
-def studio() -> Iterator[Studio]:
+def studio() -> Generator[Studio]:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         yield Studio(Path(folder), stack)
 
