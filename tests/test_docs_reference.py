@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import re
+import shlex
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tui import cli
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -32,6 +36,24 @@ def test_the_reference_is_what_the_program_says(reference: Any, name: str):
     assert made == (ROOT / "docs" / "reference" / name).read_text("utf-8"), (
         "python docs/reference.py brings it up to date"
     )
+
+
+def _examples() -> list[str]:
+    """Each of our commands in the examples of ``--help``, without what stands before and after it."""
+    out: list[str] = []
+    for action in cli.parser()._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for sub in action.choices.values():
+                for line in (sub.epilog or "").splitlines():
+                    part = re.split(r"\s{3,}|\s#|\|\||&&| \| |>|\)\"", line.strip())
+                    out += [p[p.index("watchfloor ") :].strip() for p in part if "watchfloor " in p]
+    return out
+
+
+@pytest.mark.parametrize("example", _examples())
+def test_an_example_of_the_help_is_understood(example: str):
+    words = shlex.split(example)
+    assert cli.parser().parse_args(words[1:]).command == words[1]
 
 
 def anchors(text: str) -> set[str]:

@@ -144,12 +144,16 @@ def parser() -> argparse.ArgumentParser:
         ("plan", "print what an action would do, exactly; nothing is sent"),
         ("act", "plan, confirm, do, and wait for the proof"),
     ):
+
+        def why(text: str, more: str = "", name: str = name) -> str:
+            return f' --reason "{text}"{more}' if name == "act" else ""
+
         sub = _verb(
             subs, name, words,
             f"  watchfloor {name} start local:nightly --date 2026-11-20\n"
-            f'  watchfloor {name} stop local:nightly --reason "wrong input file" --yes\n'
-            f"  watchfloor {name} rerun-from local:nightly/RUN#load --reason \"table repaired\" --confirm local/nightly\n"
-            f'  watchfloor {name} mark prod-airflow:daily/RUN#load --as success --reason "loaded by hand"\n'
+            f"  watchfloor {name} stop local:nightly{why('wrong input file', ' --yes')}\n"
+            f"  watchfloor {name} rerun-from local:nightly/RUN#load{why('table repaired', ' --yes')}\n"
+            f"  watchfloor {name} mark prod-airflow:daily/RUN#load --as success{why('loaded by hand')}\n"
             f"  watchfloor {name} backfill prod-airflow:daily --from 2026-11-01 --to 2026-11-14 --param max_active=2\n"
             f"  watchfloor {name} backfill-cancel prod-airflow:daily --id 7",
             ("text", "json"),
