@@ -1,0 +1,5 @@
+"""Dataiku DSS, by its public API."""
+
+from adapters.dataiku.adapter import DataikuAdapter
+
+__all__ = ["DataikuAdapter"]

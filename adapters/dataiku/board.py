@@ -1,0 +1,298 @@
+"""All projects and scenarios of one DSS, and which of them must be looked at.
+
+DSS has no history of runs over the whole instance and no changes since a moment: who ran is told by a project's list of
+scenarios (``running``), by the list of futures (one request for all, for an administrator's key), and what came of it by
+each scenario's own last runs. So a poll asks what runs now, then about those scenarios only whose answer has changed;
+what is left of its few requests goes round: a project's list, and the last runs of a scenario whose turn it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from adapters.dataiku.dss import API, DssHttp, project_path, scenario_path
+from adapters.dataiku.triggers import Definition
+from adapters.dataiku.wire import Project, Scenario, ScenarioRun, at, text
+from adapters.errors import BadResponse, Forbidden, NotFound
+from adapters.http import Answer, words
+from adapters.schedule import parse
+
+FEW: Final = 3
+"""Projects that are listed with each poll; of more, their lists go round."""
+SLICE: Final = 4
+"""Lists of projects that a listing reads again, where there are more than that."""
+LAST: Final = 10
+FIRST: Final = 25
+MOST: Final = 1_600
+"""Last runs of a scenario: usually, at the first look, and the most that is asked for where all of them are new."""
+MISSES: Final = 3
+TRY_AGAIN: Final = 30
+"""Listings after which a right that was refused is asked for again."""
+LATE_MS: Final = 60_000
+"""After a tick of its schedule: a scenario not seen running is looked at."""
+_PARTS: Final = (Forbidden, NotFound, BadResponse)
+
+
+@dataclass(slots=True)
+class Seat:
+    """One scenario."""
+
+    project: str
+    item: Scenario
+    looked: int = -1
+    """Turn of the last look at its runs; -1: never."""
+    looked_ms: int | None = None
+    known: dict[str, tuple[Any, ...]] = field(default_factory=dict[str, tuple[Any, ...]])
+    active: dict[str, ScenarioRun] = field(default_factory=dict[str, ScenarioRun])
+    due: bool = False
+    missed: int = 0
+    strays: int = 0
+    definition: Definition | None = None
+    next_run: int | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.project, self.item.id
+
+
+class _Future(msgspec.Struct):
+    payload: Any = None
+
+
+class Board:
+    """``wants_project`` and ``wants`` say what of it is watched at all."""
+
+    def __init__(
+        self, http: DssHttp, wants_project: Callable[[str], bool], wants: Callable[[str, str], bool], all_users: bool
+    ) -> None:
+        self._http = http
+        self._wants_project = wants_project
+        self._wants = wants
+        self.projects: dict[str, Project] = {}
+        self.seats: dict[tuple[str, str], Seat] = {}
+        self.read: dict[str, int] = {}
+        """Turn at which each project was last listed."""
+        self.bad: dict[str, str] = {}
+        """Projects whose last listing was refused, and why."""
+        self.turn = 0
+        self.sees_all = all_users
+        """Whether the futures of all users can be read."""
+        self.why_not_all = "" if all_users else "options.all_users = false"
+        self._since_complete: set[str] = set()
+        self._running: set[tuple[str, str]] = set()
+        self._refused = False
+        self._refreshed = 0
+
+    # --- lists --------------------------------------------------------------------------------------------------
+
+    async def list_projects(self) -> Answer:
+        found, answer = await self._http.get(f"{API}/projects/", list[Project])
+        self.projects = {p.project_key: p for p in found if self._wants_project(p.project_key)}
+        for key in [k for k in self.seats if k[0] not in self.projects]:
+            del self.seats[key]
+        self.read = {p: t for p, t in self.read.items() if p in self.projects}
+        self.bad = {p: w for p, w in self.bad.items() if p in self.projects}
+        self._since_complete &= self.projects.keys()
+        return answer
+
+    async def refresh(self, everything: bool = False) -> tuple[Answer, bool]:
+        """Projects, and the lists that are oldest. True: since the last such answer each project was read."""
+        answer = await self.list_projects()
+        self._refreshed += 1
+        if self._refused and self._refreshed % TRY_AGAIN == 0:
+            self.sees_all, self._refused = True, False
+        waiting = sorted(self.projects, key=lambda p: self.read.get(p, -1))
+        unread = [p for p in waiting if p not in self.read]
+        await self.list_some(waiting if everything else unread or waiting[:SLICE])
+        complete = self._since_complete == self.projects.keys()
+        if complete:
+            self._since_complete = set()
+        return answer, complete
+
+    async def list_some(self, projects: Iterable[str]) -> None:
+        """A project that may not be read, or answers badly, keeps what was known of it; where all do, that is raised."""
+        names = list(projects)
+        results = await asyncio.gather(*(self._list(p) for p in names), return_exceptions=True)
+        errors: list[BaseException] = []
+        for project, result in zip(names, results, strict=True):
+            if not isinstance(result, BaseException):
+                continue
+            if not isinstance(result, _PARTS):
+                raise result
+            errors.append(result)
+            self.bad[project] = result.what
+            self.read[project] = self.turn  # its turn is over, others are asked before it again
+        if errors and len(errors) == len(names) and (len(names) > 1 or len(names) == len(self.projects)):
+            for project in names:
+                self.read.pop(project, None)
+            raise errors[0]
+
+    async def _list(self, project: str) -> None:
+        found, _ = await self._http.get(f"{project_path(project)}/scenarios/", list[Scenario])
+        now = {s.id: s for s in found if self._wants(project, s.id)}
+        for key in [k for k in self.seats if k[0] == project and k[1] not in now]:
+            del self.seats[key]
+        for ident, item in now.items():
+            seat = self.seats.get((project, ident))
+            if seat is None:
+                self.seats[(project, ident)] = Seat(project, item)
+            else:
+                seat.item = item
+        self.read[project] = self.turn
+        self.bad.pop(project, None)
+        self._since_complete.add(project)
+
+    # --- what runs now ------------------------------------------------------------------------------------------
+
+    async def step(self) -> None:
+        """Learn what runs now, with at most three requests."""
+        self.turn += 1
+        oldest = sorted(self.projects, key=lambda p: self.read.get(p, -1))
+        if len(oldest) <= FEW:
+            await self.list_some(oldest)
+            self._running = {k for k, s in self.seats.items() if s.item.running is True}
+            self._judge(lambda seat: seat.project not in self.bad)
+            return
+        if self.sees_all and (running := await self._futures()) is not None:
+            await self.list_some(oldest[:1])
+            self._running = running
+            for seat in self.seats.values():
+                listed = self.read.get(seat.project) == self.turn and seat.project not in self.bad
+                if listed and seat.item.running is True and seat.key not in running:
+                    running.add(seat.key)
+                    seat.strays += 1
+                    if seat.strays >= 2:
+                        self.sees_all, self.why_not_all = False, "its list of futures lacks running scenarios"
+                elif listed:
+                    seat.strays = 0
+            self._judge(lambda seat: True)
+            return
+        busy = {s.project for s in self.seats.values() if s.active}
+        chosen = [p for p in oldest if p in busy][: FEW - 1]
+        chosen += [p for p in oldest if p not in chosen][: FEW - len(chosen)]
+        await self.list_some(chosen)
+        fresh = {p for p in chosen if p not in self.bad}
+        self._running = {k for k in self._running if k[0] not in fresh}
+        self._running |= {k for k, s in self.seats.items() if k[0] in fresh and s.item.running is True}
+        self._judge(lambda seat: seat.project in fresh)
+
+    async def _futures(self) -> set[tuple[str, str]] | None:
+        """Scenarios that run now, by one request; None where this key may not see all of them, or they cannot be read."""
+        params = {"withScenarios": "true", "withNotScenarios": "false", "allUsers": "true"}
+        try:
+            found, _ = await self._http.get(f"{API}/futures/", list[_Future], params)
+        except (Forbidden, NotFound) as err:
+            self.sees_all, self.why_not_all, self._refused = False, err.what, True
+            return None
+        out: set[tuple[str, str]] = set()
+        for one in found:
+            named = set(_named(one.payload))
+            if not named:
+                self.sees_all, self.why_not_all = False, "a future does not say which scenario it is"
+                return None
+            out |= {k for k in named if k in self.seats}
+        return out
+
+    def _judge(self, told: Callable[[Seat], bool]) -> None:
+        """Who must be looked at: began, ended, or runs since another moment. ``told``: whether this poll spoke of it."""
+        for seat in self.seats.values():
+            if not told(seat):
+                continue
+            running = seat.key in self._running
+            if not running:
+                seat.missed = 0
+                seat.due = seat.due or bool(seat.active)
+            elif not seat.active:
+                seat.due = seat.due or seat.missed < MISSES
+            else:
+                began = at(seat.item.start) if self.read.get(seat.project) == self.turn else None
+                starts = [at(run.start) for run in seat.active.values()]
+                other = began is not None and None not in starts and began not in starts and seat.missed < MISSES
+                seat.due = seat.due or other
+
+    def runs_now(self, seat: Seat) -> bool:
+        return seat.key in self._running
+
+    # --- whose turn it is ---------------------------------------------------------------------------------------
+
+    def chosen(self, now: int | None, spare: int) -> list[Seat]:
+        """Those that must be looked at, then up to five past a tick of their schedule, then as many as are to spare:
+        who was looked at before, longest ago first, and who never was, by turns."""
+        due = [s for s in self.seats.values() if s.due]
+        late: list[Seat] = []
+        if now is not None:
+            for seat in self.seats.values():
+                if not seat.due and seat.looked >= 0 and not seat.active and _ticked(seat, now):
+                    late.append(seat)
+                    if len(late) == 5:
+                        break
+        rest = [s for s in self.seats.values() if not s.due and s not in late]
+        seen = sorted((s for s in rest if s.looked >= 0), key=lambda s: (s.looked, s.item.active is False))
+        fresh = sorted((s for s in rest if s.looked < 0), key=lambda s: s.item.active is False)
+        spare -= len(due) + len(late)
+        round_robin: list[Seat] = []
+        first, second = (seen, fresh) if self.turn % 2 else (fresh, seen)
+        while len(round_robin) < spare and (first or second):
+            take = first or second
+            round_robin.append(take.pop(0))
+            first, second = second, first
+        return [*due, *late, *round_robin]
+
+    async def look(self, seat: Seat, since: int | None) -> tuple[list[ScenarioRun], int | None]:
+        """Its last runs, newest first: as many as are new since ``since`` (ms UTC, server's time)."""
+        limit = FIRST if seat.looked < 0 else LAST
+        path = f"{scenario_path(*seat.key)}/get-last-runs"
+        while True:
+            params = {"limit": limit, "onlyFinishedRuns": "false"}
+            found, answer = await self._http.get(path, list[ScenarioRun], params)
+            oldest = min((at(r.start) or 0 for r in found), default=0)
+            known = any(r.run_id in seat.known for r in found)
+            if len(found) < limit or limit >= MOST or known or since is None or oldest < since:
+                return found, answer.server_time
+            limit *= 4
+
+    def notes(self) -> tuple[str, ...]:
+        """What of it is not seen, in clauses."""
+        out: list[str] = []
+        if self.bad:
+            first = sorted(self.bad)[0]
+            more = f" and {len(self.bad) - 1} more" if len(self.bad) > 1 else ""
+            out.append(words(f"scenarios of project {first}{more} cannot be read: {self.bad[first]}"))
+        if not self.sees_all and len(self.projects) > FEW:
+            turns = -(-len(self.projects) // FEW)
+            out.append(
+                words(f"a run of {len(self.projects)} projects is noticed within {turns} polls: {self.why_not_all}")
+            )
+        return tuple(out)
+
+
+def _ticked(seat: Seat, now: int) -> bool:
+    """Its schedule was due between the last look and a minute ago."""
+    said = seat.definition
+    if said is None or said.schedule is None or seat.looked_ms is None or seat.item.active is False:
+        return False
+    try:
+        tick = parse(said.schedule, said.timezone or "UTC").after(seat.looked_ms - LATE_MS)
+    except ValueError:
+        return False
+    return tick is not None and tick <= now - LATE_MS
+
+
+def _named(payload: Any) -> Iterable[tuple[str, str]]:
+    """Every (project, scenario) that a future's payload names; its exact shape is documented nowhere."""
+    if isinstance(payload, dict):
+        project = text(payload.get("projectKey"))
+        for name in ("scenarioId", "objectId", "id"):
+            ident = text(payload.get(name))
+            if project and ident:
+                yield project, ident
+        for value in payload.values():
+            yield from _named(value)
+    elif isinstance(payload, list):
+        for value in payload:
+            yield from _named(value)

@@ -1,0 +1,121 @@
+"""The server shaped like Dataiku DSS, as the adapter contract wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from adapters.base import Action, Secret, SourceSettings
+from adapters.contract import Fault
+from adapters.dataiku import DataikuAdapter
+from adapters.model import Verb, parse_key, pipeline_key, run_key, step_key
+from tests.servers.dataiku_like import DataikuLike
+from tests.servers.dataiku_state import ScenarioRun
+
+FAULTS: dict[Fault, str] = {
+    Fault.DOWN: "down",
+    Fault.SLOW: "slow",
+    Fault.HANG: "hang",
+    Fault.UNAUTHORIZED: "401",
+    Fault.FORBIDDEN: "403",
+    Fault.NOT_FOUND: "404",
+    Fault.CONFLICT: "409",
+    Fault.RATE_LIMITED: "429",
+    Fault.RATE_LIMITED_AFTER: "429-after",
+    Fault.RATE_LIMITED_DATE: "429-date",
+    Fault.SERVER_ERROR: "500",
+    Fault.HTML: "html",
+    Fault.TRUNCATED: "truncated",
+    Fault.SHAPE: "shape",
+    Fault.MISSING_IDS: "missing-ids",
+    Fault.MISSING_FIELDS: "missing-fields",
+    Fault.UNKNOWN_FIELDS: "unknown-fields",
+    Fault.UNKNOWN_STATE: "unknown-state",
+    Fault.PAGE_TWO: "page2",
+    Fault.LOST_ANSWER: "lost",
+    Fault.DOES_NOTHING: "noop",
+}
+
+
+def settings(server: DataikuLike, **more: object) -> SourceSettings:
+    auth: dict[str, str | Secret] = {"key": Secret(lambda: server.key.secret, "env:TEST")}
+    quick = {"read_timeout": 0.4, "connect_timeout": 1.0}
+    known: dict[str, object] = {"name": "dss", "kind": "dataiku", "url": server.url, "auth": auth}
+    known["options"] = quick | dict(more.pop("options", {}))  # type: ignore[call-overload]
+    return SourceSettings(**(known | more))  # type: ignore[arg-type]
+
+
+def action(verb: Verb, key: str, **more: object) -> Action:
+    return Action(verb=verb, key=key, **({"client_id": "01JTEST"} | more))  # type: ignore[arg-type]
+
+
+class LikeWorld:
+    """``adapters.contract_server.Server`` on a DataikuLike with one project ``MAIN`` and its scenario ``daily``."""
+
+    source = "dss"
+
+    def __init__(self, like: DataikuLike) -> None:
+        self.like = like
+        self.pipeline = pipeline_key(self.source, "MAIN.daily")
+        self._made = 0
+        like.slow_s = 0.15
+        like.add_scenario("MAIN", "daily")
+        like.add_dataset("MAIN", "sales", built=(like.now() - 9_000, like.now() - 1_000, True))
+
+    def adapter(self) -> DataikuAdapter:
+        return DataikuAdapter(settings(self.like))
+
+    def fault(self, fault: Fault | None) -> bool:
+        self.like.fault = None if fault is None else FAULTS[fault]
+        return True
+
+    def skew(self, seconds: float) -> None:
+        self.like.skew_s = seconds
+
+    def fill(self, count: int) -> tuple[set[str], set[str]]:
+        for i in range(count):
+            self.like.add_scenario(f"P{i % 7}", f"pipe_{i:04d}")
+            self.like.add_run("MAIN", "daily", outcome="SUCCESS", ran_s=60.0 + i)
+        pipelines = {pipeline_key(self.source, f"{p}.{s}") for p, s in self.like.scenarios}
+        return pipelines, {self._key(r) for r in self.like.scenarios[("MAIN", "daily")].runs}
+
+    def change(self) -> str:
+        run = self.like.add_run("MAIN", "daily")
+        self.like.end_run(run)
+        return self._key(run)
+
+    def failed(self) -> tuple[str, str]:
+        key = self._key(self.like.add_run("MAIN", "daily", outcome="FAILED"))
+        return key, step_key(key, "report")
+
+    def growing(self) -> tuple[str, int]:
+        return step_key(self._key(self.like.add_run("MAIN", "daily")), "extract"), 1
+
+    def grow(self, step: str, line: str) -> None:
+        key = parse_key(step)
+        run = next(r for r in self.like.scenarios[("MAIN", "daily")].runs if r.id == key.run)
+        run.logs[f"s_{key.step}"] += line + "\n"
+
+    def target(self, verb: Verb) -> str:
+        self._made += 1
+        name = f"target_{self._made}"
+        steps = tuple(
+            f"step_{n}" for n in range(60)
+        )  # more than time passes in a test: an end by itself proves nothing
+        self.like.add_scenario("MAIN", name, active=verb is not Verb.RESUME, steps=steps)
+        key = pipeline_key(self.source, f"MAIN.{name}")
+        if verb in (Verb.STOP, Verb.RERUN):
+            run = self.like.add_run("MAIN", name, outcome=None if verb is Verb.STOP else "FAILED")
+            return run_key(key, run.id)
+        return key
+
+    def settle(self) -> None:
+        self.like.tick()
+
+    def effects(self) -> int:
+        return len(self.like.effects)
+
+    def secrets(self) -> Sequence[str]:
+        return self.like.secrets
+
+    def _key(self, run: ScenarioRun) -> str:
+        return run_key(self.pipeline, run.id)
