@@ -171,7 +171,11 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--demo", action="store_true", help="of the demo's workspace")
         if name == "act":
             sub.add_argument("--reason", help="why; ten characters or more")
-            sub.add_argument("--confirm", metavar="ENV/NAME", help="the name that the dialog asks you to type; of a pattern its words, as `plan` prints them")
+            sub.add_argument(
+                "--confirm",
+                metavar="ENV/NAME",
+                help="the name that the dialog asks you to type; of a pattern its words, as `plan` prints them",
+            )
             sub.add_argument(
                 "--yes", action="store_true", help="instead of the y of the dialog (not for protected targets)"
             )
@@ -371,6 +375,10 @@ def _explain(error: Exception) -> int:
     return EXIT_BUG
 
 
+_READS = frozenset({None, "wall", "show", "keys", "morning"})
+"""Commands that take a given configuration at its word: a name mistyped is no empty machine."""
+
+
 def _run(args: argparse.Namespace) -> int:
     if args.version:
         from engine.version import VERSION
@@ -378,6 +386,10 @@ def _run(args: argparse.Namespace) -> int:
         print(f"watchfloor {VERSION}")
         return EXIT_OK
     commands.umask(args)
+    file = getattr(args, "config", None)
+    if file is not None and args.command in _READS and not os.path.lexists(file):
+        # its store would be that of another configuration, and "nothing to watch" or a strange floor no word of the typo
+        return commands.fail(f"{file}: expected a configuration file, there is none; `watchfloor init` writes one")
     match args.command:
         case None:
             args.demo = False

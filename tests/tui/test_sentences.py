@@ -85,3 +85,18 @@ async def test_a_sentence_longer_than_the_last_row_is_said_whole(tmp_path: Path,
         await pilot.pause()
         last = " ".join(" ".join(screen(app).splitlines()[-2:]).split())
         assert last.endswith("for each business date, one after the other"), last
+
+
+@pytest.mark.parametrize("argv", [["show", "floor"], ["show", "runs"], ["keys"], ["morning"]])
+def test_a_configuration_that_is_not_there_is_no_empty_machine(
+    argv: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    """The name was mistyped: the store of another configuration would be shown under it."""
+    from tui.cli import main
+
+    assert main(["--config", str(tmp_path / "nope.toml"), *argv]) == 2
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert said.err == (
+        f"{tmp_path}/nope.toml: expected a configuration file, there is none; `watchfloor init` writes one\n"
+    )

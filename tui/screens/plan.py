@@ -418,7 +418,6 @@ class PlanView(View):
         out = self._field_rows(room)
         leave = LEAVE.get(self.verb, "leave it as it is")
         ready = self._planned and all(self._given(n) for n in self._fields)
-        typed = "typed" in self._fields
         if ready:
             right: list[Span] = [("Enter", "key b"), (f" {self._word}", "text b")]
         elif not self._planned and self.form.complete():
@@ -426,7 +425,10 @@ class PlanView(View):
         elif not self._planned:
             right = [("Enter shows the plan when these are given", "dim")]
         else:
-            right = [(f"Enter {self._word} works when the {'name' if typed else 'reason'} is complete", "dim")]
+            named = "typed" in self._fields and not self._given("typed")
+            both = named and "reason" in self._fields and not self._given("reason")
+            what = "reason and name are" if both else f"the {'name' if named else 'reason'} is"
+            right = [(f"Enter {self._word} works when {what} complete", "dim")]
         esc: list[Span] = [("Esc", "key b"), (f" {leave}", "text")]
         if not ready and cells(esc) + cells(right) + 2 > room:
             right = []
