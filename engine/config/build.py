@@ -31,8 +31,10 @@ from engine.config.model import (
 
 GROUP = "watchfloor.adapters"
 NEED_URL = frozenset(
-    {"airflow", "databricks", "dagster", "dataiku", "kafka_connect", "prefect", "prometheus", "seatunnel", "talend"}
+    {"airflow", "databricks", "dagster", "dataiku", "kafka_connect", "prefect", "prometheus", "seatunnel"}
 )
+OWN_SERIES = ("host.", "host@", "own.", "run.")
+"""How names of series begin that the engine gives itself."""
 ONE_HOST = ("http://localhost", "http://127.", "http://[::1]")
 
 
@@ -226,7 +228,20 @@ class _Build:
                     at.problem(f'expected the name of a contact, got "{printable(name)}"', hint)
 
     def check_series(self) -> None:
-        for node in self.unique("series").values():
+        kinds = {n["name"]: n["kind"] for n in self.all("source")}
+        for name, node in self.unique("series").items():
+            if name.startswith(OWN_SERIES) or set(name) & set("{}"):
+                (node.at / "name").problem(
+                    f'expected a name of your own, got "{printable(name)}"',
+                    "names with { } and those that begin with host. host@ own. run. are Watchfloor's",
+                )
+            if not (node["query"] or "x").strip():
+                (node.at / "query").problem("expected a query, got nothing", "write what the source is asked")
+            if kinds.get(node["source"]) == LOCAL or (node["source"] == LOCAL and LOCAL not in kinds):
+                (node.at / "source").problem(
+                    "expected a source that answers queries, got the jobs of this host",
+                    "name a source of another kind, like prometheus",
+                )
             normal = node["normal"]
             if normal is not None and len(normal) == 2 and normal[0] > normal[1]:
                 (node.at / "normal").problem("expected the lowest value first", f"write [{normal[1]}, {normal[0]}]")
@@ -311,8 +326,6 @@ class _Build:
                     if looks_secret(name):
                         (at / name).warn("this looks like a secret written in the file", f'use pass_env = ["{name}"]')
         self.owed.warn()
-        for node in self.all("series"):
-            node.at.warn("read and checked, but this version does not ask for it yet")
         for file in self.files:
             try:
                 mode = file.stat().st_mode
@@ -364,7 +377,8 @@ class _Build:
             checks=tuple(owed.check(n) for n in self.all("check")),
             access=tuple(Access(n["allow"], n["role"], n["on"]) for n in self.all("access")),
             series=tuple(
-                Series(n["name"], n["source"], n["query"], n["unit"], n["normal"]) for n in self.all("series")
+                Series(n["name"], n["source"], n["query"], n["unit"], n["normal"], f"{n.at.doc.name}:{_line(n.at)}")
+                for n in self.all("series")
             ),
             cards=tuple(Card(**n) for n in self.all("card")),
             views=tuple(SavedView(**n) for n in self.all("view")),
