@@ -8,7 +8,7 @@ import sys
 import time
 from argparse import Namespace
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.commands import asking, fail, print_json, simple, where
 from engine.request import (
@@ -21,6 +21,11 @@ from engine.request import (
     RequestError,
 )
 
+if TYPE_CHECKING:
+    from engine.store.reader import Reader
+
+GONE_S: Final = 10.0
+"""So long nobody may hold the engine's lock before what is in flight is left to the next engine."""
 CHANGES = ("backfill-pause", "backfill-resume", "backfill-cancel")
 SHORT = {"from_": ("from", ("backfill",)), "to": ("to", ("backfill",)), "as_": ("as", ("mark",)), "id": ("id", CHANGES)}
 """Options that are parameters (``--from D`` is ``--param from=D``), and the verbs that have them."""
@@ -172,12 +177,32 @@ def _how_to_confirm(args: Namespace, reply: dict[str, Any], needs: dict[str, Any
     return f"nothing was done: to {reply['verb']} {reply['name']} add {' '.join(parts)}"
 
 
+class Alone:
+    """Whether the engine that was asked is gone and none came after it: then nobody writes how an action ends."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._seen = time.monotonic()
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if self._reader.lock_held():
+            self._seen = now
+        return now - self._seen >= GONE_S
+
+
+ALONE_WORDS: Final = (
+    "the engine is gone and nobody knows what became of it; the next engine asks: watchfloor engine run"
+)
+
+
 def _follow(args: Namespace, action: str) -> int:
-    """Words of the action as they come, until it ends."""
+    """Words of the action as they come, until it ends or nobody is there any more to tell."""
     from adapters.model import ActionState
     from engine.store.reader import Reader
 
     reader = Reader(where(args).store)
+    alone = Alone(reader)
     said = 0
     try:
         while True:
@@ -190,6 +215,8 @@ def _follow(args: Namespace, action: str) -> int:
             said = len(row.events)
             if not row.state.in_flight or (row.state is ActionState.UNKNOWN and row.ended is not None):
                 break
+            if alone():
+                return fail(ALONE_WORDS, EXIT_UNKNOWN)
             time.sleep(0.2)
     except KeyboardInterrupt:
         return fail("the engine goes on with it; see: watchfloor show actions", EXIT_UNKNOWN)

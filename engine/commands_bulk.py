@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from adapters.model import VERBS, ActionState, KeyOf, Verb
 from engine.commands import asking, fail, print_json, where
+from engine.commands_act import ALONE_WORDS, Alone
 from engine.request import EXIT_BAD_INPUT, EXIT_NO_ENGINE, EXIT_OK, EXIT_REFUSED, EXIT_UNKNOWN, RequestError
 from engine.store.reader import Reader
 
@@ -195,6 +196,7 @@ def _one(ask: Any, args: Namespace, reader: Reader, p: dict[str, Any], reason: s
             done = ask("act", **body)
     except RequestError as error:
         return False, f"{error.code}: {error.message}", error.exit_code == EXIT_UNKNOWN
+    alone = Alone(reader)
     while True:
         row = reader.action(str(done["action"]))
         if row is None:
@@ -203,4 +205,6 @@ def _one(ask: Any, args: Namespace, reader: Reader, p: dict[str, Any], reason: s
             state = row.state.name.lower().replace("_", " ")
             lost = row.state in (ActionState.UNKNOWN, ActionState.VERIFY_TIMEOUT)
             return row.state in _DONE, f"{state}: {row.words}", lost
+        if alone():
+            return False, ALONE_WORDS, True
         time.sleep(0.2)
