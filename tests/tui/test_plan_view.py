@@ -69,7 +69,7 @@ def test_it_says_everything_on_every_size(house: House, width: int, height: int)
     text = "\n".join(painted(opened(house, reply()), width, height))
     for words in ("daily_sales", "running 22m", "it will", "Reason", "prod/daily_sales", "leave it running"):
         assert words in text, words
-    assert "Enter stop works when reason and name are complete" in text
+    assert "Enter stop works with reason and name" in text
     assert "? help" in text
 
 
@@ -560,3 +560,15 @@ def test_where_there_is_little_room_a_backfill_still_says_what_it_will_do(house:
     assert asked(v.type("f"))["params"]["reprocess"] == "failed"
     v.act("dialog.next")
     assert "[failed]" in "\n".join(painted(v, *size)), "what is not as usual stays on the screen"
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_refusal_is_seen_however_long_the_plan_is(house: House, size: tuple[int, int]) -> None:
+    """The arming ran out while the reason was typed: Enter does nothing, and it must be said where one looks."""
+    v = opened(house, many())
+    v.act("dialog.more")
+    v.act("dialog.more")
+    v.answer("act", None, {"code": "not_armed", "message": "prod is protected and not armed by you", "hint": ""})
+    text = "\n".join(painted(v, *size))
+    assert "refused" in text
+    assert "prod is protected and not armed by you" in text

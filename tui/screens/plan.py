@@ -132,6 +132,7 @@ class PlanView(View):
                 self.plan = None
                 return [Say(refusal(error), "warn"), self._ask()]
             self.problem = error
+            self._scroll = 0
             if tag != "act":
                 self.plan = None  # an earlier one is not what was asked for now
                 self._take_fields(self.form.names)
@@ -379,8 +380,8 @@ class PlanView(View):
             return head, middle, progress_rows(self.row, self.context.timezone, self.context.now(), room)
         guards = guard_rows(plan.get("guards") or (), room, tight=tight)
         middle = [*left, *guards, *more] if tight else [*middle, *guards]
-        if self.problem:
-            middle += [*gap, *wrapped("refused", [(refusal(self.problem), "run-failed b")], room)]
+        if self.problem:  # before all that may be scrolled away: who pressed Enter must see why nothing happened
+            middle = [*wrapped("refused", [(refusal(self.problem), "run-failed b")], room), *gap, *middle]
         stop = self._stop()
         if stop and self._planned:
             arm: list[Span] = (
@@ -427,8 +428,8 @@ class PlanView(View):
         else:
             named = "typed" in self._fields and not self._given("typed")
             both = named and "reason" in self._fields and not self._given("reason")
-            what = "reason and name are" if both else f"the {'name' if named else 'reason'} is"
-            right = [(f"Enter {self._word} works when {what} complete", "dim")]
+            what = "with reason and name" if both else f"when the {'name' if named else 'reason'} is complete"
+            right = [(f"Enter {self._word} works {what}", "dim")]
         esc: list[Span] = [("Esc", "key b"), (f" {leave}", "text")]
         if not ready and cells(esc) + cells(right) + 2 > room:
             right = []
