@@ -1,11 +1,15 @@
-"""What a source may know beside pipelines and runs: its own parts, its assets, its running operations. Frozen, no I/O."""
+"""What a source may know beside pipelines and runs: its own parts, its assets, its running operations, its measurements.
+
+Frozen, no I/O.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 
-from adapters.model import State
+from adapters.model import Sample, State
 
 
 class Standing(IntEnum):
@@ -60,7 +64,8 @@ class Asset:
 class Operation:
     """Work over many partitions that the source itself carries on: a backfill. ``id`` is the source's own.
 
-    ``state``: RUNNING, HELD (paused), STOPPED (cancelled), SUCCESS or FAILED. ``first`` and ``last``: ISO dates, inclusive.
+    ``state``: RUNNING, HELD (paused), STOPPED (cancelled), SUCCESS or FAILED; WARNING: over, and
+    nobody tells that all of it is well. ``first`` and ``last``: ISO dates, inclusive.
     Counts are of its runs; None where the source does not tell.
     """
 
@@ -78,3 +83,46 @@ class Operation:
     ended: int | None = None
     who: str | None = None
     words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesInfo:
+    """What a series is, for gauges. ``max``: top of the scale, if it has one; ``note``: why it is missing here."""
+
+    name: str
+    label: str
+    unit: str
+    max: float | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesQuery:
+    """One ``[[series]]`` of the configuration: ``text`` is in the language of the source that is asked."""
+
+    name: str
+    text: str
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readings:
+    """What a source measured now. ``samples`` carry the source's own times.
+
+    A query with one answer gives the series of its name, one with several ``name{label=value}``; what a source measures of
+    hosts without being asked is named ``host@NAME:METRIC`` (metrics as this host has them: ``cpu mem swap io load1
+    disk:/mount net.rx net.tx``, in percent and bytes; ``up`` 1 or 0: whether it is measured at all).
+    ``failed``: why a query gave nothing usable, by its name; "" is what was not asked for by name. ``about``: label, unit
+    and scale of the series of hosts. ``warnings``: what the source says beside its answer.
+    """
+
+    samples: Sequence[Sample] = ()
+    failed: Mapping[str, str] = field(default_factory=dict[str, str])
+    about: Sequence[SeriesInfo] = ()
+    warnings: Sequence[str] = ()
+    server_time: int | None = None
+
+
+def series_of(query: str, name: str) -> bool:
+    """Whether a series is an answer to the query of that name."""
+    return name == query or (name.startswith(query + "{") and name.endswith("}"))

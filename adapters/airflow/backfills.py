@@ -146,11 +146,15 @@ def _operation(one: Backfill, runs: Sequence[DagRun] | None, source: str, zone: 
         state = State.HELD if one.is_paused else State.RUNNING
     elif one.is_paused and (runs is None or failed):
         state = State.STOPPED  # cancelling leaves it paused, and calls what was queued failed
+    elif failed:
+        state = State.FAILED
     else:
-        state = State.FAILED if failed else State.SUCCESS
+        state = State.SUCCESS if runs and states.count(State.SUCCESS) == len(states) else State.WARNING
     words = "" if one.reprocess_behavior in (None, "none") else f"also {one.reprocess_behavior} runs again"
     if one.max_active_runs:
         words = ", ".join(p for p in (f"{one.max_active_runs} at a time", words) if p)
+    if state is State.WARNING:
+        words = "it is over; Airflow does not tell that all of its runs are well" + (f"; {words}" if words else "")
     return Operation(
         id=str(one.id),
         pipeline=pipeline_key(source, one.dag_id),
@@ -447,6 +451,7 @@ async def _is_made(http: Http, key: Key, memo: Mapping[str, Any]) -> Reconciled:
     runs = await runs_of(http, one)
     if runs is None:
         return Done(f"backfill {one.id} is there")
-    if len(runs) < planned and one.completed_at is None:
-        return NotDone(f"backfill {one.id} is there with {len(runs)} of {n(planned, 'run')}", begun=True)
+    if len(runs) < planned:
+        what = "is there" if one.completed_at is None else "is over"
+        return NotDone(f"backfill {one.id} {what} with {len(runs)} of {n(planned, 'run')}", begun=True)
     return Done(f"backfill {one.id} is there with {len(runs)} of {n(planned, 'run')}")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from adapters.airflow import AirflowAdapter
+from adapters.airflow import AirflowAdapter, backfills
 from adapters.airflow.backfills import spell
 from adapters.airflow.calls import too_much
+from adapters.airflow.wire import DagRun
 from adapters.base import Action, Done, NotDone, NotSent, Sent, Several, Unknown
 from adapters.errors import BadResponse, Conflict, NotFound
 from adapters.model import State, Verb
@@ -28,8 +30,6 @@ def ask(verb: Verb = Verb.BACKFILL, **params: Any) -> Action:
 @pytest.fixture(autouse=True)
 def november(like: AirflowLike) -> None:
     """It is 20 November there."""
-    from datetime import UTC, datetime
-
     like.skew_s = (datetime(2026, 11, 20, 12, tzinfo=UTC) - datetime.now(UTC)).total_seconds()
 
 
@@ -107,6 +107,16 @@ async def test_two_of_the_same_dates_are_a_persons_to_decide(like: AirflowLike, 
     like.backfills[1].completed = like.now()
     await adapter.send(prepared)
     assert isinstance(await adapter.reconcile(prepared), Several)
+
+
+async def test_one_that_is_over_with_fewer_runs_than_were_planned_is_not_done(
+    like: AirflowLike, adapter: AirflowAdapter
+) -> None:
+    prepared = await adapter.prepare(ask())
+    await adapter.send(prepared)
+    del like.runs[next(k for k, r in like.runs.items() if k[0] == "daily" and r.run_type == "backfill")]
+    like.backfills[1].completed = like.now()
+    assert await adapter.reconcile(prepared) == NotDone("backfill 1 is over with 3 of 4 runs", begun=True)
 
 
 @pytest.mark.parametrize(
@@ -253,6 +263,16 @@ async def test_a_cancelled_one_is_stopped_and_one_with_failures_failed(
     await adapter.send(await adapter.prepare(ask(Verb.BACKFILL_CANCEL)))
     newest = (await adapter.operations())[0]
     assert (newest.id, newest.state) == ("2", State.STOPPED)
+
+
+@pytest.mark.parametrize("runs", [None, [], ["success", "success", "a word of tomorrow"]])
+def test_one_that_is_over_is_only_well_where_all_its_runs_are(runs: list[str] | None) -> None:
+    at = datetime(2026, 11, 1, tzinfo=UTC)
+    one = backfills.Backfill(id=1, dag_id="daily", from_date=at, to_date=at, completed_at=at)
+    seen = None if runs is None else [DagRun(dag_id="daily", dag_run_id=f"r{n}", state=s) for n, s in enumerate(runs)]
+    told = backfills._operation(one, seen, "af", UTC)
+    assert told.state is State.WARNING
+    assert "does not tell that all of its runs are well" in told.words
 
 
 async def test_a_dag_that_is_gone_or_not_for_us_hides_no_other(like: AirflowLike, adapter: AirflowAdapter) -> None:
