@@ -24,6 +24,10 @@ class Refused(ValueError):
         self.exists = exists
 
 
+class Short(Exception):
+    """The log could only be read up to here."""
+
+
 def target(typed: str, replace: bool = False) -> Path:
     """The file that was meant. Refused where there is none to be, or where one is and ``replace`` was not said."""
     text = typed.strip()
@@ -71,11 +75,12 @@ def save(
         if replace:
             os.replace(part, path)
         else:
-            os.link(part, path)  # unlike a rename this never takes the place of a file that came to be meanwhile
-            os.unlink(part)
+            _name_it(part, path)
         part = ""
         what = "shown lines" if shown is not None and shown.active else "lines"
         done(f"saved {lines:,} {what}, {size:,} bytes: {path}", "info")
+    except Short as error:
+        done(f"not saved: only {error.args[0]:,} bytes could be read: it was cut, began anew, or its disk fails", "bad")
     except OSError as error:
         if error.errno == errno.EEXIST:
             done(f"{path} came to be a moment ago and is left as it is", "warn")
@@ -87,20 +92,34 @@ def save(
                 os.unlink(part)
 
 
+def _name_it(part: str, path: Path) -> None:
+    """Unlike a rename a link never takes the place of a file that came to be meanwhile. Some disks (VFAT) know none."""
+    try:
+        os.link(part, path)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        os.rename(part, path)
+        return
+    os.unlink(part)
+
+
 def _pieces(text: Text, shown: Shown | None, names: list[str]) -> Generator[tuple[bytes, int], None, None]:
     end, generation = text.size, text.generation
     if (shown is None or not shown.active) and not names:
         at = 0
-        while at < end and text.generation == generation:
-            data = text.source.read(at, min(_CHUNK, end - at))
+        while at < end:
+            data = text.source.read(at, min(_CHUNK, end - at)) if text.generation == generation else b""
             if not data:
-                return
+                raise Short(at)
             at += len(data)
             yield data, data.count(b"\n") + (1 if at >= end and not data.endswith(b"\n") else 0)
         return
     for k in range(-(-end // _CHUNK)):
-        if text.generation != generation:
-            return
+        if text.generation != generation or not text.source.read(min((k + 1) * _CHUNK, end) - 1, 1):
+            raise Short(k * _CHUNK)
         block = text.block(k)
         kept = set(shown.in_block(text, k)) if shown is not None else None
         out: list[bytes] = []
@@ -114,6 +133,6 @@ def _pieces(text: Text, shown: Shown | None, names: list[str]) -> Generator[tupl
             if names:
                 number = line[0] - MARK if line else 0
                 name = names[number] if 0 <= number < len(names) else "?"
-                line = name.encode() + b": " + line[1:]
+                line = os.fsencode(name) + b": " + line[1:]
             out.append(line + b"\n")
         yield b"".join(out), len(out)
