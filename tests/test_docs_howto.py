@@ -6,7 +6,6 @@ that state first (idle, running, failed, alert). ``RUN`` stands for its newest r
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -15,13 +14,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
+from adapters.model import State
 from engine.config.load import load
+from engine.store.reader import Reader
 from tui import keymap
 from tui.cli import parser
 
+T = TypeVar("T")
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs" / "how-to").glob("*.md"))
 BASE = """
@@ -106,6 +109,12 @@ schedule = "0 4 * * *"
 [[job.step]]
 name = "report"
 run = ["true"]
+
+[[expectation]]
+id = "export-ready"
+on = "local:nightly_export"
+type = "finish_by"
+due_after_schedule = "2h"
 """
 KEY = "local:nightly_export"
 AWAY = {"running", "failing"}
@@ -129,6 +138,7 @@ class Place:
         self._engine = subprocess.Popen(
             [sys.executable, "-P", "-m", "tui.cli", "engine", "run"], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )  # fmt: skip
+        self.store = folder / "state" / "watchfloor" / "floor.db"
         try:
             self.until(self._stands)
         except BaseException:
@@ -137,8 +147,11 @@ class Place:
 
     def _stands(self) -> bool:
         """Whether the engine has read its jobs."""
-        shown = self.do("show", "floor", "--format", "json")
-        return shown.returncode == 0 and json.loads(shown.stdout)["data"]["total"] == 2
+        return (
+            self.store.exists()
+            and self.do("engine", "status").returncode == 0
+            and self.ask(lambda r: len(r.floor())) == 2
+        )
 
     def do(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -151,34 +164,36 @@ class Place:
             assert time.monotonic() < end
             time.sleep(0.1)
 
-    def newest(self) -> tuple[str, str]:
+    def ask(self, question: Callable[[Reader], T]) -> T:
+        reader = Reader(self.store)
+        try:
+            return question(reader)
+        finally:
+            reader.close()
+
+    def newest(self) -> tuple[str, State | None]:
         """Key and state of the newest run of the job."""
-        out = self.do(
-            "show", "runs", "--filter", "nightly_export", "--limit", "1", "--format", "csv"
-        ).stdout.splitlines()
-        if len(out) < 2:
-            return "", "none"
-        row = dict(zip(out[0].split(","), out[1].split(","), strict=False))
-        return row["key"], row["state"]
+        runs = self.ask(lambda reader: reader.runs(limit=1, pipeline_key=KEY))
+        return (runs[0].key, runs[0].state) if runs else ("", None)
+
+    def alerts(self) -> list[str]:
+        """Short ids of what is open about the job."""
+        return self.ask(lambda reader: [a.id for a in reader.alerts() if a.key.startswith(KEY)])
 
     def bring(self, state: str) -> None:
         """The job into a state: nothing under way, a run at work, or one that failed."""
         for name in AWAY:
             (self.config / name).unlink(missing_ok=True)
-        self.until(lambda: self.newest()[1] not in ("running", "queued", "stopping", "held"))
+        self.until(lambda: self.newest()[1] is None or self.newest()[1].terminal)
         if state == "idle":
             return
-        for name in {"running": ["running"], "failed": ["failing"], "alert": ["failing"]}[state]:
-            (self.config / name).touch()
+        (self.config / {"running": "running", "failed": "failing", "alert": "failing"}[state]).touch()
         done = self.do("act", "start", KEY)
         assert done.returncode == 0, done.stderr
-        self.until(lambda: self.newest()[1] == ("running" if state == "running" else "failed"))
+        self.until(lambda: self.newest()[1] is (State.RUNNING if state == "running" else State.FAILED))
         if state == "alert":
-            self.until(lambda: "nightly_export" in self.do("alerts").stdout)
+            self.until(lambda: bool(self.alerts()))
         (self.config / "failing").unlink(missing_ok=True)
-
-    def alert(self) -> str:
-        return self.do("alerts").stdout.split()[0]
 
     def close(self) -> None:
         for name in AWAY:
@@ -201,7 +216,7 @@ def test_the_commands_of_a_page_do_what_it_says(place: Place, state: str, block:
         if "RUN" in command:
             command = command.replace(f"{KEY}/RUN", place.newest()[0])
         if "7K2F" in command:
-            command = command.replace("7K2F", place.alert())
+            command = command.replace("7K2F", place.alerts()[0])
         words = shlex.split(command)[1:]
         done = place.do(*words)
         fine = (0, 1, 7) if words[:1] == ["morning"] else (0,)
@@ -218,5 +233,5 @@ def test_a_failed_run_is_run_again_and_its_alert_ends(place: Place) -> None:
     place.bring("alert")
     done = place.do("act", "rerun-failed", KEY, "--reason", "table repaired", "--yes")
     assert done.returncode == 0, done.stderr
-    place.until(lambda: "nightly_export" not in place.do("alerts").stdout)
+    place.until(lambda: not place.alerts())
     assert "nightly_export" in place.do("show", "actions").stdout
