@@ -113,6 +113,8 @@ class DataikuAdapter(Adapter):
     async def probe(self) -> Probe:
         """Who the key is, of which sort, what it may see; see ``probing``."""
         found = await probing.probe(self._http, self.settings.tls_verify)
+        if self._board.sees_all and found.permissions.get("all running scenarios") is False:
+            self._board.only_own("its list of futures needs an administrator's key")
         self._builds.identity = self._identity = found.identity
         return found
 
@@ -220,7 +222,7 @@ class DataikuAdapter(Adapter):
             runs, seen = result
             seat.due, seat.looked, seat.looked_ms = False, self._board.turn, seen
             seat.active = {r.run_id: r for r in runs if r.active}
-            seat.missed = 0 if seat.active else seat.missed + 1
+            seat.missed, seat.began = 0 if seat.active else seat.missed + 1, at(seat.item.start)
             out.append((seat, runs))
         return out
 

@@ -52,6 +52,8 @@ class Seat:
     due: bool = False
     missed: int = 0
     strays: int = 0
+    began: int | None = None
+    """What its list said at the last look about since when it runs."""
     definition: Definition | None = None
     next_run: int | None = None
 
@@ -87,6 +89,10 @@ class Board:
         self._running: set[tuple[str, str]] = set()
         self._refused = False
         self._refreshed = 0
+
+    def only_own(self, why: str) -> None:
+        """The futures of all users were refused to this key."""
+        self.sees_all, self.why_not_all, self._refused = False, why, True
 
     # --- lists --------------------------------------------------------------------------------------------------
 
@@ -153,6 +159,10 @@ class Board:
         """Learn what runs now, with at most three requests."""
         self.turn += 1
         oldest = sorted(self.projects, key=lambda p: self.read.get(p, -1))
+        if self.turn == 1:  # all lists were read a moment ago
+            self._running = {k for k, s in self.seats.items() if s.item.running is True}
+            self._judge(lambda seat: True)
+            return
         if len(oldest) <= FEW:
             await self.list_some(oldest)
             self._running = {k for k, s in self.seats.items() if s.item.running is True}
@@ -187,7 +197,7 @@ class Board:
         try:
             found, _ = await self._http.get(f"{API}/futures/", list[_Future], params)
         except (Forbidden, NotFound) as err:
-            self.sees_all, self.why_not_all, self._refused = False, err.what, True
+            self.only_own(err.what)
             return None
         out: set[tuple[str, str]] = set()
         for one in found:
@@ -211,8 +221,7 @@ class Board:
                 seat.due = seat.due or seat.missed < MISSES
             else:
                 began = at(seat.item.start) if self.read.get(seat.project) == self.turn else None
-                starts = [at(run.start) for run in seat.active.values()]
-                other = began is not None and None not in starts and began not in starts and seat.missed < MISSES
+                other = began is not None and began != seat.began
                 seat.due = seat.due or other
 
     def runs_now(self, seat: Seat) -> bool:

@@ -1,0 +1,185 @@
+"""What it costs, counted by the server: 2,000 scenarios in 50 projects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from adapters.dataiku import DataikuAdapter
+from adapters.dataiku.board import FEW
+from adapters.model import Run, State
+from tests.dataiku.world import settings
+from tests.servers.dataiku_like import ApiKey, DataikuLike
+
+PROJECTS, EACH = 50, 40
+A_LISTING = 6
+"""Polls for each listing: the engine lists at a sixth of the pace of its polls."""
+
+
+def filled(server: DataikuLike) -> DataikuLike:
+    for p in range(PROJECTS):
+        for s in range(EACH):
+            server.add_scenario(f"P{p:02d}", f"s{s:02d}")
+    server.add_run("P07", "s03")
+    return server
+
+
+@pytest.fixture
+def large() -> Iterator[DataikuLike]:
+    with DataikuLike() as server:
+        yield filled(server)
+        assert server.refused == []
+
+
+@pytest.fixture
+def lesser() -> Iterator[DataikuLike]:
+    with DataikuLike(ApiKey("dkuaps-global", "k", "global", admin=False)) as server:
+        yield filled(server)
+        assert server.refused == []
+
+
+async def whole(adapter: DataikuAdapter, cursor: str | None) -> tuple[dict[str, Run], str | None]:
+    seen: dict[str, Run] = {}
+    for _ in range(50):
+        page = await adapter.runs(cursor)
+        seen |= {r.key: r for r in page.runs}
+        cursor = page.cursor
+        if page.complete:
+            return seen, cursor
+    raise AssertionError("never complete")
+
+
+async def first_fill(server: DataikuLike, adapter: DataikuAdapter) -> tuple[dict[str, Run], str | None]:
+    await adapter.probe()
+    listing = await adapter.pipelines()
+    assert listing.complete
+    assert len(listing.items) == PROJECTS * EACH
+    return await whole(adapter, None)
+
+
+async def test_first_fill_and_polls_of_an_administrators_key(large: DataikuLike) -> None:
+    adapter = DataikuAdapter(settings(large))
+    seen, cursor = await first_fill(large, adapter)
+    first = len(large.requests)
+    assert first <= 60
+    assert seen["dss:P07.s03/" + large.scenarios[("P07", "s03")].runs[0].id].state is State.RUNNING
+    for round_ in range(3):
+        for n in range(A_LISTING):
+            before = len(large.requests)
+            _, cursor = await whole(adapter, cursor)
+            assert len(large.requests) - before <= 4, f"poll {n} of round {round_}"
+        await adapter.pipelines()
+    assert (len(large.requests) - first) / (3 * A_LISTING) <= 4, "listings included"
+    assert adapter.spent[0] == len(large.requests)
+    assert adapter.notes == ()
+    await adapter.close()
+
+
+async def test_what_begins_and_ends_is_seen_with_the_next_poll(large: DataikuLike) -> None:
+    adapter = DataikuAdapter(settings(large))
+    _, cursor = await first_fill(large, adapter)
+    run = large.add_run("P31", "s11")
+    key = f"dss:P31.s11/{run.id}"
+    seen, cursor = await whole(adapter, cursor)
+    assert seen[key].state is State.RUNNING
+    before = len(large.requests)
+    seen, cursor = await whole(adapter, cursor)
+    assert seen[key].state is State.RUNNING, "named as long as it runs"
+    assert len(large.requests) - before <= 4, "and not asked about again"
+    large.end_run(run, "WARNING")
+    seen, cursor = await whole(adapter, cursor)
+    assert (seen[key].native, seen[key].state) == ("WARNING", State.WARNING)
+    seen, _ = await whole(adapter, cursor)
+    assert key not in seen
+    await adapter.close()
+
+
+async def test_a_lesser_key_costs_as_little_and_says_how_late_it_is(lesser: DataikuLike) -> None:
+    adapter = DataikuAdapter(settings(lesser))
+    _, cursor = await first_fill(lesser, adapter)
+    assert len(lesser.requests) <= 60
+    assert adapter.notes == (
+        "a run of 50 projects is noticed within 17 polls: its list of futures needs an administrator's key",
+    )
+    run = lesser.add_run("P31", "s11")
+    key, polls = f"dss:P31.s11/{run.id}", -(-PROJECTS // (FEW - 1))
+    for poll in range(polls):
+        before = len(lesser.requests)
+        seen, cursor = await whole(adapter, cursor)
+        assert len(lesser.requests) - before <= 5, "three lists, one in turn, and the one that changed"
+        if key in seen:
+            break
+    else:
+        raise AssertionError(f"not seen within {polls} polls")
+    assert poll <= polls
+    lesser.end_run(run, "FAILED")
+    for _ in range(3):  # a project in which something runs comes before its turn
+        seen, cursor = await whole(adapter, cursor)
+        if key in seen and seen[key].state is State.FAILED:
+            break
+    else:
+        raise AssertionError("its end was not seen")
+    await adapter.close()
+
+
+async def test_three_hundred_that_begin_at_once_are_carried_on_page_by_page(large: DataikuLike) -> None:
+    adapter = DataikuAdapter(settings(large))
+    _, cursor = await first_fill(large, adapter)
+    runs = {
+        f"dss:P{n % PROJECTS:02d}.s{20 + n // PROJECTS}/": (f"P{n % PROJECTS:02d}", f"s{20 + n // PROJECTS}")
+        for n in range(300)
+    }
+    keys = {prefix + large.add_run(p, s).id for prefix, (p, s) in runs.items()}
+    page = await adapter.runs(cursor)
+    assert not page.complete
+    seen, _ = await whole(adapter, page.cursor)
+    assert keys <= set(seen) | {r.key for r in page.runs}
+    await adapter.close()
+
+
+async def test_a_run_that_nobody_saw_is_found_after_its_tick(large: DataikuLike) -> None:
+    """It began and ended between two polls. Its schedule says when to look, before its turn comes in 2,000."""
+    adapter = DataikuAdapter(settings(large))
+    _, cursor = await first_fill(large, adapter)
+    large.scenarios[("P44", "s39")].triggers[0]["params"] = {"frequency": "Hourly", "minute": 0, "timezone": "UTC"}
+    await adapter.history("dss:P44.s39")  # also reads its settings
+    seat = adapter._board.seats[("P44", "s39")]
+    seat.looked, seat.looked_ms = 0, large.now()
+    large.skew_s = 3_900
+    run = large.add_run("P44", "s39", outcome="SUCCESS", ran_s=2)
+    seen, _ = await whole(adapter, cursor)
+    assert f"dss:P44.s39/{run.id}" in seen
+    await adapter.close()
+
+
+async def test_all_2000_are_looked_at_in_turn(large: DataikuLike) -> None:
+    adapter = DataikuAdapter(settings(large))
+    _, cursor = await first_fill(large, adapter)
+    for project in range(3, PROJECTS):  # a small instance: what nobody says anything of comes in its turn
+        for s in range(EACH):
+            large.scenarios.pop((f"P{project:02d}", f"s{s:02d}"))
+        large.projects.pop(f"P{project:02d}")
+    await adapter.pipelines()
+    run = large.add_run("P01", "s20", outcome="SUCCESS", ran_s=2)
+    for _ in range(4 * 3 * EACH):
+        seen, cursor = await whole(adapter, cursor)
+        if f"dss:P01.s20/{run.id}" in seen:
+            break
+    else:
+        raise AssertionError("its turn never came")
+    await adapter.close()
+
+
+async def test_history_is_one_request_and_once_one_for_the_settings(large: DataikuLike) -> None:
+    adapter = DataikuAdapter(settings(large))
+    await adapter.pipelines()
+    large.add_run("P31", "s11", outcome="SUCCESS")
+    large.add_run("P31", "s11")
+    before = len(large.requests)
+    (run,) = await adapter.history("dss:P31.s11")
+    assert (run.backfilled, run.state) == (True, State.SUCCESS)
+    assert len(large.requests) - before == 2
+    await adapter.history("dss:P31.s11")
+    assert len(large.requests) - before == 3
+    await adapter.close()
