@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from adapters.extras import Asset, Operation, SourceItem
-from adapters.model import Caps, LogChunk, Pipeline, Run, StepRun, Verb
+from adapters.errors import Unsupported
+from adapters.extras import Asset, Operation, Readings, SeriesQuery, SourceItem
+from adapters.model import Caps, LogChunk, Pipeline, Run, Sample, StepRun, Verb
 
 
 class Secret:
@@ -250,6 +251,24 @@ class Adapter(ABC):
         so that an end that nobody watched is told.
         """
         return ()
+
+    async def samples(self, queries: Sequence[SeriesQuery]) -> Readings:
+        """What is measured now (``metrics`` in ``caps``): the answers to ``queries``, and what the source measures of itself or
+        of hosts without being asked. Asked at the source's own cadence, ten seconds at the least.
+
+        A query that cannot be answered is a reason in ``failed``, not an error: only a source that does not answer raises.
+        """
+        return Readings(failed={q.name: "this kind of source answers no queries" for q in queries})
+
+    async def past_samples(self, query: SeriesQuery | None, since: int, until: int, step_ms: int) -> Sequence[Sample]:
+        """What was measured in [since, until), one reading a ``step_ms`` (``metrics-past`` in ``caps``), series named as
+        ``samples`` names them; None: what it measures without being asked. BadResponse: the query is refused."""
+        raise Unsupported("this kind of source keeps no past measurements")
+
+    @classmethod
+    def wrong_query(cls, text: str) -> str | None:
+        """What a query has wrong that can be seen without asking anybody, in one clause; None: nothing was seen."""
+        return None
 
     async def tick(self, now: int) -> None:
         """Called once a second. Only the embedded default uses it: local jobs become due here."""

@@ -40,7 +40,7 @@ from engine.poll.source import Poller
 from engine.request import EXIT_BAD_INPUT, EXIT_BUG, EXIT_NO_ENGINE, EXIT_OK, PROTOCOL
 from engine.samples import Sampler
 from engine.server import Server
-from engine.store import facts, owed_kept, retention, scrub
+from engine.store import facts, metrics, owed_kept, retention, scrub
 from engine.store import health as store_health
 from engine.store import sources as store_sources
 from engine.store.configured import put_configured
@@ -301,6 +301,7 @@ class Engine:
                     await asyncio.sleep(0)
                 with self.store.transaction() as tx:
                     facts.sweep(tx, keep)
+                    metrics.forget_old(tx)
                     gone = owed_kept.sweep(tx, keep)
                 while gone >= owed_kept.PORTION:
                     await asyncio.sleep(0)

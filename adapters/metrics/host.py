@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from adapters.extras import SeriesInfo
 from adapters.metrics.cgroup import Cgroup
 from adapters.metrics.procfs import Files, ProcStat, children, clean, stat_of
 from adapters.model import Sample
@@ -24,17 +25,6 @@ CHILDREN_EVERY = 5
 
 Disk = tuple[str, float]
 """Mount point, and the share in use in percent."""
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesInfo:
-    """What a series is, for gauges. ``max``: top of the scale, if it has one; ``note``: why it is missing here."""
-
-    name: str
-    label: str
-    unit: str
-    max: float | None = None
-    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,13 +243,14 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A number worth keeping, asked of a source. ``normal``: lowest and highest value that need nobody."""
+    """A number worth keeping, asked of a source. ``normal``: lowest and highest value that need nobody; ``where``: file and line."""
 
     name: str
     source: str
     query: str
     unit: str = ""
     normal: tuple[float, float] | None = None
+    where: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from engine.facts.dates import Dates
 from engine.owing import Owing
 from engine.poll.items import Parts
 from engine.poll.looking import CloseLook
+from engine.poll.metrics import Metrics
 from engine.poll.pace import Pace
 from engine.poll.standing import Standing
 from engine.poll.words import judge
@@ -82,6 +83,9 @@ class Poller(CloseLook):
             watches,
             lambda: self.standing.skew_ms or 0,
         )
+        self.metrics = Metrics(
+            ctx, source, source_id, adapter, self._ready, self._room, lambda: self.standing.skew_ms or 0
+        )
         self._tasks: list[asyncio.Task[None]] = []
 
     # --- life ---------------------------------------------------------------------------------------------------
@@ -91,6 +95,7 @@ class Poller(CloseLook):
             asyncio.create_task(self._run(), name=f"poll {self.source.name}"),
             asyncio.create_task(self._watch_loop(), name=f"watch {self.source.name}"),
             asyncio.create_task(self.parts.loop(), name=f"parts {self.source.name}"),
+            asyncio.create_task(self.metrics.loop(), name=f"metrics {self.source.name}"),
         ]
 
     def poke(self, *, listing: bool = True) -> None:
@@ -98,6 +103,7 @@ class Poller(CloseLook):
         if listing:
             self._listing_due = 0.0
             self.parts.soon()
+            self.metrics.soon()
         self._poked.set()
 
     def look_soon(self, run: str) -> None:

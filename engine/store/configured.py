@@ -1,4 +1,7 @@
-"""SQL of what the configuration says that only a screen needs: cards, saved views, limits. Whole at each reload."""
+"""SQL of what the configuration says that only a screen needs: cards, saved views, limits, what is normal of a series.
+
+Whole at each reload.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,15 @@ def put_configured(tx: Tx, config: Config) -> None:
             wanted.append((kind, body.pop("name"), order, json.dumps(body, ensure_ascii=False)))
     for order, limit in enumerate(config.limits):
         wanted.append(("limit", limit.on, order, json.dumps({"limit": limit.limit, "words": limit.words})))
+    for order, series in enumerate(config.series):
+        body = {"source": series.source, "query": series.query, "unit": series.unit, "normal": series.normal}
+        wanted.append(("series", series.name, order, json.dumps(body, ensure_ascii=False)))
+    gone = tx.db.execute(
+        "DELETE FROM series_now WHERE source NOT IN (SELECT value FROM json_each(?))",
+        (json.dumps([source.name for source in config.sources]),),
+    ).rowcount
+    if gone:
+        tx.bump("sample")
     now = tx.db.execute("SELECT kind, name, ord, body FROM configured").fetchall()
     if sorted(now) == sorted(wanted):
         return

@@ -32,6 +32,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, ("010_core.sql", "020_samples.sql", "030_alerts.sql", "040_actions.sql")),
     Migration(2, ("050_owed.sql", "060_owed_alerts.sql")),
     Migration(3, ("070_items.sql", "080_samples.sql", "085_audit.sql", "090_configured.sql", "095_own.sql")),
+    Migration(4, ("100_metrics.sql",)),
 )
 LATEST = MIGRATIONS[-1].version
 

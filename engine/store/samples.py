@@ -115,9 +115,51 @@ def put_samples(tx: Tx, now: int, samples: Sequence[Sample]) -> None:
         rows = [(s.t, series_id(tx, s.series, s.unit), s.value) for s in samples if isfinite(s.value)]
         tx.db.executemany("INSERT OR REPLACE INTO sample_raw (t, series_id, value) VALUES (?, ?, ?)", rows)
         for t, number, _ in rows:
-            rolled.seen[number] = t
+            rolled.seen[number] = max(t, rolled.seen.get(number, 0))
+        _late(tx, rolled, rows)
         tx.bump("sample")
     _roll_up(tx, now, rolled)
+
+
+def _late(tx: Tx, rolled: _Rolled, rows: Sequence[tuple[int, int, float]]) -> None:
+    """Readings whose bucket was rolled up before they came (a source answers a moment later): they count in it all the same."""
+    for table, bucket, _, _ in TIERS:
+        behind = [(number, t // bucket * bucket, value) for t, number, value in rows if t < rolled.done[table]]
+        if behind:
+            tx.db.executemany(
+                f"INSERT INTO {table} (series_id, t, n, avg, min, max) VALUES (?1, ?2, 1, ?3, ?3, ?3)"  # noqa: S608
+                " ON CONFLICT (series_id, t) DO UPDATE SET avg = (avg * n + excluded.avg) / (n + 1), n = n + 1,"
+                " min = min(min, excluded.min), max = max(max, excluded.max)",
+                behind,
+            )
+
+
+def put_past(tx: Tx, samples: Sequence[Sample]) -> int:
+    """Readings of long ago, at most one each ten minutes and series, into the tiers that keep so long: whole buckets and
+    whole days only, and none where something was measured already. How many were taken."""
+    rolled = _rolled(tx, tx.now)
+    table, bucket, kept, _ = TIERS[-1]
+    upto = min(tx.now // bucket * bucket, rolled.done[table] or tx.now)
+    rows = [
+        (series_id(tx, s.series, s.unit), s.t // bucket * bucket, s.value)
+        for s in samples
+        if tx.now - kept <= s.t < upto and isfinite(s.value)
+    ]
+    if not rows:
+        return 0
+    tx.db.executemany(
+        f"INSERT OR IGNORE INTO {table} (series_id, t, n, avg, min, max) VALUES (?1, ?2, 1, ?3, ?3, ?3)",  # noqa: S608
+        rows,
+    )
+    days = {(number, t // DAY) for number, t, _ in rows if t // DAY < tx.now // DAY}
+    tx.db.executemany(
+        "INSERT OR REPLACE INTO sample_day (series_id, day, n, avg, min, max)"
+        " SELECT series_id, ?2, sum(n), sum(avg * n) / sum(n), min(min), max(max) FROM sample_10m"
+        " WHERE series_id = ?1 AND t >= ?2 * 86400000 AND t < (?2 + 1) * 86400000 GROUP BY series_id",
+        sorted(days),
+    )
+    tx.bump("sample")
+    return len(rows)
 
 
 def roll_up(tx: Tx, now: int) -> None:

@@ -114,7 +114,6 @@ def test_what_the_sample_cannot_keep_is_said() -> None:
     assert said == [
         '65: job[ldz_to_rdv].after[1]: no job is called "mart_to_ldz"; until there is one, ldz_to_rdv is not started after it',
         '134: series[cdm_lag].source: no source is called "prom"; nothing is kept until there is one',
-        "132: series[cdm_lag]: read and checked, but this version does not ask for it yet",
     ]
 
 
