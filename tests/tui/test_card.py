@@ -158,3 +158,19 @@ async def test_from_the_app(tale: House):
         await pilot.press("escape")
         assert app.stack[-1].screen == "floor"
     assert NOW
+
+
+def test_a_card_calls_nothing_ok_that_nobody_sees(tale: House):
+    from tui.present.card import state_of
+
+    seen, dark = (
+        CardView(tale.context(), "card:Everything"),
+        CardView(tale.context(engine_alive=False), "card:Everything"),
+    )
+    for view in (seen, dark):
+        view.load()
+    assert any(text.startswith("✓ ") for text, _ in state_of(seen.rows_now, seen._blind()))
+    said = [(text, style) for text, style in state_of(dark.rows_now, dark._blind()) if text.strip()]
+    assert said
+    assert all("? " in text and text.endswith(", stale") and style.startswith("run-stale") for text, style in said)
+    assert "✗?" in painted(dark, 200, 50)[1]

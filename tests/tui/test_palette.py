@@ -206,3 +206,13 @@ def test_what_is_seen_below_a_dialog_stays_true(tale: House, name: str):
     view.under = floor
     assert view.moved_by() >= floor.topics | view.topics
     assert "source" in floor.topics
+
+
+def test_a_pipeline_that_nobody_sees_is_found_as_stale(tale: House):
+    def of(view: PaletteView) -> list[str]:
+        return [f.note for f in view.found if f.kind == "pipeline"]
+
+    assert any(note.startswith("✓ ok ") for note in of(palette(tale, "mart_to_ldz")))
+    dark = of(palette(tale, "mart_to_ldz", engine_alive=False))
+    assert dark
+    assert all(note.startswith("✓? ok, stale ") for note in dark)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
-from adapters.model import Mode, State
+from adapters.model import State
 from engine.store.rows import CardRow, FloorRow, LinkRow
 from tui.present import lines, words
 from tui.present.cut import clean, pad
-from tui.present.glyphs import look_of
+from tui.present.glyphs import STALE_MARK, look_of
 from tui.view import Line, Span
 
 OLD_DAYS: Final = 180
@@ -32,16 +32,25 @@ def updated(card: CardRow, today: date) -> list[Span]:
     return [(f"last looked at {card.updated}, {said}", "run-late" if old else "dim")]
 
 
-def state_of(rows: Sequence[FloorRow]) -> list[Span]:
-    """How the pipelines of a card are now, worst words first: ``2 failed · 1 running · 4 ok``."""
+def state_of(rows: Sequence[FloorRow], blind: Container[str] = ()) -> list[Span]:
+    """How the pipelines of a card are now, worst words first: ``2 failed · 1 running · 4 ok``.
+
+    ``blind``: sources that cannot be trusted now; what was seen of theirs last is stale: ``✓? 4 ok, stale``.
+    """
     if not rows:
         return [("it is for no pipeline that is known", "dim")]
     found: dict[tuple[int, str, str, str], int] = {}
     for row in rows:
         look = look_of(row.state, row.mode)
         rank = 0 if row.state is not None and row.state.bad else 1 if row.state is State.WARNING else 2
-        rank += 3 if row.mode != Mode.ACTIVE else 0
         at = (rank, look.glyph, look.word, look.style)
+        if row.source in blind:
+            at = (
+                rank + 3,
+                f"{look.glyph}{STALE_MARK}",
+                f"{look.word}, stale",
+                "run-stale b" if not rank else "run-stale",
+            )
         found[at] = found.get(at, 0) + 1
     out: list[Span] = []
     for (_, glyph, word, style), n in sorted(found.items()):
@@ -56,6 +65,7 @@ def body(
     links: Iterable[LinkRow],
     rows: Sequence[FloorRow],
     width: int,
+    blind: Container[str] = (),
 ) -> list[Line]:
     """All rows of a card, its texts wrapped and never cut. ``about``: what is known of the pipeline it was opened on."""
     out: list[Line] = []
@@ -83,11 +93,15 @@ def body(
         for row in bad[:8]:
             look = look_of(row.state, row.mode)
             error = clean(row.error or "")
+            stale = row.source in blind
             out.append(
                 lines.fit(
                     [
                         (" ", ""),
-                        (pad(f"{look.glyph} {look.word}", 11), look.style),
+                        (
+                            pad(f"{look.glyph}{STALE_MARK if stale else ''} {look.word}", 11),
+                            "run-stale b" if stale else look.style,
+                        ),
                         (pad(clean(row.name), 30), "text b"),
                         ("  ", ""),
                         (error, "dim"),
@@ -96,7 +110,7 @@ def body(
                 )
             )
         if not bad:
-            out.append(lines.fit([(" ", ""), *state_of(rows)], width))
+            out.append(lines.fit([(" ", ""), *state_of(rows, blind)], width))
         elif len(bad) > 8:
             out.append(_dim(f"and {len(bad) - 8} more: the Floor lists them", width))
         out.append(_blank(width))

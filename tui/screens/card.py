@@ -21,7 +21,7 @@ class CardView(View):
     name = "card"
     title = "Card"
     contexts = ("card", "list", "global")
-    topics: frozenset[str] = frozenset({"configured", "pipeline", "run", "engine", "health", "arm"})
+    topics: frozenset[str] = frozenset({"configured", "pipeline", "run", "engine", "source", "health", "arm"})
 
     def __init__(self, context: Context, arg: str | None = None) -> None:
         super().__init__(context)
@@ -68,7 +68,12 @@ class CardView(View):
         top: list[Line] = [frame.band_row(ctx, self.head, self.title, width)]
         if card is not None:
             today: date = datetime.fromtimestamp(ctx.now() / 1000, words.zone(ctx.timezone)).date()
-            name: list[Span] = [(" ", ""), (clean(card.name), "text b"), ("   ", ""), *present.state_of(self.rows_now)]
+            name: list[Span] = [
+                (" ", ""),
+                (clean(card.name), "text b"),
+                ("   ", ""),
+                *present.state_of(self.rows_now, self._blind()),
+            ]
             top.append(lines.ends(name, present.updated(card, today) if width >= 100 else [], width))
         elif self.known:
             top.append(
@@ -76,7 +81,9 @@ class CardView(View):
             )
         else:
             top.append(lines.fit([(" no card is written", "text b")], width))
-        body = present.body(card, self.known, card.contacts if card else {}, self.links, self.rows_now, width)
+        body = present.body(
+            card, self.known, card.contacts if card else {}, self.links, self.rows_now, width, self._blind()
+        )
         if card is None:
             body = [*self._how(width), *body]
         room = max(height - len(top) - 1, 0)
@@ -86,6 +93,15 @@ class CardView(View):
         scroll = [("j k", "scroll")] if len(body) > room else []
         foot = frame.footer_row([("Esc", "back"), *more, *scroll, ("y", "copy"), ("o", "links")], width)
         return frame.page(ctx, top, body[self.top : self.top + room], foot, width, height)
+
+    def _blind(self) -> frozenset[str]:
+        """Sources whose pipelines are not seen now; all of them while nobody watches."""
+        if self.head is None:
+            return frozenset()
+        dark = (
+            self.head.sources if not self.context.engine_alive else frame.blind(self.head.sources, self.context.now())
+        )
+        return frozenset(s.name for s in dark)
 
     def _how(self, width: int) -> list[Line]:
         rows = (
@@ -128,7 +144,7 @@ class CardView(View):
     def text(self) -> str:
         """The card as plain lines, for a ticket or a message."""
         width = 100
-        body = present.body(self.card, self.known, {}, self.links, self.rows_now, width)
+        body = present.body(self.card, self.known, {}, self.links, self.rows_now, width, self._blind())
         head = [self.card.name] if self.card else []
         return "\n".join([*head, *("".join(t for t, _ in line).rstrip() for line in body)])
 

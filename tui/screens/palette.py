@@ -14,7 +14,7 @@ from tui.present import frame, lines
 from tui.present.cut import clean, cut_middle, pad
 from tui.present.field import Field
 from tui.present.found import Found, best
-from tui.present.glyphs import look_of
+from tui.present.glyphs import STALE_MARK, Look, look_of
 from tui.screens import VERB_OF, cannot, window
 from tui.view import App, Back, Context, Effect, Line, Open, Say, Span, View
 
@@ -155,12 +155,12 @@ class PaletteView(View):
         if not typed:
             return
         for row in self._pipelines(typed):
-            look = look_of(row.state, row.mode)
+            state = self._now(look_of(row.state, row.mode), row.source)
             effects = (Open("run", row.run_key),) if row.run_key else (Open("runs", row.key),)
             yield Found(
                 "pipeline",
                 clean(row.name),
-                f"{look.glyph} {look.word} · {clean(row.source)}",
+                f"{state} · {clean(row.source)}",
                 effects=effects,
                 also=row.key,
             )
@@ -168,9 +168,16 @@ class PaletteView(View):
             for run in self.context.reader.runs_of_id(typed, 8):
                 look = look_of(run.state)
                 native = clean(run.key.partition("/")[2])
-                yield Found(
-                    "run", native, f"{look.glyph} {look.word} · {clean(run.name)}", effects=(Open("run", run.key),)
-                )
+                ended = run.state.terminal  # an end stays what it was, whoever looks away
+                state = f"{look.glyph} {look.word}" if ended else self._now(look, run.key.partition(":")[0])
+                yield Found("run", native, f"{state} · {clean(run.name)}", effects=(Open("run", run.key),))
+
+    def _now(self, look: Look, source: str) -> str:
+        """The state in a word; of a source that is not heard of (or not watched) only what was seen last: ``✓? ok, stale``."""
+        known = self.sources.get(source)
+        if self.context.engine_alive and known is not None and not known.stale(self.context.now()):
+            return f"{look.glyph} {look.word}"
+        return f"{look.glyph}{STALE_MARK} {look.word}, stale"
 
     def _settings(self) -> Iterator[Found]:
         current = self.context.extra.get("theme")
