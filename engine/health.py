@@ -38,6 +38,11 @@ BLIND_MS: Final = 10_000
 TELL_MS: Final = 10 * 60_000
 """How long something that is over already stays an open alert, so that people hear of it."""
 TELL_DAMAGE_MS: Final = 86_400_000
+FAR_MS: Final = 86_400_000
+"""A clock that is set by more may be wrong (no battery, a snapshot that came back): nothing is forgotten by it for a while."""
+ABSENT_MS: Final = 30 * 86_400_000
+"""So long after the engine before us (or before it) the clock we begin with is not believed at once either."""
+DOUBT_S: Final = 3600.0
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -68,12 +73,24 @@ class Health:
         self._holders: list[Holder] = []
         self._held_since: dict[int, int] = {}
         self._low = False
+        self._doubt_until = 0.0
+
+    @property
+    def doubts(self) -> bool:
+        """Whether the clock is not believed yet: what is old by it is kept until it has stood for an hour."""
+        return self.ctx.clock.monotonic() < self._doubt_until
+
+    def _doubt(self) -> None:
+        self._doubt_until = self.ctx.clock.monotonic() + DOUBT_S
 
     # --- life -----------------------------------------------------------------------------------------------------
 
     def begun(self, tx: Tx, last: rows.LastEngine | None) -> None:
         """The engine's row is ours now; ``last``: what it said before."""
-        rows.sweep(tx)
+        if last is not None and abs(tx.now - last.heartbeat) > ABSENT_MS:
+            self._doubt()
+        else:
+            rows.sweep(tx)
         if last is None:
             rows.add_event(tx, "start", tx.now, None, f"engine {os.getpid()} started, the first one here")
             return
@@ -168,6 +185,8 @@ class Health:
         if slept > JUMP_MS:
             self._jumps.append(("blind", was_now, now, f"this host slept for {length(slept)}"))
             jump -= slept
+        if abs(jump) > FAR_MS:
+            self._doubt()
         if abs(jump) > JUMP_MS:
             way = "forward" if jump > 0 else "back"
             words = f"this host's clock was set {way} by {length(abs(jump))}: times around then may not fit together"
