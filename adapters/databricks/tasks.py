@@ -63,13 +63,14 @@ def tries(run: JobRun) -> list[tuple[int, TaskRun]]:
     for task in {t.run_id or (t.task_key, t.attempt_number): t for t in run.tasks or ()}.values():
         named.setdefault(task.task_key, []).append(task)
     out: list[tuple[int, TaskRun]] = []
+    history = run.repair_history or ()
     for found in named.values():
-        found.sort(key=lambda t: (time(t.start_time) or 1 << 62, t.attempt_number or 0, t.run_id or 0))
+        found.sort(key=lambda t: (_repair(history, t.run_id), t.attempt_number or 0, time(t.start_time) or 1 << 62))
         last = 0
         for task in found:
             mine = (task.attempt_number or 0) + 1
             if len(found) == 1 and mine == 1:
-                mine = 1 + _repair(run.repair_history or (), task.run_id)
+                mine = 1 + _repair(history, task.run_id)
             last = max(mine, last + 1)
             out.append((last, task))
     return out
