@@ -266,6 +266,7 @@ class Studio:
                 break
         for key in picture.keys:
             view.act(key)
+            view.load()  # what is not done between a key and its picture comes with the next look at the store
         for sign in picture.typed:
             view.type(sign)
         return view
