@@ -35,6 +35,9 @@ TIERS: Final = (
 DAYS_KEPT: Final = 400
 STEP_BACK: Final = 10_000
 """A clock that goes back by less is left alone: its readings fall into buckets that stand or are open."""
+FAR_BACK: Final = DAY
+"""One that goes back by more may be wrong itself (no battery): what is kept for days stays until it has stood so."""
+STOOD: Final = 600_000
 RAW_PORTION: Final = 60_000
 """Readings that are forgotten at once: five minutes of 200 series, 8 ms."""
 DAY_PORTION: Final = 8
@@ -75,6 +78,8 @@ class _Rolled:
     """Today, as far as the days before it are rolled up or listed in ``days``."""
     days: list[tuple[int, int | None]] = field(default_factory=list[tuple[int, int | None]])
     """(series, its last day) whose closed days are to be rolled up still."""
+    doubted: int | None = None
+    """When a clock that is far behind what was recorded was first seen; None: it is believed."""
 
 
 def series_id(tx: Tx, name: str, unit: str = "", source: str = "host") -> int:
@@ -114,6 +119,9 @@ def put_samples(tx: Tx, now: int, samples: Sequence[Sample]) -> None:
     if samples:
         rows = [(s.t, series_id(tx, s.series, s.unit), s.value) for s in samples if isfinite(s.value)]
         tx.db.executemany("INSERT OR REPLACE INTO sample_raw (t, series_id, value) VALUES (?, ?, ?)", rows)
+        if rolled.doubted is not None:  # for the gauges only: in the tiers they would fall among those of that time
+            tx.bump("sample")
+            return
         for t, number, _ in rows:
             rolled.seen[number] = max(t, rolled.seen.get(number, 0))
         _late(tx, rolled, rows)
@@ -138,6 +146,8 @@ def put_past(tx: Tx, samples: Sequence[Sample]) -> int:
     """Readings of long ago, at most one each ten minutes and series, into the tiers that keep so long: whole buckets and
     whole days only, and none where something was measured already. How many were taken."""
     rolled = _rolled(tx, tx.now)
+    if rolled.doubted is not None:
+        return 0
     table, bucket, kept, _ = TIERS[-1]
     upto = min(tx.now // bucket * bucket, rolled.done[table] or tx.now)
     rows = [
@@ -172,9 +182,31 @@ def _rolled(tx: Tx, now: int) -> _Rolled:
     if found is None:
         found = tx.memo["rolled"] = _begin(tx, now)
     elif now <= found.now - STEP_BACK:
-        _went_back(tx, now, found)
-    found.now = now
+        if _believed(tx, now, found):
+            _went_back(tx, now, found)
+    elif found.doubted is not None:  # it was wrong for a while; what was stamped meanwhile is too old for every tier
+        found.doubted = None
+    if found.doubted is None:
+        found.now = now
     return found
+
+
+def _believed(tx: Tx, now: int, rolled: _Rolled) -> bool:
+    """Whether a clock that went back is right: at once where it is not far, else when it has stood so for ten minutes.
+
+    Until then only what gauges show goes with it, the last hour.
+    """
+    if now > rolled.now - FAR_BACK:
+        rolled.doubted = None
+        return True
+    if rolled.doubted is None or now < rolled.doubted:
+        rolled.doubted = now
+        tx.db.execute("DELETE FROM sample_raw WHERE t > ?", (now,))
+        tx.bump("sample")
+    if now - rolled.doubted < STOOD:
+        return False
+    rolled.doubted = None
+    return True
 
 
 def _begin(tx: Tx, now: int) -> _Rolled:
@@ -189,7 +221,10 @@ def _begin(tx: Tx, now: int) -> _Rolled:
         rolled.done[table] = 0 if row[0] is None else int(row[0]) + bucket
         newest = max(newest, rolled.done[table])
     if newest >= now + STEP_BACK:
-        _went_back(tx, now, rolled)
+        rolled.now = newest
+        if _believed(tx, now, rolled):
+            _went_back(tx, now, rolled)
+            rolled.now = now
     return rolled
 
 
@@ -214,6 +249,8 @@ def _went_back(tx: Tx, now: int, rolled: _Rolled) -> None:
 
 
 def _roll_up(tx: Tx, now: int, rolled: _Rolled) -> None:
+    if rolled.doubted is not None:
+        return
     for table, bucket, kept, origin in TIERS:
         upto = now // bucket * bucket
         since = rolled.done[table]

@@ -213,6 +213,28 @@ def test_a_clock_set_forward_leaves_a_gap(rig: Rig) -> None:
     assert rig.ask("SELECT sum(n) FROM sample_10m") == [(360,)]
 
 
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("then", [0, MIDNIGHT - 30 * DAY])
+def test_a_clock_without_a_battery_takes_no_history_with_it(rig: Rig, then: int, restart: bool) -> None:
+    end = lived(rig, MIDNIGHT - 2 * DAY, 30, 5.0)
+    end = lived(rig, MIDNIGHT, 90, 10.0)
+    ask = [f"SELECT count(*), sum(n), min(t) FROM {table}" for table, *_ in samples.TIERS[1:]]  # noqa: S608
+    ask += ["SELECT count(*), sum(n), min(day) FROM sample_day"]
+    before = [rig.ask(q) for q in ask]
+    assert before[-1][0][0] == 1
+    if restart:
+        rig.store.close()
+        rig.store = Store.open(rig.path, rig.clock)
+    lived(rig, then, 5, 77.0)
+    (gauge,) = rig.reader.gauges(["host.cpu"])
+    assert (gauge.value, gauge.t) == (77.0, rig.clock.at), "and no gauge stands still"
+    assert [rig.ask(q) for q in ask] == before
+    put(rig, end + 5 * MIN, host_cpu=10.0)  # it was told the time again
+    put(rig, end + 6 * MIN, host_cpu=10.0)
+    assert rig.ask("SELECT count(*) FROM sample_1m WHERE avg = 77.0") == [(0,)]
+    assert rig.ask("SELECT max(t) FROM sample_1m")[0][0] >= end + 5 * MIN, "the tiers go on"
+
+
 def test_a_clock_that_was_a_year_ahead_does_not_stop_the_tiers(rig: Rig) -> None:
     lived(rig, MIDNIGHT + 365 * DAY, 20, 99.0)
     rig.store.close()
