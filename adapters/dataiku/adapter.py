@@ -19,7 +19,7 @@ from adapters.base import Action, Adapter, Listing, Page, Prepared, Probe, Recon
 from adapters.dataiku import acts, builds, datasets, probing
 from adapters.dataiku import steps as run_steps
 from adapters.dataiku.board import Board, Seat
-from adapters.dataiku.dss import DssHttp, KeyAuth, scenario_path
+from adapters.dataiku.dss import DssHttp, KeyAuth, scenario_path, together
 from adapters.dataiku.options import options
 from adapters.dataiku.triggers import Definition, definition
 from adapters.dataiku.wire import (
@@ -143,7 +143,7 @@ class DataikuAdapter(Adapter):
         waiting = [s for s in self._board.seats.values() if s.definition is None]
         waiting.sort(key=lambda s: s.item.active is False)
         try:
-            await asyncio.gather(*(self._definition(s.project, s.item.id) for s in waiting[:most]))
+            await together(self._definition(s.project, s.item.id) for s in waiting[:most])
         except (NotFound, Forbidden, BadResponse) as err:
             self._no_settings = err.what
 
@@ -212,14 +212,9 @@ class DataikuAdapter(Adapter):
             except NotFound:
                 return [], None  # deleted meanwhile: the next list of its project says so
 
-        found = await asyncio.gather(*(one(s) for s in seats), return_exceptions=True)
-        for result in found:
-            if isinstance(result, BaseException):
-                raise result
+        found = await together(one(s) for s in seats)
         out: list[tuple[Seat, list[ScenarioRun]]] = []
-        for seat, result in zip(seats, found, strict=True):
-            assert not isinstance(result, BaseException)
-            runs, seen = result
+        for seat, (runs, seen) in zip(seats, found, strict=True):
             seat.due, seat.looked, seat.looked_ms = False, self._board.turn, seen
             seat.active = {r.run_id: r for r in runs if r.active}
             seat.missed, seat.began = 0 if seat.active else seat.missed + 1, at(seat.item.start)

@@ -8,17 +8,16 @@ what is left of its few requests goes round: a project's list, and the last runs
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
-from adapters.dataiku.dss import API, DssHttp, project_path, scenario_path
+from adapters.dataiku.dss import API, DssHttp, project_path, scenario_path, together
 from adapters.dataiku.triggers import Definition
 from adapters.dataiku.wire import Project, Scenario, ScenarioRun, at, text
-from adapters.errors import BadResponse, Forbidden, NotFound
+from adapters.errors import AdapterError, BadResponse, Forbidden, NotFound
 from adapters.http import Answer, words
 from adapters.schedule import parse
 
@@ -123,20 +122,23 @@ class Board:
     async def list_some(self, projects: Iterable[str]) -> None:
         """A project that may not be read, or answers badly, keeps what was known of it; where all do, that is raised."""
         names = list(projects)
-        results = await asyncio.gather(*(self._list(p) for p in names), return_exceptions=True)
-        errors: list[BaseException] = []
-        for project, result in zip(names, results, strict=True):
-            if not isinstance(result, BaseException):
-                continue
-            if not isinstance(result, _PARTS):
-                raise result
-            errors.append(result)
-            self.bad[project] = result.what
-            self.read[project] = self.turn  # its turn is over, others are asked before it again
+        results = await together(self._try(p) for p in names)
+        errors = [error for error in results if error is not None]
+        for project, error in zip(names, results, strict=True):
+            if error is not None:
+                self.bad[project] = error.what
+                self.read[project] = self.turn  # its turn is over, others are asked before it again
         if errors and len(errors) == len(names) and (len(names) > 1 or len(names) == len(self.projects)):
             for project in names:
                 self.read.pop(project, None)
             raise errors[0]
+
+    async def _try(self, project: str) -> AdapterError | None:
+        try:
+            await self._list(project)
+        except _PARTS as err:
+            return err
+        return None
 
     async def _list(self, project: str) -> None:
         found, _ = await self._http.get(f"{project_path(project)}/scenarios/", list[Scenario])

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -19,6 +19,7 @@ from adapters.base import Secret
 from adapters.errors import AdapterError, AuthFailed, NotFound
 from adapters.http import Answer, Http, Params, refusal, words
 
+T = TypeVar("T")
 API: Final = "/dip/publicapi"
 _MISSING: Final = ("notfound", "not found", "does not exist", "doesn't exist", "unknown scenario", "unknown project")
 _HINT: Final = "give this source a new API key (auth.key): keys are made, and end, in DSS itself"
@@ -43,6 +44,19 @@ def dataset_path(project: str, dataset: str) -> str:
 
 def job_path(project: str, job: str) -> str:
     return f"{project_path(project)}/jobs/{segment(job)}"
+
+
+async def together(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """All at once, as far as the client lets them; the first that fails ends those that have not been asked yet."""
+    failure: BaseException
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(call) for call in calls]
+    except BaseExceptionGroup as failed:
+        failure = failed.exceptions[0]
+    else:
+        return [task.result() for task in tasks]
+    raise failure
 
 
 class _Said(msgspec.Struct, rename="camel"):
