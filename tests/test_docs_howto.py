@@ -78,6 +78,34 @@ def test_the_samples_of_a_page_go_together(tmp_path: Path, page: Path) -> None:
     keymap.Keymap().remapped(config.keys)  # raises where a key is taken
 
 
+def test_the_page_on_logs_names_each_key_of_the_log() -> None:
+    text = (ROOT / "docs" / "how-to" / "find-the-error.md").read_text("utf-8")
+    named = set(re.findall(r"`([^`]+)`", text))
+    for action in keymap.ACTIONS:
+        if "log" in action.contexts and action.id.startswith(("log.", "view.", "copy.")):
+            assert keymap.shown(action.keys[0]) in named, action.id
+
+
+# what a page calls a verb, and the actions of the keymap behind it
+VERBS = {
+    "start": ["pipeline.start"], "pause": ["pipeline.pause"], "hold": ["run.hold"], "stop": ["run.stop"], "mark": ["run.mark"],
+    "rerun": ["run.rerun", "run.rerun_failed", "run.rerun_from"], "backfill": ["pipeline.backfill", "operation.pause", "operation.cancel"],
+    "many-at-once": ["list.mark", "list.mark_range", "list.unmark"], "acknowledge": ["alert.ack"], "waive": ["owed.waive"],
+    "morning": ["screen.morning", "morning.answer", "morning.sign"], "arm": ["action.arm"], "limits-and-capacity": ["screen.hosts"],
+    "cards-links-views": ["app.card", "link.menu", "list.views", "app.palette"], "make-it-yours": ["app.theme", "app.help", "app.plain"],
+    "bad-days": ["app.refresh", "screen.sources", "screen.actions"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("page", VERBS)
+def test_a_page_names_the_key_that_the_program_has(page: str) -> None:
+    text = (ROOT / "docs" / "how-to" / f"{page}.md").read_text("utf-8")
+    named = {word for code in re.findall(r"`([^`\n]+)`", text) for word in (code, *code.split())}
+    for action in VERBS[page]:
+        key = keymap.shown(next(a for a in keymap.ACTIONS if a.id == action).keys[0])
+        assert key in named, f"{action} is {key}"
+
+
 # --- run ------------------------------------------------------------------------------------------------------------
 
 CONFIG = """
