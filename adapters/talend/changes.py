@@ -18,7 +18,7 @@ from adapters.http import Answer, Http
 from adapters.talend import reads
 from adapters.talend.wire import PlanRun, TaskRun, ms, plan_state, task_state
 
-OVERLAP_MS: Final = 300_000
+OVERLAP_MS: Final = 120_000
 """A microservice's execution shows some 15 s after its trigger; other lateness is not known."""
 STEP_BACK_MS: Final = 60_000
 PAGES_A_CALL: Final = 20
@@ -84,7 +84,7 @@ async def look(http: Http, kind: str, known: Cursor, params: Mapping[str, str]) 
     side = known.side(kind)
     out = Found()
     now = http.server_time
-    since = None if side.t is None else side.t - OVERLAP_MS
+    since = None if side.t is None else (known.at or side.t) - OVERLAP_MS
     asked = {**params, "lastDays": _days(known.at, now)}
     listed, first, complete = await _newest(http, kind, asked, side.off, since, out)
     now = first.server_time

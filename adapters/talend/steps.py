@@ -174,7 +174,8 @@ def _add_tasks(
     out: PlanSteps, called: dict[str, str], run: Run, tasks: list[TaskRun], step: str, place: int, taken: set[str]
 ) -> None:
     """Named as the plan's chart names them, and by their ids where it does not: by nothing that may be unknown at times."""
-    tasks.sort(key=lambda t: ms(t.startTimestamp) or ms(t.triggerTimestamp) or 0)
+    design = {ident: place for place, ident in enumerate(called)}
+    tasks.sort(key=lambda t: (ms(t.startTimestamp) or float("inf"), design.get(t.of, len(design))))
     failed: list[str] = []
     others: list[str] = []
     for number_, task in enumerate(tasks, 1):

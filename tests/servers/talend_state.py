@@ -228,10 +228,12 @@ class World:
 
     def begin_step(self, run: Exec, step: StepExec, word: str = "EXECUTION_EVENT_RECEIVED") -> None:
         names = next(tasks for sid, _, tasks in self.plans[run.of].steps if sid == step.id)
-        ago = max(0.0, (self.now() - (run.start or run.trigger)).total_seconds())
+        began = run.start or run.trigger
+        ago = max(0.0, (self.now() - began).total_seconds())
+        lasted = None if run.finish is None else (run.finish - began).total_seconds()
         for number, name in enumerate(names):
             inner = word if word != "EXECUTION_FAILED" or number == 0 else "EXECUTION_SUCCESS"
-            made = self.add_run(name, word=inner, type="PLAN", ago_s=ago, plan_execution=run.id)
+            made = self.add_run(name, word=inner, type="PLAN", ago_s=ago, lasted_s=lasted, plan_execution=run.id)
             step.tasks.append(made.id)
         step.start = run.start
         over = word in ("EXECUTION_SUCCESS", "EXECUTION_FAILED")
