@@ -200,6 +200,13 @@ class DatabricksLike(Routes):
 
     def route(self, method: str, path: str, query: Query, body: Any, authorization: str) -> Answer:
         """Authentication, then the answer; Refused where the answer is an error."""
+        if (method, path) == ("GET", "/oidc/.well-known/oauth-authorization-server"):
+            return 200, {
+                "authorization_endpoint": f"{self.url}/oidc/v1/authorize",
+                "token_endpoint": self.url + TOKEN_PATH,
+            }
+        if (method, path) == ("GET", "/.well-known/databricks-config"):
+            return 200, {"oidc_endpoint": f"{self.url}/oidc"}
         if not authorization:
             raise Refused(401, "UNAUTHENTICATED", "Credential was not sent or was of an unsupported type for this API.")
         if authorization.removeprefix("Bearer ") not in self.tokens:

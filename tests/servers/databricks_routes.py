@@ -221,6 +221,8 @@ class Routes(State):
         run = self.run_of(one.get("run_id"))
         page, more = self._page([self.show_task(t) for t in run.tasks], 100, one)
         out = self.show_run(run) | {"tasks": page}
+        if "page_token" in one:
+            out.pop("job_parameters", None)  # lists without more of them are empty on later pages
         if one.get("include_history") == "true":
             out["repair_history"] = [] if "page_token" in one else run.repairs
         return out | {k: v for k, v in more.items() if k == "next_page_token"}
