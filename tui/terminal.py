@@ -425,7 +425,7 @@ class TerminalApp(App[int]):
 
     def copy_osc52(self, text: str, words: str) -> str:
         """Hand text to the terminal's clipboard; the sentence says what happened, for nothing comes back to confirm it."""
-        data = text.encode("utf-8", "replace")
+        data = _pasteable(text).encode("utf-8", "replace")
         if len(data) > COPY_LIMIT:
             return f"not copied: {len(data):,} bytes, a terminal's clipboard takes {COPY_LIMIT:,} at most"
         if self._driver is None or self.is_headless:
@@ -439,6 +439,11 @@ class TerminalApp(App[int]):
             note = " · through screen, if the terminal allows it"
         self._driver.write(sequence)
         return f"{words}: {len(text):,} characters handed to the terminal's clipboard{note}"
+
+
+def _pasteable(text: str) -> str:
+    """Without control characters but line ends and tabs: what is pasted must not end the paste and go on as if typed."""
+    return "".join(c for c in text if c in "\n\t" or not (c < " " or "\x7f" <= c <= "\x9f"))
 
 
 def _ignore(_: object) -> None:

@@ -216,3 +216,23 @@ def test_a_pipeline_that_nobody_sees_is_found_as_stale(tale: House):
     dark = of(palette(tale, "mart_to_ldz", engine_alive=False))
     assert dark
     assert all(note.startswith("✓? ok, stale ") for note in dark)
+
+
+@pytest.mark.parametrize("typed", ["pause load", "load"])
+def test_what_comes_meanwhile_puts_nothing_else_under_the_cursor(tmp_path: Path, typed: str):
+    h = House(tmp_path)
+    h.engine()
+    h.source("s")
+    for name in ("load_c", "load_d"):
+        h.pipeline("s", name)
+        h.run("s", name, "r1", State.SUCCESS, started_ago=MINUTE, took=MINUTE // 2)
+    view = palette(h, typed)
+    view.act("palette.next")
+    meant = view.found[view.at]
+    for name in ("load_a", "load_b"):
+        h.pipeline("s", name)
+        h.run("s", name, "r1", State.SUCCESS, started_ago=MINUTE, took=MINUTE // 2)
+    view.load()
+    assert "load_a" in " ".join(labels(view)), "it came before what the cursor is on"
+    assert (view.found[view.at].label, view.found[view.at].effects) == (meant.label, meant.effects)
+    h.close()

@@ -266,6 +266,24 @@ def test_more_than_a_clipboard_takes_is_not_sent() -> None:
     assert said == f"not copied: {COPY_LIMIT + 1:,} bytes, a terminal's clipboard takes {COPY_LIMIT:,} at most"
 
 
+@pytest.mark.parametrize("hostile", ["a\x1b[201~\rrm -rf ~\r", "a\x00b", "a\x9b201~", "a\udcff"])
+def test_what_is_copied_cannot_end_the_paste(hostile: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import base64
+    from types import SimpleNamespace
+    from typing import Any
+
+    from tui.terminal import TerminalApp
+
+    monkeypatch.delenv("STY", raising=False)
+    sent: list[str] = []
+    app: Any = SimpleNamespace(_driver=SimpleNamespace(write=sent.append), is_headless=False)
+    TerminalApp.copy_osc52(app, f"one\n\ttwo {hostile}", "a log")
+    (sequence,) = sent
+    pasted = base64.b64decode(sequence.split(";c;")[1][:-1]).decode()
+    assert pasted.startswith("one\n\ttwo a")
+    assert all(c in "\n\t" or c.isprintable() for c in pasted)
+
+
 def test_plain_text_for_the_terminals_own_selection(start: Callable[..., Terminal]) -> None:
     terminal = start()
     terminal.press("ctrl+l")

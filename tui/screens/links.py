@@ -106,7 +106,7 @@ class LinksView(View):
             return (Back(),)
         if action in ("list.open", "copy.menu", "link.menu") and self.links:
             link = self.links[self.at]
-            return (Back(), Copy(link.url, f"the URL of {clean(link.words)}"))
+            return (Back(), Copy(clean(link.url), f"the URL of {clean(link.words)}"))
         return ()
 
     def type(self, text: str) -> Sequence[Effect] | None:

@@ -53,7 +53,11 @@ class PaletteView(View):
         if self.under is not None:
             self.under.load()
         self.sources = {s.name: s for s in self.context.reader.sources()}
+        was = self.found[self.at] if self.found else None
         self._find()
+        if was is not None:  # what came or went meanwhile puts nothing else under the cursor
+            same = (i for i, f in enumerate(self.found) if _what(f) == _what(was))
+            self.at = next(same, self.at)
 
     def _find(self) -> None:
         typed = self.field.text.strip()
@@ -295,3 +299,8 @@ class PaletteView(View):
 
     def data(self) -> Any:
         return [{"kind": f.kind, "label": f.label, "note": f.note, "key": f.key, "why": f.why} for f in self.found]
+
+
+def _what(entry: Found) -> tuple[str, str, str]:
+    """Which entry it is, whatever is said of it now."""
+    return entry.kind, entry.label, entry.also or repr(entry.effects)
