@@ -27,6 +27,7 @@ from engine.request import (
 )
 
 if TYPE_CHECKING:
+    from adapters.base import Adapter
     from engine.ask import Ask
     from engine.config.model import Config
     from engine.config.paths import Places
@@ -286,6 +287,8 @@ def check(args: Namespace, wrong_view: Callable[[str, str, str], str | None] | N
     for view in config.views if wrong_view is not None else ():
         if wrong_view is not None and (wrong := wrong_view(view.name, view.screen, view.filter)):
             return fail(f"{config.path}: {wrong}")
+    if wrong := wrong_queries(config):
+        return fail("\n".join(wrong))
     for warning in config.warnings:
         print(f"warning: {warning}")
     print(
@@ -293,6 +296,22 @@ def check(args: Namespace, wrong_view: Callable[[str, str, str], str | None] | N
         f" {len(config.expectations)} expectations: fine"
     )
     return EXIT_OK
+
+
+def wrong_queries(config: Config) -> list[str]:
+    """Of each ``[[series]]`` what its query has wrong that can be seen without asking its source, at its line."""
+    from engine.adapters_in import NoAdapter, adapter_class
+
+    out: list[str] = []
+    for series in config.series:
+        source = config.source(series.source)
+        if source is None:
+            continue
+        with contextlib.suppress(NoAdapter):
+            wrong = adapter_class(source.kind).wrong_query(series.query)
+            if wrong:
+                out.append(f"{series.where}: series[{series.name}].query: expected a query of {source.kind}, {wrong}")
+    return out
 
 
 def doctor(args: Namespace) -> int:
@@ -307,6 +326,8 @@ def doctor(args: Namespace) -> int:
     with contextlib.suppress(OSError):  # where it cannot be made the report says so
         place.state.mkdir(parents=True, exist_ok=True, mode=0o700)
 
+    asked: dict[str, str] = {}
+
     async def ask() -> dict[str, Probe | str]:
         answers: dict[str, Probe | str] = {}
         for source in config.sources:
@@ -317,6 +338,7 @@ def doctor(args: Namespace) -> int:
                 continue
             try:
                 answers[source.name] = await asyncio.wait_for(adapter.probe(), 30)
+                asked.update(await asyncio.wait_for(ask_series(config, source.name, adapter), 30))
             except TimeoutError:
                 answers[source.name] = "no answer within 30 seconds"
             except AdapterError as error:
@@ -326,7 +348,7 @@ def doctor(args: Namespace) -> int:
         return answers
 
     probes = asyncio.run(ask())
-    lines = doctor_report(config, place, probes, now=int(time.time() * 1000))
+    lines = doctor_report(config, place, probes, now=int(time.time() * 1000), series=asked)
     if args.format == "json":
         print_json("doctor", [row_dict(line) for line in lines])
     else:
@@ -335,6 +357,19 @@ def doctor(args: Namespace) -> int:
     if any(isinstance(p, str) for p in probes.values()):
         return EXIT_UNREACHABLE
     return EXIT_NOT_WELL if any(line.ok is False for line in lines) else EXIT_OK
+
+
+async def ask_series(config: Config, source: str, adapter: Adapter) -> dict[str, str]:
+    """Each ``[[series]]`` of a source, asked once: what is wrong with its answer, "" where nothing is."""
+    from adapters.extras import SeriesQuery
+
+    queries = [SeriesQuery(s.name, s.query, s.unit) for s in config.series if s.source == source]
+    if not queries:
+        return {}
+    if not adapter.caps.can("metrics"):
+        return {q.name: adapter.caps.why("metrics") for q in queries}
+    found = await adapter.samples(queries)
+    return {q.name: found.failed.get(q.name, "") for q in queries}
 
 
 def schema(args: Namespace) -> int:

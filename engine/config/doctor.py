@@ -34,14 +34,26 @@ class Line:
 
 
 def doctor_report(
-    config: Config, places: Places, probes: Mapping[str, Probe | str], *, now: int | None = None, root: Path = Path("/")
+    config: Config,
+    places: Places,
+    probes: Mapping[str, Probe | str],
+    *,
+    now: int | None = None,
+    root: Path = Path("/"),
+    series: Mapping[str, str] | None = None,
 ) -> list[Line]:
-    """``probes``: of each source its probe, or in words why there is none. ``now`` (ms) allows a word on clocks."""
+    """``probes``: of each source its probe, or in words why there is none. ``now`` (ms) allows a word on clocks. ``series``: of
+    each ``[[series]]`` that was asked for what is wrong with its answer, "" where nothing is."""
     out = [Line(True, "configuration", f"{config.path}, {_count(config)}")]
     out += [Line(None, "configuration", printable(text, 300)) for text in config.warnings]
     out += _places(places, root)
     for source in config.sources:
         out += _source(config, source, probes.get(source.name, "was not asked"), now)
+    for one in config.series:
+        said = (series or {}).get(one.name)
+        if said is not None:
+            words = f"{one.source} answers" if not said else f"{one.where}: {printable(said, 300)}"
+            out.append(Line(not said, f"series {one.name}", words, "correct its query" if "refused" in said else ""))
     for contact in config.contacts:
         out += _secret(f"contact {contact.name}", contact.url, config.folder)
     if config.jobs and not places.system:

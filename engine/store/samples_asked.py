@@ -80,25 +80,63 @@ class SampleQuestions(Link):
 
     # --- what there is ----------------------------------------------------------------------------------------------
 
-    def series(self, prefix: str = "host") -> list[SeriesRow]:
+    def series(self, prefix: str = "host", *, named: bool = False) -> list[SeriesRow]:
         """Series whose name begins so, by name, with their last reading however old it is; not those of runs' trees, of which
-        there may be tens of thousands."""
+        there may be tens of thousands, and no host of a source that nothing was heard of for a day.
+
+        ``named``: also the answers to each ``[[series]]``, after them.
+        """
         rows = self.all(
-            "SELECT id, name, unit, label, max, note FROM series WHERE name >= ?1 AND name < 'run.' AND name < ?2 UNION ALL"
-            " SELECT id, name, unit, label, max, note FROM series WHERE name >= 'run/' AND name >= ?1 AND name < ?2 ORDER BY name",
+            "SELECT id, name, unit, label, max, note, source FROM series WHERE name >= ?1 AND name < 'run.' AND name < ?2 UNION ALL"
+            " SELECT id, name, unit, label, max, note, source FROM series WHERE name >= 'run/' AND name >= ?1 AND name < ?2"
+            " ORDER BY name",
             (prefix, prefix + "\U0010ffff"),
         )
+        if named:
+            known = {row[0] for row in rows}
+            rows += [
+                row
+                for row in self.all(
+                    "SELECT s.id, s.name, s.unit, s.label, s.max, s.note, n.source FROM series_now n"
+                    " JOIN series s ON s.id = n.series_id WHERE n.query <> '' ORDER BY n.source, s.name"
+                )
+                if row[0] not in known
+            ]
+        asked, normal = self._asked()
         newest = self.one("SELECT t FROM sample_raw ORDER BY t DESC LIMIT 1")
         last: dict[int, tuple[int, float]] = {}
         if newest:
             now = self.all("SELECT series_id, t, value FROM sample_raw WHERE t > ? ORDER BY t", (newest[0] - _NOW_MS,))
             last = {number: (t, value) for number, t, value in now}
         found: list[SeriesRow] = []
-        for number, name, unit, label, top, note in rows:
-            at = last.get(number) or self._last(number)
+        for number, name, unit, label, top, note, source in rows:
             host, metric = of_series(name)
-            found.append(SeriesRow(name, host, metric, unit, label, top, note, at and at[1], at and at[0]))
-        return found
+            one = asked.get(number)
+            if one is not None:
+                t, value, query, why, every = one
+                found.append(
+                    SeriesRow(name, host, metric, unit, label, top, note, value, t, source, query, why, every, normal.get(query))
+                )
+            elif host is None or source == "host":
+                at = last.get(number) or self._last(number)
+                found.append(SeriesRow(name, host, metric, unit, label, top, note, at and at[1], at and at[0], source))
+        heard: dict[str | None, int] = {}
+        for row in found:
+            heard[row.host] = max(heard.get(row.host, 0), row.t or 0)
+        oldest = self._clock() - _DAY
+        return [row for row in found if row.host is None or row.source == "host" or heard[row.host] >= oldest]
+
+    def _asked(self) -> tuple[dict[int, tuple[Any, ...]], dict[str, tuple[float, float]]]:
+        """What sources are asked for: (t, value, query, why, every ms) by series; what is normal by query."""
+        rows = self.all(
+            "SELECT n.series_id, n.t, n.value, n.query, n.why, max(coalesce(h.poll_ms, 0), 10000) FROM series_now n"
+            " LEFT JOIN source s ON s.name = n.source LEFT JOIN source_health h ON h.source_id = s.id"
+        )
+        if not rows:
+            return {}, {}
+        said = self.all("SELECT name, body FROM configured WHERE kind = 'series'")
+        normal = {name: json.loads(body).get("normal") for name, body in said}
+        return {row[0]: tuple(row[1:]) for row in rows}, {k: (v[0], v[1]) for k, v in normal.items() if v}
 
     def _last(self, number: int) -> tuple[int, float] | None:
         """The last reading of a series that is not measured any more: the finest tier that still holds one."""

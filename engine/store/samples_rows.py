@@ -25,6 +25,8 @@ LIMITS: Final[tuple[tuple[str, float], ...]] = (
 )
 """What a series must stay below where no ``[[limit]]`` says otherwise, in its own unit (percent). The one place of these
 numbers. A disk is in trouble before it is full; memory only where nothing is left; a host that swaps half of it is lost."""
+STALE_MS: Final = 30_000
+"""A reading that is older is drawn stale; of a source that is asked more rarely, after three readings that did not come."""
 FULL_SOON: Final = 14
 """Days: a limit that is nearer needs a person."""
 
@@ -51,6 +53,27 @@ class SeriesRow:
     note: str | None
     value: float | None
     t: int | None
+    source: str = "host"
+    """Who measures it: ``host`` is the engine itself, else the name of a source."""
+    query: str = ""
+    """Name of the ``[[series]]`` that it answers."""
+    why: str | None = None
+    """Why there was no reading when it was asked for last."""
+    every: int = 1_000
+    """How often it is measured, ms."""
+    normal: tuple[float, float] | None = None
+    """Lowest and highest value that need nobody, as the configuration says."""
+
+    def stale(self, now: int) -> bool:
+        """Older than three readings would be, and never called so within half a minute."""
+        return self.t is None or now - self.t >= max(3 * self.every, STALE_MS)
+
+    @property
+    def outside(self) -> int:
+        """1: above what is normal, -1: below, 0: inside, or nobody said what is normal."""
+        if self.normal is None or self.value is None:
+            return 0
+        return 1 if self.value > self.normal[1] else -1 if self.value < self.normal[0] else 0
 
     @property
     def of_a_host(self) -> bool:
@@ -186,7 +209,7 @@ def of_series(name: str) -> tuple[str | None, str]:
     if name.startswith("host@"):
         host, colon, metric = name[5:].partition(":")
         if colon and host:
-            return host, metric
+            return host.replace("%3A", ":"), metric
     return None, name
 
 

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.extras import Readings, SeriesInfo
 from adapters.model import Sample, State
-from engine.store import samples
+from engine.store import metrics, samples
 from engine.store.rows import Bar, CapacityRow, Chart, RunLane, SeriesRow, UsualRow
 from tests.tui import host_stores, snap
-from tests.tui.stores import DAY, HOUR, MINUTE, NOW, SIZES, TZ, House, painted, text_of
+from tests.tui.stores import DAY, HOUR, MINUTE, NOW, SECOND, SIZES, TZ, House, painted, text_of
 from tui import keymap, registry
 from tui.present import capacity, chart, hosts, lines
 from tui.present.hosts import Resource
@@ -515,6 +516,100 @@ def test_hosts_of_a_fleet_stand_below_this_one(tmp_path):
     h.close()
 
 
+def asked(h, t: int, values: dict[str, float], failed: dict[str, str] | None = None, *, hosts: bool = True):
+    """What a source answered at that time to two ``[[series]]``, and of the hosts that it knows."""
+    queries = {} if hosts else {"cdm_lag": "messages", "paid": ""}
+    found = [Sample(name, t, value, "%" if name.endswith(("cpu", "mem")) else "") for name, value in values.items()]
+    about = [SeriesInfo(s.series, "CPU", "%", 100.0) for s in found if s.series.endswith(":cpu")] if hosts else []
+    with h.tx() as tx:
+        metrics.put_readings(tx, "prom", queries, Readings(samples=found, failed=failed or {}, about=about))
+
+
+def normal(h):
+    with h.tx() as tx:
+        body = json.dumps({"normal": [0.0, 5000.0]})
+        tx.db.execute("INSERT OR REPLACE INTO configured VALUES ('series', 'cdm_lag', 0, ?)", (body,))
+        tx.bump("configured")
+
+
+def test_a_host_that_is_down_is_said_and_not_dropped(tmp_path):
+    h = host_stores.busy(tmp_path, days=1)
+    h.source("prom", kind="prometheus", poll_ms=10 * SECOND)
+    asked(h, h.now - 300 * SECOND, {"host@etl-1:up": 1.0, "host@etl-1:cpu": 30.0})
+    asked(h, h.now, {"host@etl-1:up": 0.0, "host@etl-2:up": 1.0, "host@etl-2:cpu": 70.0, "host@etl-9:up": 0.0})
+    view = view_of(h)
+    assert [(x.name, x.down, x.stale) for x in view.hosts] == [
+        ("ops-01", False, False), ("etl-1", True, True), ("etl-2", False, False), ("etl-9", True, True),
+    ]  # fmt: skip
+    assert "down: nothing is measured for 5m" in row_of(view, "etl-1 ")
+    assert "down: nothing is measured" in row_of(view, "etl-9 ")
+    shown = painted(view, 120, 40)
+    assert "2 hosts down" in shown[1]
+    assert "2 of 4 answering" in shown[3]
+    h.close()
+
+
+def test_a_series_outside_its_normal_range_is_amber(tmp_path):
+    h = host_stores.busy(tmp_path, days=1)
+    h.source("prom", kind="prometheus", poll_ms=10 * SECOND)
+    normal(h)
+    asked(h, h.now, {"cdm_lag": 4999.0}, {"paid": "the query is refused: parse error"}, hosts=False)
+    view = view_of(h, "cdm_lag")
+    assert "normal 0.00 messages to 5,000 messages" in row_of(view, "cdm_lag ")
+    assert "run-late" not in " ".join(styles(view, "cdm_lag"))
+    assert "the query is refused: parse error" in row_of(view, "paid ")
+    assert "2 series  1 without a reading" in row_of(view, "prom ")
+    asked(h, h.now - SECOND, {"cdm_lag": 4000.0}, hosts=False)  # an older answer that comes late changes nothing
+    assert "above normal" not in row_of(view_of(h, "cdm_lag"), "cdm_lag ")
+    with h.tx() as tx:
+        tx.db.execute("UPDATE configured SET body = ? WHERE kind = 'series'", (json.dumps({"normal": [0.0, 4000.0]}),))
+    view = view_of(h, "cdm_lag")
+    assert "above normal 0.00 messages" in row_of(view, "cdm_lag ")
+    assert "cdm_lag above normal" in painted(view, 160, 40)[1]
+    h.close()
+
+
+def test_what_is_old_is_stale_with_its_reason_and_not_amber(tmp_path):
+    h = host_stores.busy(tmp_path, days=1)
+    h.source("prom", kind="prometheus", poll_ms=10 * SECOND)
+    normal(h)
+    asked(h, h.now - 120 * SECOND, {"cdm_lag": 9000.0}, hosts=False)
+    asked(h, h.now, {}, {"cdm_lag": "it has no data now"}, hosts=False)
+    view = view_of(h, "cdm_lag")
+    line = row_of(view, "cdm_lag ", (160, 40))
+    assert "no reading for 2m: it has no data now" in line
+    assert "9,000" in line
+    found = styles(view, "cdm_lag", (160, 40))
+    assert "run-stale" in found
+    assert "run-late" not in found
+    assert "above normal" not in "\n".join(painted(view, 160, 40))
+    h.close()
+
+
+def test_many_hosts_leave_room_for_the_rest_and_ask_for_few_curves(tmp_path):
+    h = host_stores.busy(tmp_path, days=1)
+    h.source("prom", kind="prometheus", poll_ms=10 * SECOND)
+    asked(h, h.now, {f"host@n{i:03d}:{m}": 5.0 for i in range(200) for m in ("up", "cpu", "mem", "load1")})
+    view = view_of(h, "n150")
+    shown = painted(view, 120, 40)
+    assert any(line.strip(" ▌").startswith("n150") for line in shown)
+    assert "of 201" in shown[3]
+    assert any("Resources of n150" in line for line in shown)
+    assert len([name for name in view._drawn() if name.endswith(":load1")]) == 1
+    view.act("move.up")
+    painted(view, 120, 40)
+    h.close()
+
+
+def test_a_host_that_nothing_was_heard_of_for_a_day_is_no_row(tmp_path):
+    h = host_stores.busy(tmp_path, days=1)
+    h.source("prom", kind="prometheus", poll_ms=10 * SECOND)
+    asked(h, h.now - DAY - SECOND, {"host@gone:cpu": 1.0})
+    asked(h, h.now, {"host@here:cpu": 1.0})
+    assert [x.name for x in view_of(h).hosts] == ["ops-01", "here"]
+    h.close()
+
+
 def test_names_from_outside_are_harmless(tmp_path):
     h = host_stores.busy(tmp_path, days=1)
     with h.tx() as tx:
@@ -532,7 +627,7 @@ def test_for_scripts(busy):
     view = registry.make("hosts", busy.context())
     data = json.loads(json.dumps(view.data()))
     assert data["stale"] is False
-    assert data["hosts"] == [{"host": "ops-01", "sampled": NOW, "running": 1}]
+    assert data["hosts"] == [{"host": "ops-01", "sampled": NOW, "running": 1, "down": False, "stale": False}]
     assert data["chart"]["series"] == "host.cpu"
     assert data["chart"]["peak"] == pytest.approx(97, abs=1)
     assert data["chart"]["until"] - data["chart"]["since"] >= DAY
@@ -553,7 +648,7 @@ def test_moving_asks_the_store_for_no_more_than_the_curve(busy, monkeypatch):
     reader = view.context.reader
     for name in ("series", "capacity", "usual", "runs_between", "used_by_runs", "chart"):
         whole = getattr(reader, name)
-        monkeypatch.setattr(reader, name, lambda *a, name=name, whole=whole: asked.append(name) or whole(*a))
+        monkeypatch.setattr(reader, name, lambda *a, name=name, whole=whole, **k: asked.append(name) or whole(*a, **k))
     view.act("move.down")
     painted(view, 120, 40)
     view.act("move.down")

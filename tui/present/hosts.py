@@ -1,7 +1,7 @@
 """Hosts and their resources as rows: level → gauge, change → one-colour sparkline, what a host lacks → ``n/a`` and why.
 
-Amber is for two things only: a limit less than two weeks away, and a value that left its own usual band. Nothing here is
-red: a full disk is red where something failed from it.
+Amber is for three things only: a limit less than two weeks away, a value that left its own usual band or what the
+configuration calls normal, and a host that is not measured. Nothing here is red: a full disk is red where something failed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tui.view import Line, Span
 
 STALE_MS: Final = 30_000
-"""A reading that is older is drawn stale: this host is sampled each second."""
+"""A reading of this host that is older is drawn stale: it is sampled each second."""
 RECENT: Final = 16
 """Minutes of the short curves."""
 _ORDER: Final = ("cpu", "mem", "disk", "swap", "io", "cgroup", "psi", "load", "net")
@@ -41,6 +41,10 @@ class Resource:
     recent: Chart | None
     usual: UsualRow | None
     limit: CapacityRow | None
+    stale: bool = False
+    """Of another host, or of ``[[series]]``: it came too long ago to be called so now."""
+    silent_for: int = 0
+    """ms since the last reading, where it is stale."""
 
     @property
     def key(self) -> str:
@@ -66,7 +70,10 @@ class Resource:
         return None if self.row.metric.startswith("disk:") else self.usual
 
     def unusual(self) -> int:
-        """1: above its usual band of this hour, -1: below, 0: inside, or not known."""
+        """1: above its usual band of this hour, -1: below, 0: inside, or not known. Where the configuration says what is
+        normal, that counts alone."""
+        if self.row.normal is not None:
+            return self.row.outside
         mean, band = self.mean, self.band
         if mean is None or band is None:
             return 0
@@ -81,17 +88,27 @@ class Resource:
 
     @property
     def loud(self) -> bool:
+        if self.stale:
+            return False
         return self.unusual() != 0 or (self.limit is not None and self.limit.soon)
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """``name``: as people call it; ``label`` None: this host."""
+    """``name``: as people call it; ``label`` None: this host. ``named``: no host, the ``[[series]]`` of a source; ``down``: its
+    exporter does not answer, so nothing is measured."""
 
     name: str
     label: str | None
     resources: tuple[Resource, ...]
     running: int | None
+    named: bool = False
+    down: bool = False
+
+    @property
+    def stale(self) -> bool:
+        """Of another host: none of its levels is of now."""
+        return self.label is not None and all(r.stale for r in self.resources)
 
     @property
     def key(self) -> str:
@@ -135,19 +152,47 @@ def hosts(
     limits: Sequence[CapacityRow],
     this: str,
     running: int | None,
+    now: int = 0,
 ) -> list[Host]:
-    """Series grouped by host, this one first."""
+    """Series grouped by host, this one first, then what ``[[series]]`` ask of a source, then the others."""
     by_limit = {c.series: c for c in limits}
-    groups: dict[str | None, list[SeriesRow]] = {}
+    groups: dict[tuple[int, str], list[SeriesRow]] = {}
+    down: set[tuple[int, str]] = set()
     for s in series:
-        if s.of_a_host and shown(s):
-            groups.setdefault(s.host, []).append(s)
+        if s.query and not s.of_a_host:
+            groups.setdefault((1, s.source), []).append(s)
+        elif s.of_a_host:
+            group = (0, "") if s.host is None else (2, s.host)
+            if s.host is not None and s.metric == "up":
+                groups.setdefault(group, [])  # also where nothing else was ever measured
+                if s.value == 0:
+                    down.add(group)
+            elif shown(s):
+                groups.setdefault(group, []).append(s)
     found: list[Host] = []
-    for label in sorted(groups, key=lambda g: (g is not None, g or "")):
-        rows = sorted(groups[label], key=place)
-        resources = tuple(Resource(s, recent.get(s.series), usual.get(s.series), by_limit.get(s.series)) for s in rows)
-        found.append(Host(clean(label or this), label, resources, running if label is None else None))
+    for group in sorted(groups):
+        kind, label = group
+        rows = sorted(groups[group], key=place) if kind != 1 else groups[group]
+        resources = tuple(_resource(s, recent, usual, by_limit, now) for s in rows)
+        if kind == 0:
+            found.append(Host(clean(this), None, resources, running))
+        else:
+            name = f"series {label}" if kind == 1 else label
+            found.append(Host(clean(label), name, resources, None, kind == 1, group in down))
     return found
+
+
+def _resource(
+    s: SeriesRow,
+    recent: Mapping[str, Chart],
+    usual: Mapping[str, UsualRow],
+    limits: Mapping[str, CapacityRow],
+    now: int,
+) -> Resource:
+    asked = s.source != "host" and bool(now)  # of this host the screen itself knows
+    stale = asked and s.stale(now)
+    ago = now - s.t if stale and s.t is not None else 0
+    return Resource(s, recent.get(s.series), usual.get(s.series), limits.get(s.series), stale, ago)
 
 
 # --- the hosts table ------------------------------------------------------------------------------------------------
@@ -170,6 +215,10 @@ def host_columns(width: int) -> list[Column]:
 
 def host_line(h: Host, width: int) -> Line:
     cols = host_columns(width)
+    if h.named or h.down:
+        said = _named(h) if h.named else _down(h)
+        name: Cell = [(cut_middle(h.name, cols[0].width), "text b")]
+        return row([cols[0], Column("", max(width - cols[0].width - 4, 8), gap=2)], [name, said])
     cpu, memory, disk, io = h.of("cpu"), h.of("mem"), h.disk, h.of("io")
     runs = "unknown" if h.running is None else str(h.running) if width < 110 else f"{h.running} running"
     values: list[Cell] = [
@@ -178,6 +227,36 @@ def host_line(h: Host, width: int) -> Line:
         _level(disk), _spark(io, cols[7].width), _level(io), [(runs, "dim")],
     ]  # fmt: skip
     return row(cols, values)
+
+
+def _named(h: Host) -> Cell:
+    """How many, and which of them a person should look at."""
+    out: Cell = [(words.many(len(h.resources), "series", "series"), "text")]
+    odd = [r for r in h.resources if r.loud]
+    silent = [r for r in h.resources if r.stale or r.missing]
+    if odd:
+        out += [("  ", ""), (", ".join(f"{r.name} {outside(r)}" for r in odd), "run-late b")]
+    if silent:
+        out += [("  ", ""), (f"{len(silent)} without a reading", "run-stale")]
+    return out
+
+
+def _down(h: Host) -> Cell:
+    ago = min((r.silent_for for r in h.resources if r.silent_for), default=0)
+    return [
+        ("down", "run-late b"),
+        (f": nothing is measured for {words.age(ago)}" if ago else ": nothing is measured", "dim"),
+    ]
+
+
+def outside(r: Resource) -> str:
+    """``above normal``, ``unusually high``, ``full in 9d``: why it is loud."""
+    way = r.unusual()
+    if way and r.row.normal is not None:
+        return "above normal" if way > 0 else "below normal"
+    if way:
+        return f"unusually {'high' if way > 0 else 'low'}"
+    return capacity.full_in(r.limit) if r.limit is not None else ""
 
 
 def _style(r: Resource | None, calm: str) -> str:
@@ -229,7 +308,7 @@ def resource_line(r: Resource, width: int) -> Line:
     name: Cell = [(cut_middle(r.name, cols[0].width), "text")]
     series: Cell = [(cut_middle(clean(r.row.series), cols[-1].width), "dim")]  # as [[limit]] calls it
     if r.missing:
-        note = clean(r.row.note or "not measured here")
+        note = clean(r.row.why or r.row.note or "not measured here")
         return row(cols, [name, [("n/a", "dim")], [("", "")], [("n/a", "dim")], [(note, "dim")], series])
     share = None if r.row.value is None or not r.row.max else r.row.value / r.row.max
     gauge: Cell = [("", "")] if share is None else bars.gauge(share, cols[2].width, _style(r, "gauge"))
@@ -247,15 +326,21 @@ def clauses(r: Resource) -> list[words.Clause]:
     """What a person wants to know of it: when it is full, whether this is usual."""
     out: list[words.Clause] = []
     c = r.limit
+    if r.stale:
+        why = f": {clean(r.row.why)}" if r.row.why else ""
+        out.append([(f"no reading for {words.age(r.silent_for)}", "run-stale b"), (why, "dim")])
     if c is not None and (full := capacity.full_in(c)):
         out.append([(full, "run-late b"), (f" ({capacity.value(c.limit, c.unit)})", "dim")])
-    way = r.unusual()
-    if r.band is not None:
+    way = 0 if r.stale else r.unusual()
+    if r.row.normal is not None:
+        band = f"normal {_band(*r.row.normal, r.row.unit)}"
+        out.append([(f"{outside(r).split()[0]} ", "run-late b"), (band, "dim")] if way else band)
+    elif r.band is not None:
         band = f"usual {_band(r.band.low, r.band.high, r.row.unit)}"
         out.append([("unusually high " if way > 0 else "unusually low ", "run-late b"), (band, "dim")] if way else band)
     if c is not None and not c.soon:
         out.append(f"limit {capacity.value(c.limit, c.unit)}")
-    if r.usual is None and not r.row.metric.startswith("disk:"):
+    if r.usual is None and r.row.normal is None and not r.row.metric.startswith("disk:"):
         out.append("learning what is usual")
     return out
 
@@ -323,7 +408,9 @@ def record(h: Host, r: Resource) -> dict[str, Any]:
     c = r.limit
     return {
         "host": h.name, "series": r.row.series, "metric": r.row.metric, "label": r.row.label, "unit": r.row.unit, "value": r.row.value,
-        "sampled": r.row.t, "max": r.row.max, "note": r.row.note if r.missing else None,
+        "sampled": r.row.t, "max": r.row.max, "note": r.row.why or (r.row.note if r.missing else None), "source": r.row.source,
+        "stale": r.stale, "down": h.down, "query": r.row.query or None,
+        "normal_low": r.row.normal[0] if r.row.normal else None, "normal_high": r.row.normal[1] if r.row.normal else None,
         "usual_low": r.band.low if r.band else None, "usual_high": r.band.high if r.band else None,
         "unusual": {1: "high", -1: "low"}.get(r.unusual()), "limit": c.limit if c else None, "declared": c.declared if c else None,
         "per_day": c.per_day if c else None, "days_left": c.days if c else None,

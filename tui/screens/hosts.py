@@ -53,10 +53,12 @@ class HostsView(ListScreen):
         self._recent: dict[str, Chart] = {}
         self._usual: dict[str, UsualRow] = {}
         self._usual_at: int | None = None
+        self._names: list[str] = []
+        """Series of the short curves."""
         self._again_at: int | None = None
         self._topics: dict[str, int] = {}
         self.curve = Curve(context)
-        self._top = 0
+        self._top = self._first = 0
         self._young: int | None = None
         """When the range was chosen; a person's choice stays."""
 
@@ -71,14 +73,14 @@ class HostsView(ListScreen):
         self._topics = topics
         if self.processes.open:
             self.processes.load()
-        self._series = reader.series("host")
-        names = [s.series for s in self._series if hosts.shown(s) and s.t is not None]
+        self._series = reader.series("host", named=True)
+        names = self._drawn()
         at = self._sampled(now)
         if self._usual_at is None or abs(at - self._usual_at) >= _USUAL_MS:
             self._usual, self._usual_at = reader.usual(names, at), at
-        again = self._again_at is None or abs(now - self._again_at) >= _AGAIN_MS
+        again = self._again_at is None or abs(now - self._again_at) >= _AGAIN_MS or names != self._names
         if again or "configured" in moved:
-            self._again_at = now
+            self._again_at, self._names = now, names
             minute = at // chart.MINUTE * chart.MINUTE
             since = minute - (hosts.RECENT - 1) * chart.MINUTE
             self._recent = reader.chart(names, since, minute + chart.MINUTE, hosts.RECENT)
@@ -89,6 +91,17 @@ class HostsView(ListScreen):
                 self.range = self._first_range(at)
         self.use = reader.used_by_runs()
         self._lay()
+
+    def _drawn(self) -> list[str]:
+        """Series with a short curve: all of this host, what was asked for, and of each other host what its row shows. Of the one
+        under the cursor all: there may be hundreds."""
+        here = self.here
+        label = here.label if here is not None and not here.named else None
+        return [
+            s.series
+            for s in self._series
+            if hosts.shown(s) and s.t is not None and (s.host in (None, label) or s.metric in ("cpu", "io"))
+        ]
 
     def _first_range(self, at: int) -> int:
         """24 hours, or less where there is no more to see yet."""
@@ -105,7 +118,8 @@ class HostsView(ListScreen):
         assert self.head is not None
         this = self.head.engine.host if self.head.engine is not None else "this host"
         running = len(self.use.runs) if self.use.at is not None else None
-        self.hosts = hosts.hosts(self._series, self._recent, self._usual, self.limits, this, running)
+        now = self.context.now()
+        self.hosts = hosts.hosts(self._series, self._recent, self._usual, self.limits, this, running, now)
         rows: list[Host | Resource] = list(self.hosts)
         here = self._host_of(self.cursor) or (self.hosts[0] if self.hosts else None)
         if here is not None:
@@ -147,8 +161,11 @@ class HostsView(ListScreen):
         elif self._rows:
             keys = [r.key for r in self._rows]
             at = keys.index(self.cursor) if self.cursor in keys else 0
+            host = self.here
             self.cursor = keys[min(max(at + by, 0), len(keys) - 1)]
             self._lay()
+            if self.here is not host and self._drawn() != self._names:
+                self.load()  # its curves
 
     @property
     def here(self) -> Host | None:
@@ -172,7 +189,7 @@ class HostsView(ListScreen):
         verdict = frame.verdict_of(head.counts)
         if frame.is_tiny(width, height):
             names = [self._as_known(hosts.tiny_line(r)) for r in self._resources()]
-            return frame.tiny(ctx, head, verdict, names, width, height)
+            return frame.tiny(ctx, head, verdict, names, width, height, self._footer(width) if self.typing else None)
         top: list[Line] = [frame.band_row(ctx, head, self.title, width)]
         top += frame.silent_rows(ctx, head, verdict, width) if self.silent else [self._verdict(width)]
         if not frame.is_narrow(width):
@@ -195,17 +212,23 @@ class HostsView(ListScreen):
         """How many hosts, and what needs a person; calm where nothing does."""
         now = self.context.now()
         left: list[Span] = [
-            (f" {words.many(len(self.hosts), 'host')}" if self.hosts else " no host is sampled yet", "text b")
+            (f" {words.many(self._count(), 'host')}" if self.hosts else " no host is sampled yet", "text b")
         ]
         soon = capacity.soonest(self.limits)
-        odd = [r for h in self.hosts for r in h.resources if r.unusual()]
+        odd = [
+            f"{r.name}{f' {h.name}' if h.label is not None and not h.named else ''} {hosts.outside(r)}"
+            for h in self.hosts
+            for r in h.resources
+            if not r.stale and r.unusual()
+        ]
+        down = sum(h.down for h in self.hosts)
         chips: list[Span] = []
         for c in soon:
             host = clean(c.host or self._name())
             text = f"{capacity.metric_name(c.metric, c.label)} {host} {capacity.full_in(c)}"
             chips.append((text, "run-stale b") if self.stale else frame.chip(text, "run-late"))
-        said = [f"{r.name} unusually {'high' if r.unusual() > 0 else 'low'}" for r in odd]
-        at = max((h.at or 0 for h in self.hosts), default=0)
+        said = [*([f"{words.many(down, 'host')} down"] if down else []), *odd]
+        at = max((h.at or 0 for h in self.hosts if h.label is None), default=0)
         age: list[Span] = [(f"sampled {words.age(now - at)} ago", "run-stale b" if self.stale else "dim")] if at else []
         room = width - lines.cells(age) - 3
         for chip in chips:
@@ -227,7 +250,7 @@ class HostsView(ListScreen):
         if not self.hosts:
             return self._nothing(width)
         gap: list[Line] = [] if frame.is_narrow(width) else [[(" " * width, "")]]
-        table = self._table(width)
+        table = self._table(width, max(room // 3 - 2, 3))
         order = [*_PANES[self.pane :], *_PANES[: self.pane]]
         shown = self._resources()
         # resources scroll; what they do not need goes to the panes below, the curve takes the rest
@@ -269,20 +292,42 @@ class HostsView(ListScreen):
         ]
         return [*out, said]
 
+    def _count(self) -> int:
+        return sum(not h.named for h in self.hosts)
+
     def _as_known(self, line: Line) -> Line:
         return frame.as_stale(line) if self.stale else line
 
-    def _table(self, width: int) -> list[Line]:
-        good = sum(not self.stale and h.at is not None and self.context.now() - h.at < 60_000 for h in self.hosts)
-        note = f"{good} of {len(self.hosts)} answering"
+    def _answers(self, h: Host) -> bool:
+        if h.label is not None:
+            return not h.down and not h.stale
+        return not self.stale and h.at is not None and self.context.now() - h.at < 60_000
+
+    def _table(self, width: int, room: int) -> list[Line]:
+        """A row a host; of many those around the cursor."""
+        good = sum(self._answers(h) for h in self.hosts if not h.named)
+        note = f"{good} of {self._count()} answering"
+        size = max(min(len(self.hosts), room), 1)
+        at = next((i for i, h in enumerate(self.hosts) if h is self.here), 0)
+        self._first = window(self._first, at, size, len(self.hosts))
+        last = min(self._first + size, len(self.hosts))
+        hint = f"last {hosts.RECENT} m and now"
+        if len(self.hosts) > size:
+            hint = f"{self._first + 1}–{last} of {len(self.hosts)}"
         out: list[Line] = [
-            lines.rule("Hosts", note, f"last {hosts.RECENT} m and now", width, focused=True),
+            lines.rule("Hosts", note, hint, width, focused=True),
             lines.head(hosts.host_columns(width)),
         ]
-        for h in self.hosts:
-            line = self._as_known(hosts.host_line(h, width))
+        for h in self.hosts[self._first : last]:
+            line = hosts.host_line(h, width)
+            if self._unsure(h.label is None) or (h.stale and not h.down and not h.named):
+                line = frame.as_stale(line)
             out.append(lines.cursor(line, width, mono=self.context.mono) if h.key == self.cursor else line)
         return out
+
+    def _unsure(self, here: bool) -> bool:
+        """Whether nobody vouches for it: this host by its sampler, others by the engine that asks for them."""
+        return self.stale if here else self.silent or not self.context.engine_alive
 
     def _resource_pane(self, width: int, size: int) -> list[Line]:
         shown = self._resources()
@@ -298,7 +343,9 @@ class HostsView(ListScreen):
             key = keymap.key_of("nav.back")
             return [*out, [("   nothing is called that   ", "dim"), (key, "key b"), (" shows all again", "dim")]]
         for r in shown[self._top : last]:
-            line = self._as_known(hosts.resource_line(r, width))
+            line = hosts.resource_line(r, width)
+            if r.stale or self._unsure(r.row.source == "host"):
+                line = frame.as_stale(line)
             out.append(lines.cursor(line, width, mono=self.context.mono) if r.key == self.cursor else line)
         return out
 
@@ -390,6 +437,8 @@ class HostsView(ListScreen):
             key = self.processes.run_key
             return (Open("run", key),) if key else (Say("this process belongs to no run of ours"),)
         here = self.here
+        if here is not None and here.named:
+            return (Say(f"these are series of {here.name}, which [[series]] asks for: a series has no processes"),)
         if here is not None and here.label is not None:
             return (Say(f"processes are read of {self._this()} only: nobody looks into {here.name}"),)
         self.processes.begin()
@@ -450,7 +499,10 @@ class HostsView(ListScreen):
         use = [*self.use.runs, *([self.use.rest] if self.use.rest else [])]
         return {
             "sampled": max((h.at or 0 for h in self.hosts), default=None), "stale": self.stale,
-            "hosts": [{"host": h.name, "sampled": h.at, "running": h.running} for h in self.hosts],
+            "hosts": [
+                {"host": h.name, "sampled": h.at, "running": h.running, "down": h.down, "stale": h.stale}
+                for h in self.hosts if not h.named
+            ],
             "resources": self.rows(),
             "chart": None if found is None else {
                 "series": found.series, "since": found.since, "until": found.until, "p50": found.p50, "peak": found.peak,
