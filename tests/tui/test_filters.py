@@ -472,3 +472,17 @@ def test_a_key_is_answered_at_once_over_two_thousand_pipelines(tmp_path: Path) -
     took.sort()
     assert took[len(took) // 2] < 0.05, "a bound for a shared machine; the bench has the figure"
     h.close()
+
+
+@pytest.mark.parametrize("size", [(59, 24), (40, 10), (80, 15)])
+@pytest.mark.parametrize("make", [FloorView, RunsView, DeadlinesView, LayersView])
+def test_what_is_typed_is_seen_on_the_smallest_screens(tmp_path: Path, make: Any, size: tuple[int, int]) -> None:
+    house = stores.story(tmp_path)
+    view = make(house.context())
+    view.load()
+    painted(view, *size)
+    view.act("list.filter")
+    for c in "state:fai":
+        view.type(c)
+    assert "state:fai" in painted(view, *size)[-1]
+    house.close()

@@ -260,3 +260,12 @@ def test_an_engine_that_hangs_is_not_said_to_be_gone(house):
         assert "kill -CONT 4711 wakes it if it was stopped" in text
         assert "gone" not in text
         assert shown[-1].startswith(" Ctrl+R poll now")
+    assert "the engine hangs" in painted(view, 40, 10)[0]
+
+
+def test_runs_of_sources_that_are_gone_are_not_said_never_to_have_been(house):
+    house.engine()
+    house.source("s")
+    shown = "\n".join(painted(sources(house), 80, 24))
+    assert "no pipeline is watched now" in shown
+    assert "no runs seen yet" not in shown

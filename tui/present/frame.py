@@ -253,6 +253,8 @@ def counts_row(head: Head, width: int, ascii: bool = False) -> list[Span]:
     room = width - (cells(right) + 3 if right else 1)
     apart = " " if ascii else ""
     left = _counted(shown, long=not narrow, apart=apart)
+    if not shown:  # runs of sources that are watched no more may be in the store all the same
+        left.append(("no runs seen yet" if counts.total else "no pipeline is watched now", "dim"))
     bare: list[str] = []
     for word in ("", *_FIRST_BARE):
         if cells(left) <= room:
@@ -284,8 +286,6 @@ def _counted(
             left.append((f"{apart}{n}", "text"))
         else:
             left += [(f"{apart}{n} ", "text"), (_SHORT.get(word, word), "dim")]
-    if not shown:
-        left.append(("no runs seen yet", "dim"))
     return left
 
 
@@ -467,13 +467,23 @@ def page(ctx: Context, top: Sequence[Line], body: Sequence[Line], foot: Line, wi
 
 
 def tiny(
-    ctx: Context, head: Head, verdict: Verdict, names: Sequence[Sequence[Span]], width: int, height: int
+    ctx: Context,
+    head: Head,
+    verdict: Verdict,
+    names: Sequence[Sequence[Span]],
+    width: int,
+    height: int,
+    foot: Line | None = None,
 ) -> list[Line]:
-    """Under 60×16: verdict, counts and problem names; under 20×5 one line. Never a wall of "too small"."""
+    """Under 60×16: verdict, counts and problem names; under 20×5 one line. Never a wall of "too small".
+
+    ``foot``: the last row where something is being typed into it: nobody types what they cannot see.
+    """
     now = ctx.now()
     when = "" if verdict.since is None else " " + words.clock_short(verdict.since, ctx.timezone, now)
     if silent(ctx, head.engine):
-        one: list[Span] = [(own.short(ctx) or "no engine", "banner-fg b on:banner-bg")]
+        none = "the engine hangs" if hung(ctx) else "no engine"
+        one: list[Span] = [(own.short(ctx) or none, "banner-fg b on:banner-bg")]
     elif verdict.broken:
         what = words.many(verdict.broken, "broken run") if verdict.of_runs else f"{verdict.broken} broken"
         one = [(what + when, "run-failed b")]
@@ -492,7 +502,7 @@ def tiny(
         return finish([one], width, height, ascii=ctx.ascii)
     rows: list[Line] = [[(" ", ""), *one], fit(counts_row(head, width, ctx.ascii), width), *names]
     rows = rows[: height - 1] + [[(" " * width, "")]] * max(0, height - 1 - len(rows))
-    return finish([*rows, footer_row([], width)], width, height, ascii=ctx.ascii)
+    return finish([*rows, footer_row([], width) if foot is None else foot], width, height, ascii=ctx.ascii)
 
 
 def is_tiny(width: int, height: int) -> bool:

@@ -199,7 +199,15 @@ class DeadlinesView(DueMenus):
         assert self.head is not None
         ctx, head = self.context, self.head
         if frame.is_tiny(width, height):
-            return frame.tiny(ctx, head, self._verdict(), self._tiny_names(height - 3), width, height)
+            return frame.tiny(
+                ctx,
+                head,
+                self._verdict(),
+                self._tiny_names(height - 3),
+                width,
+                height,
+                self._footer(width) if self.typing else None,
+            )
         top: list[Line] = [frame.band_row(ctx, head, self.title, width)]
         if frame.silent(ctx, head.engine):
             top += frame.silent_rows(ctx, head, self._verdict(), width)

@@ -217,7 +217,15 @@ class FloorView(FloorMenus):
             self._order()
         ctx, head, silent = self.context, self.head, self._silent
         if frame.is_tiny(width, height):
-            return frame.tiny(ctx, head, self.verdict, self._tiny_names(height - 3), width, height)
+            return frame.tiny(
+                ctx,
+                head,
+                self.verdict,
+                self._tiny_names(height - 3),
+                width,
+                height,
+                self._footer(width) if self.typing else None,
+            )
         if not head.sources and not self._row_of and not silent:
             top = [frame.band_row(ctx, head, self.title, width)]
             foot = frame.footer_row(

@@ -169,7 +169,15 @@ class LayersView(PipelineScreen):
         assert self.head is not None
         ctx, head = self.context, self.head
         if frame.is_tiny(width, height):
-            return frame.tiny(ctx, head, self.verdict, self._tiny(max(height - 3, 1)), width, height)
+            return frame.tiny(
+                ctx,
+                head,
+                self.verdict,
+                self._tiny(max(height - 3, 1)),
+                width,
+                height,
+                self._footer(width) if self.typing else None,
+            )
         top = self.top_rows(width)
         room = height - len(top) - 1
         basis = self.basis_rows(width) if self.basis else []

@@ -232,7 +232,7 @@ class RunsView(ListScreen):
                 names.append(
                     [mark, (look.glyph, look.style), (" ", ""), (clean(r.name), "text b" if i == at else "text")]
                 )
-            return frame.tiny(ctx, head, verdict, names, width, height)
+            return frame.tiny(ctx, head, verdict, names, width, height, self._footer(width) if self.typing else None)
         top = frame.head_rows(ctx, head, verdict, self.title, width)
         room = height - len(top) - 1
         body = self.under_menu(self._table(width, room), width, room)
