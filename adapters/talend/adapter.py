@@ -206,7 +206,7 @@ class TalendAdapter(Adapter):
         complete, now = True, None
         seen: list[Run] = []
         for kind in reads.KINDS:
-            got = await changes.look(self._http, kind, known, params)
+            got = await changes.look(self._http, kind, known.task if kind == TASK else known.plan, params)
             seen += self._mapped(got.runs)
             complete = complete and got.complete
             now = got.server_time or now
@@ -215,7 +215,6 @@ class TalendAdapter(Adapter):
             else:
                 after.plan = got.side
             self._note(f"{kind} runs", got.note)
-        after.at = now if complete else known.at
         return Page(tuple(seen), _write(after), complete, now)
 
     async def history(self, pipeline: str, depth: int = 60, days: int = 60) -> Sequence[Run]:

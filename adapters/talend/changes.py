@@ -31,24 +31,18 @@ AnyRun = TaskRun | PlanRun
 
 
 class Side(msgspec.Struct, omit_defaults=True):
-    """Of tasks, or of plans. ``t``: newest trigger that is known. ``old``: what was active, as (task or plan, execution).
-    ``off`` and ``top``: a sweep that is not finished, and the newest trigger of it."""
+    """Of tasks, or of plans. ``at``: the server's time when the last whole sweep began. ``old``: what was active, as (task or
+    plan, execution). ``off`` and ``began``: a sweep that is not finished, and when it began."""
 
-    t: int | None = None
+    at: int | None = None
     old: list[tuple[str, str]] = msgspec.field(default_factory=list[tuple[str, str]])
     off: int = 0
-    top: int | None = None
+    began: int | None = None
 
 
 class Cursor(msgspec.Struct, omit_defaults=True):
-    """``at``: the server's time of the last poll."""
-
-    at: int | None = None
     task: Side = msgspec.field(default_factory=Side)
     plan: Side = msgspec.field(default_factory=Side)
-
-    def side(self, kind: str) -> Side:
-        return self.task if kind == reads.TASK else self.plan
 
 
 class Found:
@@ -79,48 +73,39 @@ async def all_active(http: Http, kind: str, params: Mapping[str, str]) -> tuple[
     return out, at
 
 
-async def look(http: Http, kind: str, known: Cursor, params: Mapping[str, str]) -> Found:
+async def look(http: Http, kind: str, side: Side, params: Mapping[str, str]) -> Found:
     """One poll of one kind."""
-    side = known.side(kind)
     out = Found()
-    now = http.server_time
-    since = None if side.t is None else (known.at or side.t) - OVERLAP_MS
-    asked = {**params, "lastDays": _days(known.at, now)}
+    since = None if side.at is None else side.at - OVERLAP_MS
+    asked = {**params, "lastDays": _days(side.at, http.server_time)}
     listed, first, complete = await _newest(http, kind, asked, side.off, since, out)
     now = first.server_time
-    if known.at is not None and now is not None and now < known.at - STEP_BACK_MS and side.t is not None:
-        # the server's clock went back: triggers from before cannot be compared with those from now on
-        return await look(http, kind, _afresh(known, kind), params)
-    out.server_time = now
-    out.complete = complete
+    if side.at is not None and now is not None and now < side.at - STEP_BACK_MS:
+        # the server's clock went back: times from before cannot be compared with those from now on
+        return await look(http, kind, Side(old=side.old), params)
+    out.server_time, out.complete = now, complete
     tracked = {execution for _, execution in side.old}
     for item in listed:
         trigger = ms(item.triggerTimestamp)
         fresh = since is None or trigger is None or trigger >= since
         if fresh or active(item) or item.executionId in tracked:
             out.runs[item.executionId] = item
-    if side.t is None and side.off == 0:  # the first look: also what began long ago
+    if side.at is None and side.off == 0:  # the first look: also what began long ago
         for execution, item in (await all_active(http, kind, params))[0].items():
             out.runs.setdefault(execution, item)
     left = await _outside(http, kind, [o for o in side.old if o[1] not in out.runs], params, out)
-    triggers = [t for t in (ms(i.triggerTimestamp) for i in listed) if t is not None]
-    if side.off and side.top:
-        triggers.append(side.top)
-    top = max(triggers) if triggers else side.t
-    if top is not None and now is not None:
-        top = min(top, now)  # a trigger that lies ahead of the server's own clock is no mark to go by
     going = [(i.of, i.executionId) for i in out.runs.values() if i.of and active(i)]
-    out.side = Side(old=[*going, *left])
+    began = side.began if side.off else now or _newest_trigger(listed) or side.at
     if complete:
-        out.side.t = top if side.t is None or top is None else max(top, min(side.t, now or side.t))
+        out.side = Side(at=began, old=[*going, *left])
     else:
-        out.side.t, out.side.off, out.side.top = side.t, side.off + len(listed), top
+        out.side = Side(at=side.at, old=[*going, *left], off=side.off + len(listed), began=began)
     return out
 
 
-def _afresh(known: Cursor, kind: str) -> Cursor:
-    bare = Side(old=known.side(kind).old)
-    return Cursor(task=bare) if kind == reads.TASK else Cursor(plan=bare)
+def _newest_trigger(listed: list[AnyRun]) -> int | None:
+    """In place of the time of a server that does not tell it."""
+    return max((t for t in (ms(i.triggerTimestamp) for i in listed) if t is not None), default=None)
 
 
 async def _newest(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import uuid
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
 
@@ -126,7 +127,7 @@ class Routes(World):
                 return 200, [self._workspace(i) for i in self.workspaces]
             case "GET", "o:tasks":
                 found = [t for t in self.tasks.values() if self._placed(t.workspace, query)]
-                return self._page([self._task_item(t.id) for t in found], query)
+                return self._page([t.id for t in found], query, self._task_item)
             case "GET", "o:tasks/{}":
                 return 200, self._task(ids[0])
             case "GET", "o:plans":
@@ -136,7 +137,7 @@ class Routes(World):
                     for p in self.plans.values()
                     if (not wanted or p.id == wanted) and self._placed(p.workspace, query)
                 ]
-                return self._page([self._plan(p) for p in some], query)
+                return self._page(some, query, self._plan)
             case "GET", "o:tasks/{}/run-config" | "o:plans/{}/run-config":
                 trigger = self._def(path, ids[0]).trigger
                 if trigger is None:
@@ -328,9 +329,10 @@ class Routes(World):
             raise Refused(400, f"limit must be in range [1, {most}]")
         return limit, offset
 
-    def _page(self, items: list[Any], query: Query) -> Any:
+    def _page(self, items: list[Any], query: Query, show: Callable[[Any], Any] = lambda one: one) -> Any:
         limit, offset = self._limits(query)
-        return 200, {"items": items[offset : offset + limit], "limit": limit, "offset": offset, "total": len(items)}
+        some = [show(one) for one in items[offset : offset + limit]]
+        return 200, {"items": some, "limit": limit, "offset": offset, "total": len(items)}
 
     def _list(self, kind: str, of: str, query: Query) -> Any:
         """Newest trigger first. A time is compared with the trigger alone; ``lastDays`` overrides ``from`` and ``to``."""
@@ -355,7 +357,7 @@ class Routes(World):
         ]
         found.sort(key=lambda e: e.trigger, reverse=True)
         show = self._task_run if kind == "task" else self._plan_run
-        return self._page([show(e) for e in found], query)
+        return self._page(found, query, show)
 
     # --- changes ----------------------------------------------------------------------------------------------------
 
@@ -467,8 +469,6 @@ class Routes(World):
 
 
 def _stamp(at: int) -> str:
-    from datetime import UTC, datetime
-
     return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

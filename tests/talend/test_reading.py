@@ -266,6 +266,20 @@ async def test_runs_come_newest_first_and_shift_while_they_are_paged(like: Talen
     assert {key_of("daily", a) for a in added} <= set(seen)
 
 
+async def test_what_begins_during_a_long_first_look_is_not_lost(like: TalendLike, adapter: TalendAdapter) -> None:
+    for i in range(2_050):
+        like.add_run("daily", f"r{i}", word="EXECUTION_SUCCESS", ago_s=4_000 + i)
+    page = await adapter.runs(None)
+    assert not page.complete
+    like.add_run("daily", "meanwhile", word="EXECUTION_SUCCESS", ago_s=0)
+    like.skew_s += 600  # the budget let it wait
+    last = await adapter.runs(page.cursor)
+    assert last.complete
+    seen = {r.key for r in (*page.runs, *last.runs)}
+    assert {key_of("daily", f"r{i}") for i in range(2_050)} <= seen
+    assert key_of("daily", "meanwhile") in (await drain(adapter, last.cursor))[0]
+
+
 async def test_runs_of_nothing_are_left_out_with_a_word(like: TalendLike, adapter: TalendAdapter) -> None:
     like.add_run("daily", "e1")
     plain = like._task_run
