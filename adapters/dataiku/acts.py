@@ -57,7 +57,7 @@ WHY_NOT: Final[Mapping[str, str]] = {
     Verb.BACKFILL_RESUME: "Dataiku has no backfill",
     Verb.BACKFILL_CANCEL: "Dataiku has no backfill",
     "operations": "Dataiku has no backfill",
-    "metrics": "metrics of datasets stand among the parts of the source (options.datasets)",
+    "metrics-past": "the shape of Dataiku's history of metrics is documented nowhere",
 }
 _BACK_MS: Final = 5_000
 _LOOK_BACK: Final = 20

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from adapters.base import Action, Adapter, Listing, Page, Prepared, Probe, Reconciled, SendResult, SourceSettings
-from adapters.dataiku import acts, builds, datasets, probing
+from adapters.dataiku import acts, builds, datasets, metrics, probing
 from adapters.dataiku import steps as run_steps
 from adapters.dataiku.board import Board, Seat
 from adapters.dataiku.dss import DssHttp, KeyAuth, scenario_path, together
@@ -33,7 +33,7 @@ from adapters.dataiku.wire import (
     run_of,
 )
 from adapters.errors import AdapterError, BadResponse, Forbidden, NotFound, Unsupported
-from adapters.extras import Asset, SourceItem
+from adapters.extras import Asset, Readings, SeriesQuery, SourceItem
 from adapters.http import words
 from adapters.model import Caps, Key, LogChunk, Pipeline, Run, StepRun, parse_key
 
@@ -81,6 +81,7 @@ class DataikuAdapter(Adapter):
         self._board = Board(self._http, self._wants_project, self._wants, self._options.all_users)
         self._data = datasets.Datasets(self._http, settings.name, self._options.datasets)
         self._builds = builds.Builds(self._http, settings, self._options, self._zone)
+        self._metrics = metrics.Metrics(self._http)
         self._fires: acts.Fires = {}
         self._answers = 0
         self._told: list[Seat] = []
@@ -94,7 +95,7 @@ class DataikuAdapter(Adapter):
 
     @property
     def caps(self) -> Caps:
-        return Caps(frozenset({*acts.VERBS, "steps", "log", "history", "items", "assets"}), acts.WHY_NOT)
+        return Caps(frozenset({*acts.VERBS, "steps", "log", "history", "items", "assets", "metrics"}), acts.WHY_NOT)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -167,6 +168,19 @@ class DataikuAdapter(Adapter):
             await self._board.list_projects()
         return await self._data.assets(tuple(self._board.projects), self._builds.names)
 
+    async def samples(self, queries: Sequence[SeriesQuery]) -> Readings:
+        """Metrics of datasets as DSS computed them last; see ``metrics``. Without queries nothing is asked."""
+        return await self._metrics.samples(queries)
+
+    @classmethod
+    def wrong_query(cls, text: str) -> str | None:
+        """Why this is no query for a metric of a dataset."""
+        try:
+            metrics.parsed(text)
+        except ValueError as err:
+            return str(err)
+        return None
+
     # --- runs -------------------------------------------------------------------------------------------------------
 
     async def runs(self, cursor: str | None, active_only: bool = False) -> Page:
@@ -181,7 +195,7 @@ class DataikuAdapter(Adapter):
         if cursor is None or known.n != self._answers:
             self._tell_again()
         now = self._http.server_time
-        spare = max(SPARE, min(LOOKS_AT_FIRST, FIRST_FILL - self._http.requests)) if first else SPARE
+        spare = max(SPARE, min(LOOKS_AT_FIRST, FIRST_FILL - self._http.requests)) if first else board.spare(SPARE)
         chosen = board.chosen(now, 0 if active_only else spare)
         if active_only:
             chosen = [s for s in chosen if board.runs_now(s)]
@@ -195,6 +209,7 @@ class DataikuAdapter(Adapter):
                 named |= {r.key: r for r in (self._run(seat, one) for one in seat.active.values())}
         for seat, found in looked:
             named |= {r.key: r for r in self._news(seat, found, since)}
+        board.unfinished = False
         runs = [r for r in named.values() if not (active_only and r.state.terminal)]
         if active_only:
             return Page(runs, cursor, True, now)

@@ -88,6 +88,9 @@ class Board:
         self._running: set[tuple[str, str]] = set()
         self._refused = False
         self._refreshed = 0
+        self.unfinished = False
+        """The poll that was begun last has not come to its end."""
+        self._after_failure = False
 
     def only_own(self, why: str) -> None:
         """The futures of all users were refused to this key."""
@@ -113,7 +116,8 @@ class Board:
             self.sees_all, self._refused = True, False
         waiting = sorted(self.projects, key=lambda p: self.read.get(p, -1))
         unread = [p for p in waiting if p not in self.read]
-        await self.list_some(waiting if everything else unread or waiting[:SLICE])
+        turns = unread or (waiting[:SLICE] if self.sees_all or len(waiting) <= FEW else [])  # else polls list enough
+        await self.list_some(waiting if everything else turns)
         complete = self._since_complete == self.projects.keys()
         if complete:
             self._since_complete = set()
@@ -160,6 +164,7 @@ class Board:
     async def step(self) -> None:
         """Learn what runs now, with at most three requests."""
         self.turn += 1
+        self._after_failure, self.unfinished = self.unfinished, True
         oldest = sorted(self.projects, key=lambda p: self.read.get(p, -1))
         if self.turn == 1:  # all lists were read a moment ago
             self._running = {k for k, s in self.seats.items() if s.item.running is True}
@@ -225,6 +230,13 @@ class Board:
                 began = at(seat.item.start) if self.read.get(seat.project) == self.turn else None
                 other = began is not None and began != seat.began
                 seat.due = seat.due or other
+
+    def spare(self, most: int) -> int:
+        """Scenarios that this poll may look at although nothing is said of them; lists of projects come first. After a poll
+        that failed one of each sort: of those looked at before, and of those that never were."""
+        if self._after_failure:
+            return max(most, 2)
+        return 0 if not self.sees_all and len(self.projects) > FEW and self.turn % 3 == 0 else most
 
     def runs_now(self, seat: Seat) -> bool:
         return seat.key in self._running

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from adapters.dataiku import metrics
 from adapters.dataiku.dss import API, DssHttp, dataset_path, project_path
 from adapters.dataiku.wire import DATASET, Project, at, text
 from adapters.errors import AdapterError, BadResponse, Forbidden, NotFound
@@ -23,7 +24,6 @@ A_LOOK: Final = 20
 """Requests for last builds that one look at the assets may make."""
 CHECKS_A_LOOK: Final = 2
 """Datasets whose checks and metrics one look at the items may read (two requests each)."""
-_ALL: Final = ("NP", "ALL")
 _ONE: Final = (Forbidden, NotFound, BadResponse)
 _STANDINGS: Final = {"OK": Standing.FINE, "EMPTY": Standing.FINE, "WARNING": Standing.WARNING, "ERROR": Standing.BAD}
 
@@ -49,25 +49,6 @@ class _Rule(msgspec.Struct, rename="camel"):
     outcome: Any = None
     message: Any = None
     compute_date: Any = None
-
-
-class _Value(msgspec.Struct):
-    partition: Any = None
-    value: Any = None
-    computed: Any = None
-
-
-class _MetricId(msgspec.Struct):
-    id: str
-
-
-class _Metric(msgspec.Struct, rename="camel"):
-    metric: _MetricId
-    last_values: list[_Value] | None = None
-
-
-class _Metrics(msgspec.Struct):
-    metrics: list[_Metric] = msgspec.field(default_factory=list[_Metric])
 
 
 class _JobDef(msgspec.Struct, rename="camel"):
@@ -268,24 +249,20 @@ class Datasets:
             said = f"{raw}: {rule.message}" if text(rule.message) else raw
             out.append(self._said(kind, name, standing, said, at(rule.compute_date)))
         try:
-            found, _ = await self._http.get(f"{path}/metrics/last/NP", _Metrics)
+            found = await metrics.last(self._http, (one.project, one.name, metrics.WHOLE))
         except _ONE:
             return out
-        for metric in found.metrics:
-            value = next((v for v in metric.last_values or () if v.partition in _ALL), None)
-            number = _number(value.value) if value is not None else None
-            if value is not None and number is not None:
-                unit = {"records:COUNT_RECORDS": "rows", "basic:SIZE": "bytes", "basic:COUNT_FILES": "files"}
-                out.append(
-                    SourceItem(
-                        kind="metric",
-                        name=self._http.words(f"{one.native} {metric.metric.id}"),
-                        words=self._http.words(str(value.value)),
-                        value=number,
-                        unit=unit.get(metric.metric.id, ""),
-                        since=at(value.computed),
-                    )
-                )
+        out += (
+            SourceItem(
+                kind="metric",
+                name=self._http.words(f"{one.native} {ident}"),
+                words=f"{value:.10g}",
+                value=value,
+                unit=metrics.UNITS.get(ident, ""),
+                since=computed,
+            )
+            for ident, (value, computed) in found.items()
+        )
         return out
 
     def _said(self, kind: str, name: str, standing: Standing, words: str, since: int | None = None) -> SourceItem:
@@ -301,11 +278,3 @@ def _named(native: str) -> _Set:
 def _may_match(glob: str, project: str) -> bool:
     """Whether a glob of ``PROJECT.dataset`` can name a dataset of that project."""
     return glob == "*" or fnmatchcase(project, glob.partition(".")[0])
-
-
-def _number(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if number == number and abs(number) != float("inf") else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,7 +11,6 @@ import pytest
 
 from adapters.base import Secret
 from adapters.dataiku import DataikuAdapter
-from adapters.dataiku.options import Options
 from adapters.errors import AuthFailed, BadResponse, RateLimited, Unreachable, Unsupported
 from adapters.model import State
 from tests.dataiku.world import settings
@@ -236,8 +234,3 @@ def test_options_are_checked_with_a_sentence(like: DataikuLike, given: dict[str,
     with pytest.raises(Unsupported) as caught:
         DataikuAdapter(settings(like, options=given))
     assert said in caught.value.what
-
-
-def test_each_option_is_in_the_page() -> None:
-    page = (Path(__file__).resolve().parents[2] / "docs" / "systems" / "dataiku.md").read_text()
-    assert [name for name in Options.__slots__ if f"`{name}`" not in page] == []

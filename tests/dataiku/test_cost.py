@@ -102,6 +102,14 @@ async def test_a_lesser_key_costs_as_little_and_says_how_late_it_is(lesser: Data
     assert adapter.notes == (
         "a run of 50 projects is noticed within 17 polls: its list of futures needs an administrator's key",
     )
+    first = len(lesser.requests)
+    for _ in range(3):
+        for _ in range(A_LISTING):
+            before = len(lesser.requests)
+            _, cursor = await whole(adapter, cursor)
+            assert len(lesser.requests) - before <= 4
+        await adapter.pipelines()
+    assert (len(lesser.requests) - first) / (3 * A_LISTING) <= 4, "listings included"
     run = lesser.add_run("P31", "s11")
     key, polls = f"dss:P31.s11/{run.id}", -(-PROJECTS // (FEW - 1))
     for _ in range(polls):

@@ -9,8 +9,8 @@ import pytest
 from adapters.dataiku import DataikuAdapter
 from adapters.dataiku.triggers import definition
 from adapters.dataiku.wire import Settings, job_state
-from adapters.errors import NotFound
-from adapters.extras import Standing
+from adapters.errors import NotFound, Unreachable
+from adapters.extras import SeriesQuery, Standing
 from adapters.model import Mode, Pipeline, Run, RunKind, State, Trigger
 from tests.dataiku.world import settings
 from tests.servers.dataiku_like import DataikuLike
@@ -304,3 +304,44 @@ async def test_jobs_and_long_tasks_at_work(like: DataikuLike, adapter: DataikuAd
     assert kinds["task"].words == "export of a dataset"
     asked = [r.path for r in like.requests]
     assert asked == [f"{API}/jobs/running/", f"{API}/futures/"]
+
+
+# --- metrics as series ------------------------------------------------------------------------------------------------
+
+
+async def test_a_metric_is_a_series_with_the_time_of_its_computation(
+    like: DataikuLike, adapter: DataikuAdapter
+) -> None:
+    like.add_dataset("CDM", "sales", metrics={"records:COUNT_RECORDS": "4120", "col_stats:TEXT": "abc"})
+    assert not (await adapter.samples(())).samples
+    assert not like.requests, "without queries nothing is asked"
+    queries = [
+        SeriesQuery("rows", "CDM.sales | records:COUNT_RECORDS"),
+        SeriesQuery("day", "CDM.sales | records:COUNT_RECORDS | 2026-11-18", "lines"),
+        SeriesQuery("words", "CDM.sales | col_stats:TEXT"),
+        SeriesQuery("nope", "CDM.nope | basic:SIZE"),
+        SeriesQuery("odd", "CDM"),
+    ]
+    found = await adapter.samples(queries)
+    assert [(s.series, s.value, s.unit) for s in found.samples] == [("rows", 4120.0, "rows"), ("day", 4120.0, "lines")]
+    assert all(abs(s.t - like.now()) < 5_000 for s in found.samples)
+    assert found.failed["words"] == "CDM.sales has no number col_stats:TEXT for NP"
+    assert "404" in found.failed["nope"]
+    assert found.failed["odd"].startswith("expected PROJECT.dataset | metric id")
+    asked = len(like.requests)
+    assert asked == 3
+    again = await adapter.samples(queries)
+    assert (again.samples, len(like.requests)) == (found.samples, asked), "asked once a minute at most"
+
+
+@pytest.mark.parametrize(
+    ("text", "fine"), [("A.b | c", True), ("A.b c | d:e | f", True), ("A.b", False), ("A | c", False), ("", False)]
+)
+def test_a_wrong_query_is_told_beforehand(text: str, fine: bool) -> None:
+    assert (DataikuAdapter.wrong_query(text) is None) == fine
+
+
+async def test_a_source_that_does_not_answer_gives_no_samples(like: DataikuLike, adapter: DataikuAdapter) -> None:
+    like.fault = "down"
+    with pytest.raises(Unreachable):
+        await adapter.samples([SeriesQuery("rows", "CDM.sales | records:COUNT_RECORDS")])

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.real
 VERSION = "15.2.0"
 NEEDS = (f"dataiku-api-client=={VERSION}", "six")  # it imports six and does not say so
 
-DRIVE = '''
+RULES = [{"id": "r1", "name": "no nulls", "outcome": "ERROR", "message": "3 nulls", "computeDate": 8_000}]
+DRIVE = """
 import json, sys, warnings
 warnings.simplefilter("ignore")
 import dataikuapi
@@ -30,7 +31,7 @@ url, key = sys.argv[1:3]
 client = dataikuapi.DSSClient(url, key)
 out = {}
 out["who"] = client.get_auth_info()["authIdentifier"]
-out["node"] = client.get_instance_info().raw["nodeType"] if hasattr(client.get_instance_info(), "raw") else "?"
+out["node"] = client.get_instance_info().node_type
 out["projects"] = client.list_project_keys()
 out["running"] = [f["jobId"] for f in client.list_running_scenarios(all_users=True)]
 out["futures"] = len(client.list_futures(all_users=True))
@@ -58,7 +59,8 @@ out["datasets"] = [d["name"] for d in project.list_datasets()]
 info = dataset.get_info()
 out["built"] = [info.is_last_build_successful, info.last_build_end_time is not None]
 out["rows"] = dataset.get_last_metric_values().get_global_value("records:COUNT_RECORDS")
-rules = dataset.get_data_quality_rules().get_last_rules_results() if hasattr(dataset, "get_data_quality_rules") and False else []
+rules = dataset.get_data_quality_rules()
+out["rules"] = [(r.name, r.outcome, r.message, r.compute_date) for r in rules.get_last_rules_results()]
 out["project_jobs"] = [j.job_id for j in project.list_jobs()]
 job = project.start_job({"type": "RECURSIVE_BUILD", "outputs": [{"type": "DATASET", "id": "sales", "projectKey": "CDM", "partition": None}]})
 out["job"] = [job.get_status()["baseStatus"]["state"], job.get_log()]
@@ -76,7 +78,7 @@ sys.stdout.flush()
 sys.stdin.readline()
 run = fire.get_scenario_run()
 print(json.dumps([run.running, run.trigger["id"]]))
-'''
+"""
 
 
 def python() -> Path:
@@ -103,7 +105,9 @@ def test_the_vendors_client_reads_and_acts(tmp_path: Path) -> None:
     script.write_text(DRIVE)
     with DataikuLike() as like:
         like.add_scenario("CDM", "daily")
-        like.add_dataset("CDM", "sales", built=(1_000, 2_000, True), metrics={"records:COUNT_RECORDS": "4120"})
+        like.add_dataset(
+            "CDM", "sales", built=(1_000, 2_000, True), metrics={"records:COUNT_RECORDS": "4120"}, rules=RULES
+        )
         bad = like.add_run("CDM", "daily", outcome="FAILED")
         now = like.add_run("CDM", "daily")
         like.jobs[("CDM", "Build_x.1")] = Job("CDM", "Build_x.1", "RECURSIVE_BUILD", [], "ana", 1, "RUNNING", 5_000)
@@ -121,7 +125,9 @@ def test_the_vendors_client_reads_and_acts(tmp_path: Path) -> None:
         assert client.returncode == 0, errors[-2000:]
         assert json.loads(rest) == [True, "manual"]
         assert said["who"] == "ana"
+        assert said["node"] == "AUTOMATION"
         assert said["projects"] == ["CDM"]
+        assert said["rules"] == [["no nulls", "ERROR", "3 nulls", 8_000]]
         assert said["running"] == [f"future-{now.id}"]
         assert said["jobs_now"] == ["Build_x.1"]
         assert said["scenarios"] == [["daily", True]]
