@@ -457,6 +457,10 @@ class Field:
     default: Any = None
 
 
+_CREDENTIALS = frozenset({"user", "username", "login", "password", "passwd", "token", "api_key", "apikey", "secret"})
+"""Keys that people write beside ``url`` and that belong under ``auth``."""
+
+
 @dataclass(frozen=True)
 class Table(Spec):
     """A table with known keys; ``Node``. Unknown keys are problems that name the nearest known one."""
@@ -487,6 +491,10 @@ class Table(Spec):
 
     @staticmethod
     def unknown(at: At, key: str, known: Iterable[str]) -> None:
+        if key.casefold() in _CREDENTIALS and "auth" in known:  # "did you mean name?" would lead nowhere
+            wants = 'auth = { user = "ops", password = { env = "NAME" } }, or auth = { token = { env = "NAME" } }'
+            at.problem(f'expected a known key, got "{printable(key)}"', f"credentials stand under auth: {wants}")
+            return
         close = units.nearest(key, known)
         at.problem(
             f'expected a known key, got "{printable(key)}"',

@@ -38,6 +38,11 @@ CASES = {
         SOURCE + "pol = '5s'",
         '5: source[af].pol: expected a known key, got "pol"; did you mean "poll"?',
     ),
+    "credentials beside the url": (
+        SOURCE + "username = 'ops'",
+        '5: source[af].username: expected a known key, got "username"; credentials stand under auth: '
+        'auth = { user = "ops", password = { env = "NAME" } }, or auth = { token = { env = "NAME" } }',
+    ),
     "unknown key, nothing near": (
         "[store]\nzzz = 1",
         '2: store.zzz: expected a known key, got "zzz"; known here: path, retain_runs',
