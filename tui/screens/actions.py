@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from shlex import quote
 from typing import Any, ClassVar
 
 from adapters.model import State, Verb, parse_key
@@ -394,7 +395,7 @@ class ActionsView(ActionsKept):
             ]  # fmt: skip
             self.menu = Menu("Copy", f"of {item.verb} {actions.thing(item.key)}", entries)
         elif item is not None:
-            act = f"watchfloor plan backfill-pause {item.pipeline} --param id={item.id}"
+            act = f"watchfloor plan backfill-pause {quote(item.pipeline)} --param {quote(f'id={item.id}')}"
             entries = [
                 Entry("i", "id", Copy(item.id, "the backfill's number"), clean(item.id)),
                 Entry("e", "key", Copy(item.pipeline, "the pipeline's key"), clean(item.pipeline)),
