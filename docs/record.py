@@ -163,7 +163,7 @@ def demo(argv: list[str], folder: Path) -> Transcript:
         hand.press("escape")
         hand.press("h")
         hand.wait(re.compile(r"✓ +ok +ldz_to_rdv_contracts"), 30)
-        hand.keep("`h`, all runs of this pipeline: the rerun from `load_fact` ended well.")
+        hand.keep("`h`, the history of this pipeline: the rerun from `load_fact` ended well.")
         hand.press("5")
         hand.wait(re.compile(r"met .*ldz_to_rdv_contracts +done"))
         hand.keep("And what it owed is met, before it was due.")

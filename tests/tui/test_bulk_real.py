@@ -107,6 +107,7 @@ def test_pause_and_resume_several_and_one_that_moved_is_void(tmp_path: Path) -> 
         assert [a.state for a in done if a is not None] == [ActionState.DONE] * 3
         assert all(a is not None and a.reason == "the month end is moved · in bulk, typed pause 4" for a in done)
         assert "3 done" in "\n".join(painted(view, 80, 24))
+        time.sleep(0.51)  # a key of the moment in which it ended is not taken for one that leaves
         view.act("dialog.cancel")
         assert list(hand.floor.marks.names) == [keys[1]]
 
