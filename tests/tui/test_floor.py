@@ -761,3 +761,17 @@ def test_the_footer_offers_only_what_the_system_can(tale):
         foot = painted(view, 200, 50)[-1]
         assert "x stop" in foot
         assert ("H " in foot) == hold, foot
+
+
+def test_a_servers_long_answer_does_not_push_out_what_it_means(house):
+    house.engine()
+    said = "HTTP 401 from GET /api/v2/monitor/health: Not authenticated, see the log of the web server for more"
+    house.source("af", health=Health.AUTH_FAILED, since_ago=21 * MINUTE, ok_ago=21 * MINUTE, detail=said)
+    house.pipeline("af", "daily")
+    for size, meant in (
+        ((80, 24), "auth failed since 05:31"),
+        ((120, 40), "auth failed since 05:31 · 1 pipeline unknown"),
+    ):
+        row = next(line for line in painted(floor(house), *size) if "no view" in line)
+        assert meant in row
+        assert "…" not in row

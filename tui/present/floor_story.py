@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from adapters.model import Course, Health, Mode, Owed, RunKind, State
 from tui.present import owed, words
@@ -81,6 +81,10 @@ def story(item: Item, items: Sequence[Item], tz: str, now: int) -> list[Clause]:
     return out
 
 
+_SHORT: Final = 42
+"""Cells that the sentence of a problem has on the narrowest screen (80 columns)."""
+
+
 def _blind_story(item: Item, items: Sequence[Item], tz: str, now: int) -> list[Clause]:
     s = item.source
     if s is None:
@@ -94,8 +98,15 @@ def _blind_story(item: Item, items: Sequence[Item], tz: str, now: int) -> list[C
         ]
     look = HEALTH_LOOKS[s.health if s.health != Health.FRESH else Health.STALE]
     detail = first_line(s.detail or "")
-    fact = detail or (f"{look.word} since {words.clock(s.last_ok, tz, now)}" if s.last_ok else look.word)
-    out: list[Clause] = [fact, f"{words.many(n, 'pipeline')} unknown" if n else "none of its pipelines is known yet"]
+    since = s.last_ok if look is HEALTH_LOOKS[Health.STALE] else s.since
+    plain = f"{look.word} since {words.clock(since, tz, now)}" if s.last_ok and since else look.word
+    short = 0 < len(detail) <= _SHORT  # a server's long answer would be cut before it says anything
+    out: list[Clause] = [
+        detail if short else plain,
+        f"{words.many(n, 'pipeline')} unknown" if n else "none of its pipelines is known yet",
+    ]
+    if detail and not short:
+        out.append(detail)
     if s.hint:
         out.append(first_line(s.hint))
     if s.until is not None and s.until > now:
