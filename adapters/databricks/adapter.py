@@ -146,9 +146,12 @@ class DatabricksAdapter(Adapter):
         """All jobs and pipelines that the credential may see and ``include`` names, by id or by name."""
         expand = self._tasks and self._due()
         found, first, complete = await reads.jobs(self._http, expand=expand)
-        if self._tasks and not expand and any(j.job_id not in self._steps for j in found):
-            expand = True  # one is new: only a listing with tasks tells them
+        fresh = [j.job_id for j in found if j.job_id not in self._steps] if self._tasks and not expand else []
+        if len(fresh) > WHOLE_JOBS:
+            expand = True
             found, first, complete = await reads.jobs(self._http, expand=True)
+        else:
+            await self._learn_new(fresh)
         if expand:
             self._expanded = first.server_time
             await self._learn(found)
@@ -160,8 +163,7 @@ class DatabricksAdapter(Adapter):
             if self._wanted(str(j.job_id))
         }
         if self._submit:
-            key, name = pipeline_key(source, SUBMIT), "one-time runs"
-            out[SUBMIT] = Pipeline(key=key, name=name, trigger=Trigger.MANUAL, url=f"{base}/jobs/runs")
+            out[SUBMIT] = self._one_time()
         if self._with_pipelines:
             statuses, all_of_them = await self._list_pipelines()
             complete = complete and all_of_them
@@ -171,6 +173,10 @@ class DatabricksAdapter(Adapter):
                 if self._wanted(updates.native(status.pipeline_id)):
                     out[updates.native(status.pipeline_id)] = updates.pipeline_of(status, source, base)
         return Listing(tuple(out.values()), complete, first.server_time)
+
+    def _one_time(self) -> Pipeline:
+        key, url = pipeline_key(self.settings.name, SUBMIT), f"{self._http.base}/jobs/runs"
+        return Pipeline(key=key, name="one-time runs", trigger=Trigger.MANUAL, url=url)
 
     def _due(self) -> bool:
         """By the server's time of the latest answer."""
@@ -198,6 +204,15 @@ class DatabricksAdapter(Adapter):
             here[job.job_id] = steps
         self._steps = here
         self._whole = {i: k for i, k in self._whole.items() if i in here}
+
+    async def _learn_new(self, fresh: Sequence[int]) -> None:
+        """Tasks of jobs that a listing without tasks tells for the first time."""
+        for ident in fresh:
+            try:
+                one, _ = await reads.job(self._http, ident)
+            except (NotFound, Forbidden):
+                continue
+            self._steps[ident] = steps_of(one.settings.tasks or () if one.settings else ())
 
     async def _list_pipelines(self) -> tuple[list[updates.Status], bool]:
         """What may not be listed is a note; then nothing is told of what is gone."""
@@ -232,18 +247,22 @@ class DatabricksAdapter(Adapter):
         known = _read(cursor, _Cursor)
         if active_only:
             found, now, _ = await sweep.active(self._http, self._submit)
-            flying, _, _ = await self._updates(known.token, [], active_only=True)
+            flying, _, _ = await self._updates(known.token, [], now, None)
+            flying = [run for run in flying if not run.state.terminal]
             return Page((*self._mapped(found), *flying), cursor, True, now)
         swept = await sweep.sweep(self._http, known.jobs, self._submit)
         self._note = swept.note
         after = _Cursor(jobs=swept.cursor)
-        moved, after.token, after.watch = await self._updates(known.token, known.watch)
+        moved, after.token, after.watch = await self._updates(known.token, known.watch, swept.now, known.jobs.t)
         return Page((*self._mapped(swept.runs), *moved), _write(after), swept.complete, swept.now)
 
     async def _updates(
-        self, token: str | None, watch: Sequence[tuple[str, str]], *, active_only: bool = False
+        self, token: str | None, watch: Sequence[tuple[str, str]], now: int | None, since: int | None
     ) -> tuple[list[Run], str | None, list[tuple[str, str]]]:
-        """Latest updates of a hundred pipelines, the next hundred with the next call; and of those that were active."""
+        """Latest updates of a hundred pipelines, the next hundred with the next call; and of those that were active.
+
+        Those that ended more than two days ago are no news. ``since``: what began after that time has ended since.
+        """
         if not self._with_pipelines:
             return [], None, []
         try:
@@ -252,13 +271,20 @@ class DatabricksAdapter(Adapter):
             return [], None, []
         out: dict[tuple[str, str], Run] = {}
         source, base = self.settings.name, self._http.base
+        watched, room = {tuple(spot) for spot in watch}, sweep.SINGLES
         for status in found:
             self._names.setdefault(updates.native(status.pipeline_id), status.name or status.pipeline_id)
             if not self._wanted(updates.native(status.pipeline_id)):
                 continue
             for item in status.latest_updates or ():
                 spot = (status.pipeline_id, item.update_id)
-                end = await self._end(spot, item, asked=spot in {tuple(w) for w in watch})
+                begun = updates.ms(item.creation_time) or 0
+                over, ours = updates.state_of(item)[1].terminal, spot in watched
+                if over and not ours and now is not None and begun < now - sweep.RECENT_MS:
+                    continue
+                ask = (ours or (since is not None and begun > since - sweep.OVERLAP_MS)) and room > 0
+                room -= ask and over and spot not in self._ends
+                end = await self._end(spot, item, asked=ask)
                 out[spot] = updates.run_of(item, spot[0], source, base, self._zone, end)
         for spot in [(p, u) for p, u in watch if (p, u) not in out][: sweep.SINGLES]:
             try:
@@ -268,8 +294,7 @@ class DatabricksAdapter(Adapter):
             end = await self._end(spot, item, asked=True)
             out[spot] = updates.run_of(item, spot[0], source, base, self._zone, end)
         active = [spot for spot, run in out.items() if not run.state.terminal]
-        runs = [run for run in out.values() if not (active_only and run.state.terminal)]
-        return runs, left, active
+        return list(out.values()), left, active
 
     async def _a_page(self, token: str | None) -> tuple[list[updates.Status], str | None]:
         """A token that is no longer known means: from the first page."""
@@ -324,8 +349,8 @@ class DatabricksAdapter(Adapter):
             return await self._update(ident, parsed.run)
         if parsed.run is not None:
             return self._run(await self._job_run(parsed))
-        if parsed.pipeline == SUBMIT:
-            raise NotFound("one-time runs belong to no job")
+        if parsed.pipeline == SUBMIT and self._submit:
+            return self._one_time()
         job, _ = await reads.job(self._http, reads.number(parsed.pipeline, "job"))
         return pipeline_of(job, source, base, steps_of(job.settings.tasks or () if job.settings else ()))
 

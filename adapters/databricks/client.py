@@ -86,13 +86,16 @@ def refusal(answer: Answer, secrets: Sequence[str] = ()) -> AdapterError:
         return AuthFailed(what, "check the credential of this source", status=status)
     if about_token(answer):
         what = words(f"the token is not accepted: Databricks answers 403, {message or 'as to an invalid one'}", secrets)
-        return AuthFailed(what, "it is wrong or has ended; it is not a missing right", status=status)
+        wrong = "it is wrong or has ended; it is not a missing right"
+        hint = wrong if "token" in message.lower() or not message else "it may be one of another workspace"
+        return AuthFailed(what, hint, status=status)
     after = retry_after(answer.headers)
     limited = code in _LIMITS or any(text in message.lower() for text in _LIMIT_WORDS)
     if status == 429 or (status == 503 and after is not None) or limited:
         return RateLimited(what, "too many requests" if status == 429 else "it asks to wait", retry_after=after)
     if status == 403:
-        return Forbidden(what, "the credential is known and may not do this", status=status)
+        hint = "the credential is known and may not do this"
+        return Forbidden(what, "an IP access list may stand before it" if answer.html else hint, status=status)
     gone = code == "RESOURCE_DOES_NOT_EXIST" or (code == "INVALID_PARAMETER_VALUE" and _GONE.search(message))
     if (status in (404, 410) and not answer.html) or (status == 400 and gone):
         return NotFound(what, status=status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -10,13 +11,19 @@ from adapters.base import Probe
 from adapters.databricks import acts
 from adapters.databricks.wire import Job, Jobs
 from adapters.errors import BadResponse, Forbidden, NotFound
-from adapters.http import Http
+from adapters.http import Http, Params
 from adapters.model import Verb
 
 VERSION: Final = "Jobs API 2.2"
 _RUNS: Final = frozenset(("CAN_MANAGE_RUN", "CAN_MANAGE", "IS_OWNER"))
 _MANAGES: Final = frozenset(("CAN_MANAGE", "IS_OWNER"))
 _LEVEL: Final = {Verb.PAUSE: _MANAGES, Verb.RESUME: _MANAGES}
+
+
+_VIEWS: Final[Mapping[str, tuple[str, Params]]] = {
+    "pipelines": ("/api/2.0/pipelines", {"max_results": 1}),
+    "clusters": ("/api/2.1/clusters/list", {"page_size": 1}),
+}
 
 
 class _Named(msgspec.Struct):
@@ -67,6 +74,7 @@ async def probe(http: Http) -> Probe:
             can |= {verb: bool(levels & _LEVEL.get(verb, _RUNS)) for verb in acts.VERBS}
             name = found.jobs[0].settings.name if found.jobs[0].settings else None
             warnings.append(http.words(f"rights were read off one job only ({name or found.jobs[0].job_id})"))
+    can |= {view: await _may(http, path, params) for view, (path, params) in _VIEWS.items()}
     who = me.displayName if me.userName is None else me.userName
     return Probe(
         version=VERSION,
@@ -75,6 +83,17 @@ async def probe(http: Http) -> Probe:
         server_time=answer.server_time,
         warnings=tuple(warnings),
     )
+
+
+async def _may(http: Http, path: str, params: Params) -> bool | None:
+    """Whether a list may be read; None where that could not be told."""
+    try:
+        await http.ask("GET", path, params=params)
+    except (Forbidden, NotFound):
+        return False
+    except BadResponse:
+        return None
+    return True
 
 
 async def _levels(http: Http, job: Job, me: Me, groups: set[str]) -> set[str] | None:

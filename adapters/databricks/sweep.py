@@ -75,6 +75,7 @@ async def active(http: Http, submit: bool) -> tuple[list[JobRun], int | None, bo
 async def sweep(http: Http, known: Sweep, submit: bool) -> Swept:
     """One round. A clock of the server that went back makes it begin anew."""
     flying, now, whole = await active(http, submit)
+    said = now
     if known.t is not None and now is not None and now < known.t - STEP_BACK_MS:
         known = Sweep(watch=known.watch)
     here = {r.run_id for r in flying}
@@ -96,6 +97,8 @@ async def sweep(http: Http, known: Sweep, submit: bool) -> Swept:
     watch = [(r.run_id, r.start_time or 0) for r in seen.values() if _active(r)]
     watch += [w for w in (known.watch if not whole else ()) if w[0] not in seen]
     after = Sweep(watch=watch + lost[SINGLES:], rest=rest, first=first)
+    if now is None:  # it tells no time: the latest start is as near to it as there is
+        now = max([known.t or 0, *(r.start_time or 0 for r in seen.values())]) or None
     began = known.at if known.more else now
     if known.t is None and not known.more:  # the first look: what is left of it is no news, and can wait its turn
         after.t, after.rest, after.first = now, left, since
@@ -104,7 +107,7 @@ async def sweep(http: Http, known: Sweep, submit: bool) -> Swept:
         after.t = began
     else:
         after.t, after.more, after.since, after.at = known.t, left, since, began
-    return Swept(list(seen.values()), after, left is None, now, note)
+    return Swept(list(seen.values()), after, left is None, said, note)
 
 
 async def _recent(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -231,13 +232,25 @@ def _one_trigger(one: Mapping[str, Any]) -> tuple[Trigger, str | None, str | Non
     if isinstance(schedule, dict):
         zone = schedule.get("timezone_id")
         text = schedule.get("quartz_cron_expression")
-        return (Trigger.CRON, cron_of(text) if isinstance(text, str) else None, zone if isinstance(zone, str) else None)
+        if not isinstance(text, str):
+            return (Trigger.CRON, None, None)
+        if not isinstance(zone, str) or not _known(zone):  # a zone of Java's: nobody here can reckon in it
+            return (Trigger.CRON, f"{text} ({zone})" if zone else text, None)
+        return (Trigger.CRON, cron_of(text), zone)
     if isinstance(periodic, dict):  # its ticks are counted from a moment that is told nowhere
         return (Trigger.INTERVAL, f"periodic {periodic.get('interval')} {str(periodic.get('unit')).lower()}", None)
     if one.get("continuous") is not None:
         return (Trigger.CONTINUOUS, "continuous", None)
     named = [k for k in one if k not in ("pause_status", "sql_condition")]
     return (Trigger.EVENT, named[0].replace("_", " ") if named else None, None)
+
+
+def _known(zone: str) -> bool:
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
 
 
 # --- runs -----------------------------------------------------------------------------------------------------------

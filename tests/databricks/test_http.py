@@ -62,6 +62,7 @@ def answer(status: int, body: object, **headers: str) -> Answer:
         (400, {"error_code": "INVALID_STATE", "message": "in progress"}, Conflict),
         (404, {"error_code": "ENDPOINT_NOT_FOUND", "message": "x"}, NotFound),
         (404, b"<html></html>", BadResponse),
+        (403, {"error_code": "403", "message": "Unauthorized access to workspace: 5"}, AuthFailed),
         (409, {"error_code": "RESOURCE_CONFLICT", "message": "x"}, Conflict),
         (429, {"error_code": "REQUEST_LIMIT_EXCEEDED", "message": "x"}, RateLimited),
         (400, {"error_code": "RESOURCE_EXHAUSTED", "message": "x"}, RateLimited),

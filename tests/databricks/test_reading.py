@@ -44,6 +44,12 @@ async def test_a_job_in_our_words(like: DatabricksLike, adapter: DatabricksAdapt
     assert await adapter.read(one.key) == one
 
 
+async def test_a_zone_that_nobody_knows_is_not_reckoned_in(like: DatabricksLike, adapter: DatabricksAdapter) -> None:
+    like.add_job("x", schedule={"quartz_cron_expression": "0 0 6 * * ?", "timezone_id": "Java/Only"})
+    (one,) = (await adapter.pipelines()).items
+    assert (one.trigger, one.schedule, one.timezone) == (Trigger.CRON, "0 0 6 * * ? (Java/Only)", None)
+
+
 @pytest.mark.parametrize(
     ("more", "mode", "trigger", "schedule"),
     [
@@ -85,8 +91,13 @@ async def test_tasks_are_listed_seldom_and_for_new_jobs_at_once(like: Databricks
         assert (await adapter.pipelines()).items[0].steps
     expanded = [r.query["expand_tasks"][0] for r in like.asked("/api/2.2/jobs/list")]
     assert expanded == ["true", "false"]
-    like.add_job("new", tasks=("a",))
+    new = like.add_job("new", tasks=("a",))
     assert all(p.steps for p in (await adapter.pipelines()).items)
+    assert [r.query["job_id"] for r in like.asked("/api/2.2/jobs/get")] == [[str(new)]]
+    for i in range(20):
+        like.add_job(f"many{i}", tasks=("a",))
+    assert all(p.steps for p in (await adapter.pipelines()).items)
+    assert len(like.asked("/api/2.2/jobs/get")) == 1, "so many are listed once more"
     like.skew_s = 20 * 60
     await adapter.pipelines()
     assert like.asked("/api/2.2/jobs/list")[-1].query["expand_tasks"] == ["false"], (
@@ -425,6 +436,24 @@ async def test_updates_of_a_pipeline_are_runs(like: DatabricksLike, adapter: Dat
     assert now.trigger is Trigger.MANUAL
 
 
+async def test_only_what_is_news_is_told_of_updates(like: DatabricksLike, adapter: DatabricksAdapter) -> None:
+    pipe = like.add_pipe("silver")
+    old = like.add_update(pipe, "FAILED", ago_s=5 * 86_400)
+    stuck = like.add_update(pipe, "RUNNING", ago_s=4 * 86_400)
+    seen, cursor = await drain(adapter)
+    assert set(seen) == {f"db:pipeline.{pipe}/{stuck}"}, "it failed days ago: history tells that"
+    assert [r.key for r in await adapter.history(f"db:pipeline.{pipe}")] == [f"db:pipeline.{pipe}/{old}"]
+    like.pipes[pipe].updates[0].state = "COMPLETED"
+    like.say(pipe, stuck, "done")
+    quick = like.add_update(pipe, "FAILED")  # began and ended between two polls
+    seen, cursor = await drain(adapter, cursor)
+    for update in (stuck, quick):
+        assert seen[f"db:pipeline.{pipe}/{update}"].ended is not None
+    before = len(like.requests)
+    await drain(adapter, cursor)
+    assert len(like.requests) - before == 3, "and not asked again"
+
+
 async def test_many_pipelines_are_looked_at_in_turns(like: DatabricksLike, adapter: DatabricksAdapter) -> None:
     pipes = [like.add_pipe(f"p{i}") for i in range(250)]
     for pipe in pipes:
@@ -501,7 +530,10 @@ async def test_doctor_learns_who_and_what(like: DatabricksLike, adapter: Databri
     assert (found.version, found.identity) == ("Jobs API 2.2", "ops@example.com")
     assert all(found.permissions.values())
     like.jobs[job].levels = {"ops@example.com": "CAN_VIEW"}
-    assert {v for v, may in (await adapter.probe()).permissions.items() if may} == {"view"}
+    can = (await adapter.probe()).permissions
+    assert {v for v, may in can.items() if may} == {"view", "pipelines", "clusters"}
+    like.forbid = lambda method, path: "clusters" in path
+    assert (await adapter.probe()).permissions["clusters"] is False
     like.jobs[job].levels = {"ops@example.com": "CAN_MANAGE_RUN"}
     can = (await adapter.probe()).permissions
     assert (can["start"], can["stop"], can["pause"]) == (True, True, False)
