@@ -326,13 +326,15 @@ def cancelled_by(tx: Tx, pipeline: str, queued: int | None) -> str | None:
 
     Asked before such a run is stored that its source calls failed although it never ended anything: systems without a
     word for cancelled call what was still queued "failed". It is our doing where the cancel left this host, or may have.
+    Of a run that does not say when it was queued only for a while: a cancel of last month stopped nothing today.
     """
     rows = tx.db.execute(
         "SELECT state, who, created FROM action WHERE scope = ? AND verb = 'backfill-cancel' ORDER BY created DESC, id DESC LIMIT 20",
         (pipeline,),
     ).fetchall()
     for number, who, created in rows:
-        if ActionState(number) in _TOOK_HOLD and (queued is None or queued <= created + 5_000):
+        in_time = created >= tx.now - LATE_MS if queued is None else queued <= created + 5_000
+        if ActionState(number) in _TOOK_HOLD and in_time:
             return str(who)
     return None
 

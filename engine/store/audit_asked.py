@@ -30,9 +30,10 @@ _AUDIT_FIELDS: Final = {
     "state": "replace(event, '_', ' ')",
 }
 _SAID: Final = (
-    "coalesce(json_extract(body, '$.reason'), '') || ' ' || coalesce(json_extract(body, '$.words'), '') || ' ' ||"
-    " coalesce(json_extract(body, '$.note'), '')"
+    "CASE WHEN json_valid(body) THEN coalesce(json_extract(body, '$.reason'), '') || ' ' || coalesce(json_extract(body, '$.words'), '')"
+    " || ' ' || coalesce(json_extract(body, '$.note'), '') ELSE body END"
 )
+"""What was said in a record; one that somebody spoilt is searched as it stands, and hides no other."""
 
 
 class AuditQuestions(Link):

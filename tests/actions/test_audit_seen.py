@@ -9,8 +9,9 @@ import pytest
 
 from adapters.base import Done, Prepared, Sent
 from adapters.extras import Operation
-from adapters.model import Mode, State, StepRun, Verb
+from adapters.model import ActionState, Mode, State, StepRun, Verb
 from engine.request import RequestError
+from engine.store import actions as action_rows
 from engine.store.reader import Reader
 from engine.store.rows import Checked, Wanted
 from tests.actions.conftest import ME, OTHER, Floor
@@ -172,3 +173,31 @@ async def test_refusals_and_what_others_tried_can_be_found(floor: Floor) -> None
     page = reader_of(floor).audit_records(wanted=(Wanted("who", "bob"), Wanted("state", "refused")))
     assert [r.login for r in page.rows] == ["bob"]
     assert page.reached is None
+
+
+async def test_a_record_that_somebody_spoilt_hides_no_other_from_a_search(floor: Floor) -> None:
+    key = floor.dev.add("daily")
+    with pytest.raises(RequestError):
+        await floor.act(await floor.plan("start", key, OTHER), OTHER)
+    with floor.store.transaction() as tx:
+        floor.actions.audit.record(tx, "noted", peer=None, body={"words": "a word to find"})
+        tx.db.execute("UPDATE audit SET body = '{half' WHERE seq = 1")
+    reader = reader_of(floor)
+    assert [r.event for r in reader.audit_records(wanted=(Wanted("", "word to find"),)).rows] == ["noted"]
+    assert [r.seq for r in reader.audit_records(wanted=(Wanted("", "{half"),)).rows] == [1]
+
+
+async def test_an_old_cancel_takes_no_failure_of_today_for_its_own(floor: Floor) -> None:
+    key = floor.dev.add("daily")
+    with floor.store.transaction() as tx:
+        insert = "INSERT INTO action (id, nonce, verb, key, pipeline_key, scope, state, client_id, plan_hash, plan, who, uid, created, changed)"
+        tx.db.execute(
+            f"{insert} VALUES ('a', 'n', 'backfill-cancel', ?1, ?1, ?1, ?2, 'c', 'h', '{{}}', 'ana', 1, ?3, ?3)",
+            (key, int(ActionState.DONE), tx.now),
+        )
+        assert action_rows.cancelled_by(tx, key, None) == "ana"
+        assert action_rows.cancelled_by(tx, key, tx.now - 10) == "ana"
+        assert action_rows.cancelled_by(tx, key, tx.now + 60_000) is None
+        tx.db.execute("UPDATE action SET created = created - 2592000000")
+        assert action_rows.cancelled_by(tx, key, None) is None
+        assert action_rows.cancelled_by(tx, key, tx.now - 10) is None
