@@ -32,14 +32,14 @@ from engine.store.owed_rows import (
     Waived,
 )
 from engine.store.own_rows import OwnEventRow, OwnState
-from engine.store.samples_rows import CapacityRow, Chart, DayRow, RunLane, SeriesRow, UseNow, UseRow, UsualRow
+from engine.store.samples_rows import CapacityRow, Chart, DayRow, Measured, RunLane, SeriesRow, UseNow, UseRow, UsualRow
 from engine.store.trouble import Trouble
 
 __all__ = [
     "ActionDetail", "ActionRow", "AlertEventRow", "AlertRow", "ArmedRow", "AssetRow", "AttemptRow", "AuditPage", "AuditRow", "Bar",
     "BasisRow", "Broken", "Calibration", "CapacityRow", "CardRow", "Chart", "CheckRow", "Checked", "Counts", "DatedRow", "DayRow",
     "DeliveryRow", "EdgeRow", "EndedPage", "EndedRow", "EngineRow", "FeedRow", "FloorRow", "GaugeRow", "Glance", "History", "ItemRow", "LinkRow",
-    "LogRow", "MarginRow", "NoteRow", "OperationRow", "Ordinary", "OwedEvent", "OwedRow", "OwedWarning", "OwnEventRow", "OwnState", "PartRow", "PastRun", "PastStep",
+    "LogRow", "MarginRow", "Measured", "NoteRow", "OperationRow", "Ordinary", "OwedEvent", "OwedRow", "OwedWarning", "OwnEventRow", "OwnState", "PartRow", "PastRun", "PastStep",
     "PredictionRow", "ProcessRow", "RunDetail", "RunLane", "RunRow", "SeriesRow", "Shift", "SignoffRow", "SourceRow", "SpanRow", "Standing",
     "StepPlan", "StepRow", "StepsRead", "Strip", "TraitRow", "Trouble", "UseNow", "UseRow", "UsualRow", "Waived", "Wanted", "steps_read",
 ]  # fmt: skip

@@ -24,6 +24,7 @@ from engine.store.samples_rows import (
     CapacityRow,
     Chart,
     DayRow,
+    Measured,
     Reading,
     RunLane,
     SeriesRow,
@@ -125,6 +126,26 @@ class SampleQuestions(Link):
             heard[row.host] = max(heard.get(row.host, 0), row.t or 0)
         oldest = self._clock() - _DAY
         return [row for row in found if row.host is None or row.source == "host" or heard[row.host] >= oldest]
+
+    def measured(self, source: str) -> Measured | None:
+        """What a source measures, in numbers; None: it was never asked."""
+        rows = self.all(
+            "SELECT s.name, n.query, n.t, n.value, n.why FROM series_now n JOIN series s ON s.id = n.series_id WHERE n.source = ?",
+            (source,),
+        )
+        part = self.all(
+            "SELECT p.why FROM source_part p JOIN source s ON s.id = p.source_id WHERE s.name = ? AND p.part = 'metrics'",
+            (source,),
+        )
+        if not rows and not part:
+            return None
+        up = {name: value for name, _, _, value, _ in rows if name.startswith("host@") and name.endswith(":up")}
+        silent = [(name, why) for name, query, _, _, why in rows if why and query]
+        return Measured(
+            len(rows) - len(up), len({of_series(r[0])[0] for r in rows} - {None}), sum(v == 0 for v in up.values()),
+            len(silent), silent[0][0] if silent else "", silent[0][1] if silent else None,
+            max((t for _, _, t, _, _ in rows if t is not None), default=None), part[0][0] if part else None,
+        )  # fmt: skip
 
     def _asked(self) -> tuple[dict[int, tuple[Any, ...]], dict[str, tuple[float, float]]]:
         """What sources are asked for: (t, value, query, why, every ms) by series; what is normal by query."""

@@ -85,6 +85,21 @@ class SeriesRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """What one source measures: how many series, of how many hosts, how many of those are down; ``silent`` series have no
+    reading now, ``why`` of one of them (``whose``); ``t``: its newest reading; ``refused``: why it told nothing at all."""
+
+    series: int
+    hosts: int
+    down: int
+    silent: int
+    whose: str
+    why: str | None
+    t: int | None
+    refused: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Chart:
     """A series over [since, until) in cells of equal length; None where nothing was measured. ``p50``: median of the
     means; ``peak``: the highest single reading, ``peak_at``: the bucket in which it was.

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from adapters.model import State
+from adapters.model import State, Verb
 from tui import keymap
 from tui.present import bars, own, words
 from tui.present.cut import clean, cut, first_line
@@ -69,14 +69,28 @@ from tui.present.head import (
 from tui.present.lines import cells, ends, finish, fit, merge, recolour
 
 if TYPE_CHECKING:
-    from engine.store.rows import CapacityRow, Counts, GaugeRow
+    from engine.store.rows import CapacityRow, Counts, GaugeRow, SourceRow
     from tui.view import Context, Line, Span
 
 _ARMING: Final = frozenset({"Floor", "Runs", "Run", "Sources", "Deadlines", "Timeline", "Layers"})
 """Titles of the screens whose keys arm an environment."""
+_RUNS: Final = frozenset({*(verb.value for verb in Verb), "steps", "log", "history"})
+"""What only a source that runs something offers."""
 
 
 # --- rows -----------------------------------------------------------------------------------------------------------
+
+
+def only_measure(sources: Sequence[SourceRow]) -> bool:
+    """Whether all that is watched measures and runs nothing, by its own word: no pipeline is then no lack."""
+    return bool(sources) and all("metrics" in s.offers and not s.offers & _RUNS for s in sources)
+
+
+def no_pipeline(sources: Sequence[SourceRow]) -> str:
+    """Why a list of pipelines is empty that nobody filtered."""
+    if only_measure(sources):
+        return f"no pipeline: what is watched here measures and runs nothing; {keymap.key_of('screen.hosts')} Hosts shows it"
+    return "no pipeline seen yet: the sources have not been read, or offer none to this credential"
 
 
 def band_row(ctx: Context, head: Head, title: str, width: int, *, about: Sequence[Span] = ()) -> list[Span]:
@@ -174,7 +188,12 @@ def verdict_row(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[
     if verdict.danger:
         room = width - cells(left) - (12 if narrow else 2)
         left[names:names] = endangered(verdict, room, tz, now)
-    if not verdict.total:
+    if not verdict.total and only_measure(head.sources):
+        add(
+            ("Nothing here runs pipelines", "text b"),
+            (f"   {keymap.key_of('screen.hosts')} Hosts shows what is measured", "dim"),
+        )
+    elif not verdict.total:
         add(("No pipeline seen yet", "text b"), ("   nothing here says that all is well", "dim"))
     elif len(left) == 1 and not verdict.unknown:
         if verdict.warnings:

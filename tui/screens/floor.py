@@ -296,7 +296,7 @@ class FloorView(FloorMenus):
                 out.append(
                     [
                         (
-                            "   no pipeline seen yet: the sources have not been read, or offer none to this credential",
+                            f"   {frame.no_pipeline(self.head.sources if self.head else ())}",
                             "dim",
                         )
                     ]

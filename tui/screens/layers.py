@@ -228,7 +228,7 @@ class LayersView(PipelineScreen):
             return self.empty_rows("no pipeline is like that", self.culprit(self.all))
         sources = keymap.key_of("screen.sources")
         return [
-            [("   no pipeline seen yet: the sources have not been read, or offer none to this credential", "dim")],
+            [(f"   {frame.no_pipeline(self.head.sources if self.head else ())}", "dim")],
             [("   ", ""), (sources, "key b"), (" says how the sources are", "dim")],
         ]
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any, ClassVar
 
 from adapters.model import VERBS, Health
-from engine.store.rows import ActionRow, DeliveryRow, OwnState, SourceRow
+from engine.store.rows import ActionRow, DeliveryRow, Measured, OwnState, SourceRow
 from tui import keymap
 from tui.present import frame, lines, own, parts, words
 from tui.present.cut import clean, cut, first_line
@@ -63,6 +63,24 @@ def health_since(s: SourceRow, now: int) -> int:
     return (s.trouble_since or s.since) if health_look(s, now) is TROUBLE else s.since
 
 
+def measures(m: Measured, now: int) -> list[words.Clause]:
+    """How much, how fresh, and what is missing, with a reason."""
+    out: list[words.Clause] = []
+    if m.refused:
+        out.append([(clean(m.refused), "run-late b")])
+    out.append(words.many(m.series, "series", "series"))
+    if m.hosts:
+        out.append(words.many(m.hosts, "host"))
+    if m.down:
+        out.append([(f"{m.down} down", "run-late b")])
+    if m.t is not None:
+        out.append(f"newest {words.age(max(now - m.t, 0))} ago")
+    if m.why:
+        more = f" and {m.silent - 1} more" if m.silent > 1 else ""
+        out.append([(f"no reading of {clean(m.whose)}{more}", "run-late b"), (f": {clean(m.why)}", "dim")])
+    return out
+
+
 def budget(s: SourceRow) -> str:
     return f"{s.requests_min}/{s.budget_min}" if s.budget_min else str(s.requests_min)
 
@@ -86,6 +104,8 @@ class SourcesView(ListScreen):
         self.letters: list[DeliveryRow] = []
         self.actions: list[ActionRow] = []
         self.own = OwnState()
+        self.measured: Measured | None = None
+        """What the source under the cursor measures."""
         self.pane = "detail"
         """The pane that stands first; of those of ``parts`` it has the cursor."""
         self.parts = Parts(context)
@@ -104,6 +124,8 @@ class SourcesView(ListScreen):
 
     def _load_parts(self) -> None:
         self.parts.load(self.here)
+        asked = self.here is not None and "metrics" in self.here.offers
+        self.measured = self.context.reader.measured(self.here.name) if asked and self.here is not None else None
         if self.pane not in self.panes:
             self.pane = "detail"
 
@@ -300,6 +322,8 @@ class SourcesView(ListScreen):
             out.append(fact("Has", words.sentence(clauses or ["nothing is known yet"], width - 12), width))
         elif s.trouble:
             out.append(fact("Has", [(trouble_words(s, tz, now), "run-failed b")], width))
+        if self.measured is not None:
+            out.append(fact("Measures", words.sentence(measures(self.measured, now), width - 12), width))
         if s.detail and not (s.trouble and not s.failures):
             out.append(fact("Says", [(first_line(s.detail), "text")], width))
         if s.hint:
@@ -325,7 +349,8 @@ class SourcesView(ListScreen):
         for verb, why in lacks:
             reasons.setdefault(first_line(why), []).append(verb)
         for i, (why, verbs) in enumerate(reasons.items()):
-            out.append(fact("Cannot" if not i else "", [(" ".join(verbs), "dim"), (f": {why}", "dim")], width))
+            names = whole(verbs, max(width - 14 - len(why), 12))
+            out.append(fact("Cannot" if not i else "", [(names, "dim"), (f": {why}", "dim")], width))
         return out
 
     def _footer(self, width: int) -> Line:

@@ -314,7 +314,7 @@ class TimelineView(PipelineScreen):
         if not self.all:
             sources = keymap.key_of("screen.sources")
             return [
-                [("   no pipeline seen yet: the sources have not been read, or offer none to this credential", "dim")],
+                [(f"   {frame.no_pipeline(self.head.sources if self.head else ())}", "dim")],
                 [("   ", ""), (sources, "key b"), (" says how the sources are", "dim")],
             ]
         said: list[Span] = [(f"   nothing ran, is expected or is due in these {self._zoom.word}   ", "dim")]
