@@ -27,10 +27,10 @@ from adapters.base import (
     SourceSettings,
 )
 from adapters.errors import AdapterError, Forbidden, NotFound, Unsupported
-from adapters.extras import SourceItem
+from adapters.extras import Readings, SeriesQuery, SourceItem
 from adapters.http import Http, bare_url, words
 from adapters.model import Caps, Key, LogChunk, Pipeline, Run, StepRun, Verb, parse_key
-from adapters.talend import acts, changes, engines, proofs, reads
+from adapters.talend import acts, changes, engines, metrics, proofs, reads
 from adapters.talend import steps as stepping
 from adapters.talend.auth import TalendAuth
 from adapters.talend.changes import AnyRun, Cursor
@@ -58,7 +58,7 @@ _WHY_NOT: Final[Mapping[str, str]] = {
     Verb.BACKFILL_CANCEL: "TMC has no backfills",
     "assets": "TMC's API tells nothing of what tasks read and write",
     "operations": "TMC has no backfills",
-    "metrics": "rows and components of a run stand at its steps; TMC has no series of them",
+    "metrics-past": "TMC tells rows and components of single runs only",
 }
 
 
@@ -96,6 +96,7 @@ class TalendAdapter(Adapter):
         self._estate = Estate(self._http, settings.name, str(options["environment"]), str(options["workspace"]))
         self._acts = acts.Context(self._http, settings.name, self._estate, self._auth.client_id)
         self._logs = Logs(self._http, self._elsewhere)
+        self._metrics = metrics.Metrics(self._http, settings.name)
         self._plan_steps: dict[str, stepping.PlanSteps] = {}
         self._no_components = ""
         self._notes: dict[str, str] = {}
@@ -109,7 +110,7 @@ class TalendAdapter(Adapter):
 
     @property
     def caps(self) -> Caps:
-        return Caps(frozenset({*acts.VERBS, "steps", "log", "history", "items"}), _WHY_NOT)
+        return Caps(frozenset({*acts.VERBS, "steps", "log", "history", "items", "metrics"}), _WHY_NOT)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -189,6 +190,19 @@ class TalendAdapter(Adapter):
         """Its remote engines."""
         return await engines.items(self._http, self._estate)
 
+    async def samples(self, queries: Sequence[SeriesQuery]) -> Readings:
+        """Rows, durations and components of the latest run of single tasks; see ``metrics``. Without queries nothing is asked."""
+        return await self._metrics.samples(queries)
+
+    @classmethod
+    def wrong_query(cls, text: str) -> str | None:
+        """Why this is no query for numbers of a task or plan."""
+        try:
+            metrics.parsed(text)
+        except ValueError as err:
+            return str(err)
+        return None
+
     # --- runs -------------------------------------------------------------------------------------------------------
 
     async def runs(self, cursor: str | None, active_only: bool = False) -> Page:
@@ -248,7 +262,9 @@ class TalendAdapter(Adapter):
                 continue
             kind = TASK if isinstance(item, changes.TaskRun) else PLAN
             if self._wanted(native(kind, item.of)):
-                out.append(run_of(item, self.settings.name, self._zone))
+                run = run_of(item, self.settings.name, self._zone)
+                self._metrics.ended(native(kind, item.of), run)
+                out.append(run)
         return out
 
     def _wanted(self, ours: str) -> bool:
