@@ -112,7 +112,7 @@ class Known(Generic[T]):
             try:
                 await self._look(http, namespace)
             except Forbidden as err:
-                self.refused[namespace] = err
+                self.refused[namespace] = self._named(err, namespace)
                 self._forget(namespace)
             else:
                 self.refused.pop(namespace, None)
@@ -211,8 +211,13 @@ class Known(Generic[T]):
         for key in [k for k in self.items if namespace in (ALL, k[0])]:
             self._drop(key)
 
+    def _named(self, err: Forbidden, namespace: str) -> Forbidden:
+        """What is refused, before the API's own long words."""
+        where = "all namespaces" if namespace == ALL else namespace
+        return Forbidden(words(f"may not list {self.resource}.batch in {where}: {err.what}"), err.hint, status=err.status)
+
     def notes(self) -> list[str]:
-        """What may not be read, in clauses; the API's own words name verb, resource and namespace."""
+        """What may not be read, in clauses."""
         found = [err.what for err in self.refused.values()]
         if self.unwatched:
             where = ", ".join(sorted(self.unwatched))

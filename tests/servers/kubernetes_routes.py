@@ -7,7 +7,6 @@ Fields by which pods may be selected: kubernetes.io, "Field Selectors".
 from __future__ import annotations
 
 import base64
-import copy
 import json
 import re
 import uuid
@@ -15,7 +14,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from tests.servers.kubernetes_state import Effect, Obj, Refused, State
+from tests.servers.kubernetes_state import Effect, Obj, Refused, State, copied
 
 Query = dict[str, list[str]]
 Answer = tuple[int, Any]
@@ -142,7 +141,7 @@ class Routes(State):
         if method == "GET":
             self._only(query, {"pretty"}, method, where)
             self._check("get", resource, api, namespace)
-            return 200, copy.deepcopy(self.find(resource, namespace, name))
+            return 200, copied(self.find(resource, namespace, name))
         if method == "PATCH" and resource in ("jobs", "cronjobs"):
             self._only(query, {"fieldManager", "fieldValidation", "force", "dryRun", "pretty"}, method, where)
             self._check("patch", resource, api, namespace)
@@ -178,7 +177,7 @@ class Routes(State):
             self._rest[left] = at, items[limit:]
             meta |= {"continue": left, "remainingItemCount": len(items) - limit}
         version = "v1" if resource in ("pods", "nodes") else "batch/v1"
-        return {"kind": kind, "apiVersion": version, "metadata": meta, "items": copy.deepcopy(items[:limit])}
+        return {"kind": kind, "apiVersion": version, "metadata": meta, "items": copied(items[:limit])}
 
     def _watch(self, resource: str, namespace: str | None, query: Query) -> list[Obj]:
         """Lines of the stream; the handler sends them, waits and closes."""
@@ -197,7 +196,7 @@ class Routes(State):
             kind = RESOURCES.get(("batch/v1", resource), "Pod")
             meta = {"resourceVersion": str(self.version), "creationTimestamp": None}
             out.append({"type": "BOOKMARK", "object": {"kind": kind, "metadata": meta}})
-        return copy.deepcopy(out)
+        return copied(out)
 
     def _create(self, namespace: str, body: Any) -> Answer:
         meta = (body or {}).get("metadata") or {}
@@ -212,14 +211,14 @@ class Routes(State):
             raise Refused(
                 422, "Invalid", f'Job.batch "{name}" is invalid: spec.selector: `selector` not auto-generated'
             )
-        if ("jobs", namespace, name) in self.objects:
+        if (namespace, name) in self.objects["jobs"]:
             details = {"name": name, "group": "batch", "kind": "jobs"}
             raise Refused(409, "AlreadyExists", f'jobs.batch "{name}" already exists', details)
         if self.noop:
-            return 201, copy.deepcopy(body) | {"metadata": meta | {"uid": str(uuid.uuid4()), "namespace": namespace}}
+            return 201, copied(body) | {"metadata": meta | {"uid": str(uuid.uuid4()), "namespace": namespace}}
         job = self.make_job(namespace, body)
-        self.effects.append(Effect("create", "jobs", namespace, name, copy.deepcopy(body)))
-        return 201, copy.deepcopy(job)
+        self.effects.append(Effect("create", "jobs", namespace, name, copied(body)))
+        return 201, copied(job)
 
     def _patch(self, resource: str, namespace: str, name: str, body: Any, kind: str) -> Obj:
         if kind != "application/merge-patch+json":
@@ -228,7 +227,7 @@ class Routes(State):
         if set(body) != {"spec"} or set(body["spec"]) != {"suspend"}:
             self._invented("PATCH", f"{resource} with {body}")
         if self.noop:
-            return copy.deepcopy(obj) | {"spec": obj["spec"] | body["spec"]}
+            return copied(obj) | {"spec": obj["spec"] | body["spec"]}
         changed = obj["spec"].get("suspend") != body["spec"]["suspend"]
         if changed:
             obj["spec"]["suspend"] = body["spec"]["suspend"]
@@ -237,7 +236,7 @@ class Routes(State):
             self.effects.append(Effect("patch", resource, namespace, name, body))
             if resource == "jobs" and obj["spec"]["suspend"]:
                 self._end_pods(namespace, name)
-        return copy.deepcopy(obj)
+        return copied(obj)
 
     def _end_pods(self, namespace: str, name: str) -> None:
         for pod in self.pods_of(name, namespace):

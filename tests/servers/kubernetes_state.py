@@ -6,7 +6,7 @@ what came after one, and both are refused with 410 once that was compacted away.
 
 from __future__ import annotations
 
-import copy
+import json
 import threading
 import time
 import uuid
@@ -17,6 +17,10 @@ from typing import Any
 Obj = dict[str, Any]
 JOB_LABELS = ("batch.kubernetes.io/controller-uid", "controller-uid")
 NAME_LABELS = ("batch.kubernetes.io/job-name", "job-name")
+
+
+def copied(value: Any) -> Any:
+    return json.loads(json.dumps(value))
 
 
 class Refused(Exception):
@@ -58,7 +62,7 @@ class State:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.skew_s = 0.0
-        self.objects: dict[tuple[str, str, str], Obj] = {}
+        self.objects: dict[str, dict[tuple[str, str], Obj]] = {"jobs": {}, "cronjobs": {}, "pods": {}}
         self.events: list[tuple[int, str, str, Obj]] = []
         self.version = 1000
         self.compacted = 0
@@ -86,31 +90,31 @@ class State:
             self.compacted = self.version
             self.events.clear()
 
-    def put(self, resource: str, obj: Obj, kind: str = "") -> Obj:
+    def put(self, resource: str, obj: Obj) -> Obj:
         """Store a new object or a changed one."""
         with self.lock:
             meta = obj["metadata"]
-            key = (resource, meta.get("namespace", ""), meta["name"])
+            there, key = self.objects[resource], (meta["namespace"], meta["name"])
             self.version += 1
             meta["resourceVersion"] = str(self.version)
-            what = kind or ("MODIFIED" if key in self.objects else "ADDED")
-            self.objects[key] = obj
-            self.events.append((self.version, resource, what, copy.deepcopy(obj)))
+            what = "MODIFIED" if key in there else "ADDED"
+            there[key] = obj
+            self.events.append((self.version, resource, what, copied(obj)))
             return obj
 
     def drop(self, resource: str, namespace: str, name: str) -> None:
         with self.lock:
-            obj = self.objects.pop((resource, namespace, name), None)
+            obj = self.objects[resource].pop((namespace, name), None)
             if obj is not None:
                 self.version += 1
                 obj["metadata"]["resourceVersion"] = str(self.version)
-                self.events.append((self.version, resource, "DELETED", copy.deepcopy(obj)))
+                self.events.append((self.version, resource, "DELETED", copied(obj)))
 
     def all(self, resource: str, namespace: str | None = None) -> list[Obj]:
-        return [o for (r, ns, _), o in sorted(self.objects.items()) if r == resource and namespace in (None, ns)]
+        return [o for (ns, _), o in sorted(self.objects[resource].items()) if namespace in (None, ns)]
 
     def find(self, resource: str, namespace: str, name: str) -> Obj:
-        found = self.objects.get((resource, namespace, name))
+        found = self.objects[resource].get((namespace, name))
         if found is None:
             group = ".batch" if resource != "pods" else ""
             details = {"name": name, "kind": resource, **({"group": "batch"} if group else {})}
@@ -183,7 +187,7 @@ class State:
 
     def make_job(self, namespace: str, body: Obj, age_s: float = 0.0) -> Obj:
         """As the API server completes a Job that it is given."""
-        job = copy.deepcopy(body)
+        job = copied(body)
         meta = job["metadata"]
         uid = str(uuid.uuid4())
         meta |= {"namespace": namespace, "uid": uid, "generation": 1, "creationTimestamp": self.stamp(age_s)}
@@ -227,7 +231,7 @@ class State:
                     "apiVersion": "batch/v1", "kind": "Job", "name": meta["name"], "uid": meta["uid"], "controller": True,
                 }],
             },
-            "spec": {**copy.deepcopy(spec), "nodeName": "node-1"},
+            "spec": {**copied(spec), "nodeName": "node-1"},
             "status": {
                 "phase": "Running",
                 "startTime": self.stamp(ago_s),
