@@ -146,3 +146,18 @@ def test_no_room_for_a_new_store_is_one_sentence_and_the_bad_one_is_kept(
     assert "was damaged (x)" in said[-1], "why it began is not forgotten"
     assert f"{RECORDS} of audit" in said[-1]
     assert rescue.unfinished(where) is None
+
+
+def test_a_record_that_was_changed_in_the_bad_store_comes_from_its_mirror(where: Places) -> None:
+    db = sqlite3.connect(where.store)
+    db.execute("UPDATE audit SET body = '{\"n\":99}' WHERE seq = 5")
+    (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'run'").fetchone()
+    db.commit()
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    with where.store.open("r+b") as file:
+        file.seek((root - 1) * 4096)
+        file.write(os.urandom(4096))
+    words, rows = rebuilt(where)
+    assert [r["body"] for r in rows[:RECORDS]] == [{"n": n} for n in range(RECORDS)]
+    assert "lost" not in words.partition("kept ")[2]

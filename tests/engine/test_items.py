@@ -146,6 +146,18 @@ async def test_a_part_that_is_forbidden_or_broken_is_a_reason_there_and_never_a_
         assert {p.why for p in s.reader.parts("af")} == {None}
 
 
+async def test_a_part_that_fails_again_and_again_is_asked_ever_later(tmp_path: Path) -> None:
+    async with night(tmp_path) as s:
+        s.begin()
+        await s.step()
+        s.server.fault_on = lambda method, path: path.endswith("/pools")
+        s.server.fault = "500"
+        before = asked(s, "/pools")
+        await walk(s, 3600, 20)
+        rhythm = asked(s, "/pools") - before
+        assert 4 <= rhythm <= 12, "after 1, 2, 4, 8, then every 10 minutes"
+
+
 async def test_a_listing_that_hangs_delays_no_run(tmp_path: Path) -> None:
     async with night(tmp_path) as s:
         s.server.add_dag("daily")
