@@ -263,3 +263,27 @@ def test_a_servers_clock_that_is_off_moves_no_age(house):
     item = SourceItem(kind="component", name="scheduler", words="healthy", value=4, limit=60, unit="s", since=beat)
     put(house, "skewed", [item])
     assert "last beat 05:51:56" in shown(sources(house, "skewed"))
+
+
+def test_of_a_blind_source_no_part_is_well(house):
+    """Its listings are a minute old and were right then; nobody can vouch for them now."""
+    fill(house, "af")
+    before = shown(to(sources(house), "component"))
+    assert "✓  well" in before
+    said = {"kind": "airflow", "environment": "prod", "health": Health.AUTH_FAILED}
+    house.source("af", **said, ok_ago=MINUTE, since_ago=MINUTE)
+    offer(house, "af")
+    view = to(sources(house), "component")
+    after = shown(view)
+    assert view.here is not None
+    assert view.here.stale(house.now)
+    assert "✓  well" not in after
+    assert "✓? well" in after
+    has = next(line for line in shown(sources(house)).splitlines() if line.startswith(" Has "))
+    assert "as last seen at 05:51" in has
+    row = next(
+        line
+        for line in view.paint(120, 40)
+        if "✓" in "".join(t for t, _ in line) and "well" in "".join(t for t, _ in line)
+    )
+    assert "run-ok" not in {style.split()[0] for _, style in row if style}

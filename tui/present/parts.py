@@ -10,7 +10,7 @@ from adapters.model import parse_key
 from engine.store.rows import AssetRow, ItemRow, OperationRow, PartRow, Standing
 from tui.present import bars, frame, lines, words
 from tui.present.cut import char_width, clean, cut, cut_middle, first_line
-from tui.present.glyphs import LOOKS, Look
+from tui.present.glyphs import LOOKS, STALE_MARK, Look
 from tui.present.head import source_now, trouble_words
 
 if TYPE_CHECKING:
@@ -57,11 +57,13 @@ class Part:
     listing: PartRow | None
     refused: str | None = None
     """Why this user may not read it, in the system's words."""
+    source: SourceRow | None = None
 
     def stale(self, now: int) -> bool:
-        """Older than three listings, or never answered: what it says is drawn stale."""
+        """Older than three listings, never answered, or of a source that is blind: what it says is drawn stale."""
         seen = self.listing.seen if self.listing is not None else None
-        return seen is None or now - seen > MISSED * EVERY_MS[PART_OF.get(self.kind, "items")]
+        blind = self.source is not None and self.source.stale(now)
+        return blind or seen is None or now - seen > MISSED * EVERY_MS[PART_OF.get(self.kind, "items")]
 
     @property
     def title(self) -> str:
@@ -82,12 +84,14 @@ def split(
         for kind in KINDS:
             mine = [i for i in items if i.kind == kind and i.source == source.name]
             refused = next((i.words for i in mine if not i.name), None)
-            out.append(Part(kind, tuple(i for i in mine if i.name), by_part.get("items"), refused))
+            out.append(Part(kind, tuple(i for i in mine if i.name), by_part.get("items"), refused, source))
     if "operations" in source.offers:
         mine_o = tuple(o for o in operations if o.source == source.name)
-        out.append(Part("operation", mine_o, by_part.get("operations")))
+        out.append(Part("operation", mine_o, by_part.get("operations"), None, source))
     if "assets" in source.offers:
-        out.append(Part("asset", tuple(a for a in assets if a.source == source.name), by_part.get("assets")))
+        out.append(
+            Part("asset", tuple(a for a in assets if a.source == source.name), by_part.get("assets"), None, source)
+        )
     return out
 
 
@@ -122,6 +126,9 @@ def summary(source: SourceRow, parts: Sequence[Part], tz: str, now: int) -> list
         out.append(words.many(n, "pool"))
     if n := count.get("asset", 0):
         out.append(words.many(n, "asset"))
+    if source.stale(now):  # nobody can vouch for any of it now
+        at = f" at {words.clock(source.last_ok, tz, now)}" if source.last_ok is not None else ""
+        out = [[(f"as last seen{at}", "run-stale b")], *([(words.clause_text(c), "run-stale")] for c in out)]
     return out
 
 
@@ -169,7 +176,15 @@ def rows(part: Part, source: SourceRow, width: int, tz: str, now: int) -> list[l
             line = _asset(thing, source, width, tz, now)
         else:
             line = _operation(thing, width, tz, now)
-        out.append(lines.recolour(line, STALE.style) if stale else line)
+        out.append(lines.recolour(_doubted(line), STALE.style) if stale else line)
+    return out
+
+
+def _doubted(line: Sequence[Span]) -> list[Span]:
+    """The same with the second glyph of what was seen and may be another: ``✓? well``."""
+    out = list(line)
+    if len(out) > 2 and out[2][0] == "  ":
+        out[2] = (f"{STALE_MARK} ", out[2][1])
     return out
 
 
