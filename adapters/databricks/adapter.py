@@ -6,7 +6,7 @@ clock: every "now" is the server's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, tzinfo
 from fnmatch import fnmatchcase
@@ -19,8 +19,9 @@ from adapters.base import Action, Adapter, Listing, Page, Prepared, Probe, Recon
 from adapters.databricks import acts, clusters, reads, rights, sweep, tasks, updates
 from adapters.databricks.auth import DatabricksAuth
 from adapters.databricks.client import DatabricksHttp
+from adapters.databricks.options import checked
 from adapters.databricks.wire import SUBMIT, Job, JobRun, native_pipeline, pipeline_of, run_of, steps_of
-from adapters.errors import AdapterError, Forbidden, NotFound, Unsupported
+from adapters.errors import AdapterError, Forbidden, NotFound
 from adapters.extras import SourceItem, Standing
 from adapters.http import words
 from adapters.model import (
@@ -46,8 +47,7 @@ EXPAND_MS: Final = 15 * 60_000
 WHOLE_JOBS: Final = 10
 """Jobs of more than 100 tasks that are read whole in one listing; the others keep their first hundred until their turn."""
 
-_SECONDS: Final[Mapping[str, float]] = {"connect_timeout": 5.0, "read_timeout": 30.0, "total_timeout": 90.0}
-_FLAGS: Final[Mapping[str, bool]] = {"pipelines": True, "submit_runs": False, "tasks": True}
+_WATCHED: Final = 1_000
 
 
 class _Cursor(msgspec.Struct, omit_defaults=True):
@@ -68,7 +68,7 @@ class DatabricksAdapter(Adapter):
 
     def __init__(self, settings: SourceSettings, *, transport: Any = None) -> None:
         super().__init__(settings)
-        options = _options(settings.options)
+        options = checked(settings.options)
         self._auth = DatabricksAuth(settings.auth)
         self._http = DatabricksHttp(
             settings.url,
@@ -286,7 +286,11 @@ class DatabricksAdapter(Adapter):
                 room -= ask and over and spot not in self._ends
                 end = await self._end(spot, item, asked=ask)
                 out[spot] = updates.run_of(item, spot[0], source, base, self._zone, end)
-        for spot in [(p, u) for p, u in watch if (p, u) not in out][: sweep.SINGLES]:
+        here = {status.pipeline_id for status in found}
+        whole = token is None and left is None
+        unseen = [(p, u) for p, u in watch if (p, u) not in out]
+        asked = [spot for spot in unseen if whole or spot[0] in here][: sweep.SINGLES]
+        for spot in asked:  # no longer among the latest of its pipeline, or its pipeline is gone
             try:
                 item = await updates.update(self._http, *spot)
             except NotFound:
@@ -294,6 +298,7 @@ class DatabricksAdapter(Adapter):
             end = await self._end(spot, item, asked=True)
             out[spot] = updates.run_of(item, spot[0], source, base, self._zone, end)
         active = [spot for spot, run in out.items() if not run.state.terminal]
+        active += [spot for spot in unseen if spot not in asked][:_WATCHED]  # of pages whose turn comes
         return list(out.values()), left, active
 
     async def _a_page(self, token: str | None) -> tuple[list[updates.Status], str | None]:
@@ -474,21 +479,3 @@ def _zone(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):
         return UTC
-
-
-def _options(given: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {**_SECONDS, **_FLAGS, "date_parameter": ""}
-    for name, value in given.items():
-        if name not in found:
-            raise Unsupported(f"the databricks adapter has no option {name!r}; it has {', '.join(found)}")
-        what = f"option {name!r} of the databricks adapter is"
-        if name in _FLAGS:
-            if not isinstance(value, bool):
-                raise Unsupported(f"{what} true or false, not {value!r}")
-        elif name == "date_parameter":
-            if not isinstance(value, str) or not value.strip():
-                raise Unsupported(f"{what} the name of a job parameter, not {value!r}")
-        elif isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 600:
-            raise Unsupported(f"{what} a number of seconds up to 600, not {value!r}")
-        found[name] = value
-    return found

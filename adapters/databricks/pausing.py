@@ -1,7 +1,7 @@
 """``pause`` and ``resume`` of a job: what starts it by itself is read, and sent back whole with another ``pause_status``.
 
-Databricks replaces each field of a job's settings whole. So between plan and call the job is read once more: where anything
-of its settings is no longer as it was planned on, nothing is sent; and afterwards it is compared again.
+Databricks replaces each field of a job's settings whole. So between plan and call the job is read once more: where what starts
+it is no longer as it was planned on, nothing is sent, since it would be put back. Afterwards all of its settings are compared.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from adapters.errors import AdapterError, Conflict, NotFound, Unsupported
 from adapters.http import Answer, Http
 from adapters.model import Key, Verb
 
+_STARTS: Final = frozenset(("schedule", "trigger", "continuous", "triggers"))
 _WORD: Final = {True: "PAUSED", False: "UNPAUSED"}
 
 
@@ -61,7 +62,7 @@ def prints(settings: Mapping[str, Any]) -> dict[str, str]:
 def _bare(name: str, value: Any) -> Any:
     if name == "triggers" and isinstance(value, list):
         return [_without(one) for one in value]
-    return _without(value) if name in ("schedule", "trigger", "continuous") else value
+    return _without(value) if name in _STARTS else value
 
 
 def _without(value: Any) -> Any:
@@ -103,6 +104,8 @@ async def prepare(http: Http, key: Key, action: Action) -> Prepared:
     if not want and isinstance(value, list) and len(value) > 1:
         notes.append(f"all {len(value)} triggers of it, also those that were paused before")
     notes.append(f"the whole {field} is sent back; runs that are active go on")
+    if settings.get("deployment"):
+        notes.append("the job is deployed from elsewhere: its next deployment may undo this")
     return Prepared(
         action=action,
         calls=(call(http, UPDATE, {"job_id": job_id, "new_settings": {field: _set(value, _WORD[want])}}),),
@@ -123,7 +126,7 @@ async def may_go(http: Http, key: Key, prepared: Prepared) -> NotSent | None:
         settings, _ = await _whole(http, reads.number(key.pipeline, "job"))
     except AdapterError as err:
         return NotSent(f"the job could not be read again before it is changed: {err.what}")
-    changed = differ(prepared.memo["prints"], prints(settings))
+    changed = [name for name in differ(prepared.memo["prints"], prints(settings)) if name in _STARTS]
     if changed:
         return NotSent(f"the job was changed since this was planned ({', '.join(changed)}): plan it again")
     return None

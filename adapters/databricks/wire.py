@@ -45,7 +45,6 @@ class RunState(msgspec.Struct):
     result_state: str | None = None
     state_message: str | None = None
     queue_reason: str | None = None
-    user_cancelled_or_timedout: bool | None = None
 
 
 class Depends(msgspec.Struct):

@@ -327,9 +327,16 @@ async def test_a_wide_job_is_compared_whole(like: DatabricksLike, adapter: Datab
     job = like.add_job("wide", tasks=tuple(f"t{i}" for i in range(150)))
     prepared = await adapter.prepare(action(Verb.PAUSE, key(job)))
     like.jobs[job].settings["tasks"][140] = {"task_key": "t140", "notebook_task": {}}
-    sent = await adapter.send(prepared)
-    assert isinstance(sent, NotSent)
-    assert "(tasks)" in sent.words
+    assert isinstance(await adapter.send(prepared), Sent), "of that nothing is put back"
+    assert await adapter.reconcile(prepared) == Done("the job is paused; meanwhile somebody changed tasks of it")
+    assert like.jobs[job].settings["tasks"][140] == {"task_key": "t140", "notebook_task": {}}
+
+
+async def test_a_job_that_is_deployed_says_what_will_come_of_a_pause(
+    like: DatabricksLike, adapter: DatabricksAdapter
+) -> None:
+    job = like.add_job("p", deployment={"kind": "BUNDLE"})
+    assert "next deployment may undo this" in (await adapter.prepare(action(Verb.PAUSE, key(job)))).note
 
 
 async def test_two_kinds_of_trigger_at_once_are_refused(like: DatabricksLike, adapter: DatabricksAdapter) -> None:

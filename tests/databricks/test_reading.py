@@ -468,6 +468,35 @@ async def test_many_pipelines_are_looked_at_in_turns(like: DatabricksLike, adapt
     assert len(seen) >= 249
 
 
+async def test_an_update_is_followed_while_other_pages_have_their_turn(
+    like: DatabricksLike, adapter: DatabricksAdapter
+) -> None:
+    pipes = [like.add_pipe(f"p{i}") for i in range(220)]
+    items = {pipe: like.add_update(pipe) for pipe in pipes[:30]}
+    seen, cursor = await drain(adapter)
+    assert len(seen) == 30
+    for pipe in items:
+        like.pipes[pipe].updates[0].state = "COMPLETED"
+    ended: dict[str, Run] = {}
+    for _ in range(3):
+        before = len(like.asked("/api/2.0/pipelines"))
+        seen, cursor = await drain(adapter, cursor)
+        assert len(like.asked("/api/2.0/pipelines")) - before == 1
+        ended |= {k: r for k, r in seen.items() if r.state is State.SUCCESS}
+    assert len(ended) == 30
+
+
+async def test_an_update_whose_pipeline_is_gone_is_not_followed_for_ever(
+    like: DatabricksLike, adapter: DatabricksAdapter
+) -> None:
+    item = like.add_update(like.add_pipe("silver"))
+    _, cursor = await drain(adapter)
+    assert item in (cursor or "")
+    like.pipes = {}
+    _, cursor = await drain(adapter, cursor)
+    assert item not in (cursor or "")
+
+
 async def test_pipelines_that_may_not_be_listed_are_a_note(
     like: DatabricksLike, adapter: DatabricksAdapter, job: int
 ) -> None:
