@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -35,15 +36,19 @@ class Places:
     def with_store(self, store: Path) -> Places:
         """The same with the store moved, and with it all that belongs to it: one store, one engine, one state.
 
-        Two configurations with stores of their own must not share local runs, logs or the audit.
+        Two configurations with stores of their own must not share local runs, logs or the audit. A link is followed: two
+        ways to one store must lead to one lock, or two engines would write it.
         """
-        store = Path(os.path.abspath(store))
+        store = Path(os.path.realpath(store) if os.path.islink(store) else os.path.abspath(store))
         return replace(self, store=store, **_of_state(store.parent))
 
     def prepare(self) -> None:
         """Make the state folders: 0700, in system mode 2750 with the group ``watchfloor``. PermissionError if not."""
-        if not self.system and self.state.is_dir() and self.state.stat().st_mode & 0o077:
-            os.chmod(self.state, 0o700)  # somebody made it by hand; logs and socket in it are for nobody else
+        if not self.system and self.state.is_dir():
+            found = self.state.stat()
+            ours = found.st_uid == os.geteuid() and not found.st_mode & stat.S_ISVTX  # /tmp is for all to write in
+            if ours and found.st_mode & 0o077:
+                os.chmod(self.state, 0o700)  # somebody made it by hand; logs and socket in it are for nobody else
         for folder in dict.fromkeys((self.state, self.store.parent, self.runs, self.logs)):
             if folder.is_dir():
                 continue
@@ -86,7 +91,7 @@ def places(
         demo=demo,
     )
     moved = _store_of(file)
-    return found if moved is None else found.with_store(moved)
+    return found if moved is None and not os.path.islink(found.store) else found.with_store(moved or found.store)
 
 
 def _of_state(state: Path) -> dict[str, Path]:

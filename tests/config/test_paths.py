@@ -94,3 +94,29 @@ def test_asking_for_places_is_light() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_two_ways_to_one_store_lead_to_one_lock(tmp_path: Path) -> None:
+    (tmp_path / "big").mkdir()
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "link.db").symlink_to(tmp_path / "big" / "floor.db")
+    found = []
+    for folder, path in (("a", "link.db"), ("b", "../big/floor.db")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "watchfloor.toml").write_text(f'[store]\npath = "{path}"\n')
+        found.append(places(tmp_path / folder / "watchfloor.toml", env={"HOME": str(tmp_path)}))
+    assert len({(p.store, p.lock, p.socket, p.audit) for p in found}) == 1
+    state = tmp_path / ".local/state/watchfloor"
+    state.mkdir(parents=True)
+    (state / "floor.db").symlink_to(tmp_path / "big" / "floor.db")
+    assert places(env={"HOME": str(tmp_path)}).lock == found[0].lock, "the usual place too"
+
+
+def test_a_folder_for_all_stays_one(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (tmp_path / "w.toml").write_text('[store]\npath = "shared/floor.db"\n')
+    places(tmp_path / "w.toml", env={"HOME": str(tmp_path)}).prepare()
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o1777
+    assert stat.S_IMODE((shared / "runs").stat().st_mode) == 0o700
