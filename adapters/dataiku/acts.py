@@ -329,7 +329,10 @@ async def _is_started(
     if (fire := fires.get(client_id)) is not None:
         path = scenario_path(project, scenario)
         params = {"triggerId": fire[0], "triggerRunId": fire[1]}
-        found, _ = await http.get(f"{path}/get-run-for-trigger", RunForTrigger, params)
+        try:
+            found, _ = await http.get(f"{path}/get-run-for-trigger", RunForTrigger, params)
+        except NotFound:
+            found = RunForTrigger()
         if found.scenario_run is not None:
             return _done(found.scenario_run, pipeline)
         begun = await _fired(http, project, scenario, fire)

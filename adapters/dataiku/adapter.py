@@ -18,7 +18,7 @@ import msgspec
 from adapters.base import Action, Adapter, Listing, Page, Prepared, Probe, Reconciled, SendResult, SourceSettings
 from adapters.dataiku import acts, builds, datasets, metrics, probing
 from adapters.dataiku import steps as run_steps
-from adapters.dataiku.board import Board, Seat
+from adapters.dataiku.board import Board, Seat, next_tick
 from adapters.dataiku.dss import DssHttp, KeyAuth, scenario_path, together
 from adapters.dataiku.options import options
 from adapters.dataiku.triggers import Definition, definition
@@ -35,7 +35,7 @@ from adapters.dataiku.wire import (
 from adapters.errors import AdapterError, BadResponse, Forbidden, NotFound, Unsupported
 from adapters.extras import Asset, Readings, SeriesQuery, SourceItem
 from adapters.http import words
-from adapters.model import Caps, Key, LogChunk, Pipeline, Run, StepRun, parse_key
+from adapters.model import Caps, Key, LogChunk, Pipeline, Run, StepRun, parse_key, pipeline_key
 
 DAY_MS: Final = 86_400_000
 RECENT_MS: Final = 2 * DAY_MS
@@ -114,7 +114,7 @@ class DataikuAdapter(Adapter):
     async def probe(self) -> Probe:
         """Who the key is, of which sort, what it may see; see ``probing``."""
         found = await probing.probe(self._http, self.settings.tls_verify)
-        if self._board.sees_all and found.permissions.get("all running scenarios") is False:
+        if self._board.sees_all and found.permissions.get("see all running scenarios") is False:
             self._board.only_own("its list of futures needs an administrator's key")
         self._builds.identity = self._identity = found.identity
         return found
@@ -136,7 +136,13 @@ class DataikuAdapter(Adapter):
                 "trigger": said.trigger, "schedule": said.schedule, "timezone": said.timezone, "owner": said.owner,
                 "after": said.after, "steps": said.step_defs,
             }  # fmt: skip
-        next_run = None if seat.item.active is False else seat.next_run
+        now, next_run = self._http.server_time, seat.next_run
+        if next_run is None or (
+            now is not None and next_run < now
+        ):  # DSS's own word is asked for with a close look only
+            next_run = None if now is None else next_tick(said, now)
+        if seat.item.active is False:
+            next_run = None
         return pipeline_of(self.settings.name, self._http.base, seat.project, seat.item, next_run=next_run, **more)
 
     async def _define(self, most: int) -> None:
@@ -166,7 +172,12 @@ class DataikuAdapter(Adapter):
     async def assets(self) -> Sequence[Asset]:
         if not self._board.projects:
             await self._board.list_projects()
-        return await self._data.assets(tuple(self._board.projects), self._builds.names)
+        makers = self._builds.makers
+        for seat in self._board.seats.values():
+            for dataset in seat.definition.builds if seat.definition is not None else ():
+                key = pipeline_key(self.settings.name, native_id(*seat.key))
+                makers.setdefault(dataset, []).append(key)
+        return await self._data.assets(tuple(self._board.projects), makers)
 
     async def samples(self, queries: Sequence[SeriesQuery]) -> Readings:
         """Metrics of datasets as DSS computed them last; see ``metrics``. Without queries nothing is asked."""

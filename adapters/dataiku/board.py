@@ -294,15 +294,21 @@ class Board:
         return tuple(out)
 
 
+def next_tick(said: Definition | None, after: int) -> int | None:
+    """When its schedule is due next, ms UTC; None where it is no cron."""
+    if said is None or said.schedule is None:
+        return None
+    try:
+        return parse(said.schedule, said.timezone or "UTC").after(after)
+    except ValueError:
+        return None
+
+
 def _ticked(seat: Seat, now: int) -> bool:
     """Its schedule was due between the last look and a minute ago."""
-    said = seat.definition
-    if said is None or said.schedule is None or seat.looked_ms is None or seat.item.active is False:
+    if seat.looked_ms is None or seat.item.active is False:
         return False
-    try:
-        tick = parse(said.schedule, said.timezone or "UTC").after(seat.looked_ms - LATE_MS)
-    except ValueError:
-        return False
+    tick = next_tick(seat.definition, seat.looked_ms - LATE_MS)
     return tick is not None and tick <= now - LATE_MS
 
 

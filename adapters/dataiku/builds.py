@@ -121,8 +121,9 @@ class Builds:
         """Job by client id, as DSS answered; lost with the engine."""
 
     @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(f"{p}.{d}" for p, d in self._all.values())
+    def makers(self) -> dict[str, list[str]]:
+        """By ``PROJECT.dataset`` the key of the pipeline that it is."""
+        return {f"{p}.{d}": [self._key((p, d))] for p, d in self._all.values()}
 
     def dataset(self, native: str) -> Dataset | None:
         return self._all.get(native)
@@ -137,7 +138,7 @@ class Builds:
         project, name = dataset
         return Pipeline(
             key=self._key(dataset),
-            name=f"build {name}",
+            name=f"{project}.{name} (build)",
             trigger=Trigger.MANUAL,
             tags=("dataset", f"project:{project}"),
             url=f"{self._http.base}/projects/{segment(project)}/datasets/{segment(name)}/explore/",

@@ -6,7 +6,7 @@ others is what was last read, and nothing where nothing was.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Final
@@ -107,8 +107,8 @@ class Datasets:
 
     # --- last builds --------------------------------------------------------------------------------------------
 
-    async def assets(self, projects: Sequence[str], built: Sequence[str]) -> list[Asset]:
-        """All that are known, after at most 20 requests more. ``built``: datasets that are pipelines of their own."""
+    async def assets(self, projects: Sequence[str], makers: Mapping[str, Sequence[str]]) -> list[Asset]:
+        """All that are known, after at most 20 requests more. ``makers``: by ``PROJECT.dataset``, keys of what builds it."""
         self._look += 1
         left = A_LOOK
         mine = [p for p in projects if not self._wanted or any(_may_match(w, p) for w in self._wanted)]
@@ -140,7 +140,7 @@ class Datasets:
             one.read = self._look
         if errors and len(errors) == len(turns):
             raise errors[0]
-        return [self._asset(s, s.native in built) for s in self._sets.values()]
+        return [self._asset(s, tuple(makers.get(s.native, ()))) for s in self._sets.values()]
 
     async def _list(self, project: str) -> None:
         found, _ = await self._http.get(f"{project_path(project)}/datasets/", list[_Item])
@@ -163,15 +163,14 @@ class Datasets:
         elif last.build_success is False:
             one.failed = ended
 
-    def _asset(self, one: _Set, is_pipeline: bool) -> Asset:
-        maker = (pipeline_key(self._source, f"{one.project}{DATASET}{one.name}"),) if is_pipeline else ()
+    def _asset(self, one: _Set, makers: tuple[str, ...]) -> Asset:
         return Asset(
             key=pipeline_key(self._source, f"{one.project}{DATASET}{one.name}"),
             name=self._http.words(one.name),
             uri=self._http.words(one.native),
             group=self._http.words(one.project),
             last_event=one.built,
-            producers=maker,
+            producers=makers,
         )
 
     # --- checks, metrics, what is at work -------------------------------------------------------------------------
@@ -206,6 +205,8 @@ class Datasets:
         except NotFound:
             await self._http.get(f"{API}/projects/", list[Project])  # a source that lost everything is not an old one
             self._no_running_jobs = True
+            return None
+        except Forbidden:
             return None
         out: list[SourceItem] = []
         for job in found:

@@ -49,11 +49,11 @@ async def probe(http: DssHttp, verified: bool) -> Probe:
     can: dict[str, bool | None] = dict.fromkeys(("start", "stop", "pause", "resume", "rerun"), admin or None)
     kind = text(node.node_type) if node is not None else None
     number = (text(node.dss_version) or text(node.version)) if node is not None else None
-    version = f"DSS {number}" if number else "DSS (it does not tell its version)"
+    where = f"on {'an' if kind[:1] in 'AEIOU' else 'a'} {kind.lower()} node" if kind else ""
     return Probe(
-        version=words(version + (f", {kind.lower()} node" if kind else "")),
-        identity=words(", ".join(part for part in (identity, sort) if part)) or None,
-        permissions={"view": bool(projects), "all running scenarios": everything, **can},
+        version=words(f"DSS {number}" if number else "DSS"),  # most DSS do not tell which
+        identity=words(", ".join(part for part in (identity, sort, where) if part)) or None,
+        permissions={"view": bool(projects), "see all running scenarios": everything, **can},
         server_time=answer.server_time,
         warnings=tuple(map(words, warnings)),
     )

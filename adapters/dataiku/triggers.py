@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,6 +27,8 @@ class Definition:
     """id, label, enabled."""
     changed: int | None = None
     python: bool = False
+    builds: tuple[str, ...] = ()
+    """``PROJECT.dataset`` that its steps build."""
 
     @property
     def step_defs(self) -> tuple[StepDef, ...]:
@@ -63,7 +65,17 @@ def definition(settings: Settings, source: str, project: str, zone: str) -> Defi
         steps=tuple((s["id"], named[s["id"]], s.get("enabled") is not False) for s in found),
         changed=at(tag.get("lastModifiedOn")),
         python=settings.type == "custom_python",
+        builds=tuple(sorted({d for s in found if s.get("enabled") is not False for d in _built(s, project)})),
     )
+
+
+def _built(step: Mapping[str, Any], project: str) -> Iterator[str]:
+    """Datasets that a build step names. In no reference; read so by others, and nothing hangs on it but lineage."""
+    params = step.get("params")
+    builds = params.get("builds") if isinstance(params, dict) and step.get("type") == "build_flowitem" else None
+    for one in builds if isinstance(builds, list) else ():
+        if isinstance(one, dict) and one.get("type") == "DATASET" and (name := text(one.get("itemId"))):
+            yield name if "." in name else native_id(text(one.get("projectKey")) or project, name)
 
 
 def _when(live: list[Any], zone: str) -> tuple[Trigger, str | None, str | None]:

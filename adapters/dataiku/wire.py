@@ -225,11 +225,11 @@ def scenario_url(base: str, project: str, scenario: str) -> str:
 
 
 def pipeline_of(source: str, base: str, project: str, item: Scenario, **more: Any) -> Pipeline:
-    """A scenario. What only its settings tell (triggers, steps, who it runs as) comes in ``more`` once they were read."""
+    """A scenario, named with its project since the same names stand in many. What only its settings tell (triggers, steps, who it runs as) comes in ``more`` once they were read."""
     given = item.tags if isinstance(item.tags, list) else []
     return Pipeline(
         key=pipeline_key(source, native_id(project, item.id)),
-        name=text(item.name) or item.id,
+        name=f"{project}.{text(item.name) or item.id}",
         mode=Mode.PAUSED if item.active is False else Mode.ACTIVE,
         tags=tuple(sorted({f"project:{project}", *(t for t in given if isinstance(t, str) and t)})),
         url=scenario_url(base, project, item.id),

@@ -35,10 +35,10 @@ async def test_the_probe_tells_the_sorts_of_keys_apart(
         like.add_scenario("HR", "x")
         adapter = DataikuAdapter(settings(like))
         probe = await adapter.probe()
-        assert probe.version == "DSS (it does not tell its version), automation node"
-        assert probe.identity == identity
+        assert probe.version == "DSS"
+        assert probe.identity == f"{identity}, on an automation node"
         assert probe.permissions["view"] is True
-        assert probe.permissions["all running scenarios"] is everything
+        assert probe.permissions["see all running scenarios"] is everything
         assert probe.permissions["start"] is (True if key.admin else None)
         assert any("administrator" in w for w in probe.warnings) is not everything
         assert len((await adapter.pipelines()).items) == projects

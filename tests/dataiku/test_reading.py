@@ -20,12 +20,16 @@ from tests.servers.dataiku_state import API, Job
 async def test_a_scenario_is_a_pipeline(like: DataikuLike, adapter: DataikuAdapter) -> None:
     like.add_scenario("CDM", "off", active=False, name="Switched off")
     first, off = sorted((await adapter.pipelines()).items, key=lambda p: p.key)
-    assert (first.key, first.name, first.mode) == ("dss:CDM.daily", "daily", Mode.ACTIVE)
+    assert (first.key, first.name, first.mode) == ("dss:CDM.daily", "CDM.daily", Mode.ACTIVE)
     assert (first.trigger, first.schedule, first.timezone) == (Trigger.CRON, "30 3 * * *", "UTC")
     assert first.tags == ("project:CDM", "tier1")
     assert first.owner == "ana"
     assert [s.name for s in first.steps] == ["extract", "load", "report"]
-    assert (off.name, off.mode) == ("Switched off", Mode.PAUSED)
+    assert (off.name, off.mode) == ("CDM.Switched off", Mode.PAUSED)
+    assert first.next_run is not None
+    assert 0 < first.next_run - like.now() <= 86_400_000
+    assert first.next_run % 86_400_000 == (3 * 60 + 30) * 60_000
+    assert off.next_run is None
     now = await adapter.read("dss:CDM.daily")
     assert isinstance(now, Pipeline)
     assert now.next_run is not None
@@ -261,6 +265,16 @@ async def test_datasets_with_their_last_build(like: DataikuLike, adapter: Dataik
     bad.built = (4_000, 5_000, True)
     assert {a.name: a.last_event for a in await adapter.assets()}["costs [eu]"] == 5_000
     assert not [i for i in await adapter.items() if i.kind == "warning"]
+
+
+async def test_a_dataset_is_made_by_what_builds_it(like: DataikuLike) -> None:
+    like.add_scenario("CDM", "mart", builds=("sales", "LDZ.raw"))
+    like.add_dataset("CDM", "sales")
+    adapter = DataikuAdapter(settings(like, options={"builds": ["CDM.sales"]}))
+    await adapter.pipelines()
+    (asset,) = await adapter.assets()
+    assert asset.producers == ("dss:CDM.dataset.sales", "dss:CDM.mart")
+    await adapter.close()
 
 
 async def test_many_datasets_take_turns(like: DataikuLike, adapter: DataikuAdapter) -> None:
