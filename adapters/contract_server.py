@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from adapters.base import Adapter
+from adapters.extras import SeriesQuery
 from adapters.model import Verb
 
 
@@ -90,6 +91,49 @@ class Server(Protocol):
 
     def effects(self) -> int:
         """How many changes were really made from outside so far."""
+        ...
+
+    def secrets(self) -> Sequence[str]:
+        """Every credential in use: no text may contain one."""
+        ...
+
+
+class MetricsServer(Protocol):
+    """What the tests need to be able to do to a system that measures and runs nothing."""
+
+    source: str
+    """Name of the source in the adapter's settings."""
+
+    def adapter(self) -> Adapter:
+        """A new adapter for this server with short timeouts (a second at most). The test closes it."""
+        ...
+
+    def fault(self, fault: Fault | None) -> bool:
+        """Begin a bad day, or end it. False: this system cannot have such a day."""
+        ...
+
+    def skew(self, seconds: float) -> None:
+        """From now on the server's clock is wrong by so much."""
+        ...
+
+    def now(self) -> int:
+        """The server's clock, ms."""
+        ...
+
+    def measure(self, name: str, value: float) -> SeriesQuery:
+        """Something has this value from now on; the query that asks for it."""
+        ...
+
+    def refused(self, name: str) -> SeriesQuery:
+        """A query that the server refuses by itself."""
+        ...
+
+    def hosts(self, count: int) -> int:
+        """So many hosts are measured from now on; how many of them are down (one at the least). 0: it knows of no hosts."""
+        ...
+
+    def asked(self) -> int:
+        """Requests that reached it so far."""
         ...
 
     def secrets(self) -> Sequence[str]:

@@ -14,8 +14,6 @@ from engine.store.writer import Tx
 
 KEPT_MS: Final = 30 * 86_400_000
 """After its last reading a series that is not asked for any more is forgotten."""
-LOCAL: Final = ("host", "own")
-"""``source`` of series that nobody is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +147,7 @@ def known_series(tx: Tx, source: str, query: str | None) -> set[str]:
 def forget_old(tx: Tx) -> None:
     """Series of sources that gave nothing for a month are asked for no more; their rows go when no tier holds any."""
     tx.db.execute("DELETE FROM series_now WHERE coalesce(t, tried) < ?", (tx.now - KEPT_MS,))
-    marks = json.dumps(LOCAL)
+    marks = json.dumps(store_samples.OURS)
     rows = tx.db.execute(
         "SELECT s.id, s.name FROM series s WHERE s.source NOT IN (SELECT value FROM json_each(?))"
         " AND s.id NOT IN (SELECT series_id FROM series_now)"

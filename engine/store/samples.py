@@ -32,6 +32,10 @@ TIERS: Final = (
     ("sample_1m", 60_000, 7 * DAY, "sample_10s"),
     ("sample_10m", 600_000, 30 * DAY, "sample_1m"),
 )
+ASKED_KEPT: Final = {"sample_10s": 2 * HOUR, "sample_1m": DAY}
+"""Of series that a source is asked for: there may be thousands, and none is read more often than each ten seconds."""
+OURS: Final = ("host", "own")
+"""``source`` of the series that the engine measures itself."""
 DAYS_KEPT: Final = 400
 STEP_BACK: Final = 10_000
 """A clock that goes back by less is left alone: its readings fall into buckets that stand or are open."""
@@ -319,18 +323,23 @@ def forget(tx: Tx, portion: int) -> None:
     """
     _forget_raw(tx, tx.now)
     after: int = tx.memo.get("forgotten", 0)
-    rows = tx.db.execute("SELECT id, name FROM series WHERE id > ? ORDER BY id LIMIT ?", (after, portion)).fetchall()
+    rows = tx.db.execute(
+        "SELECT id, name, source FROM series WHERE id > ? ORDER BY id LIMIT ?", (after, portion)
+    ).fetchall()
     tx.memo["forgotten"] = rows[-1][0] if len(rows) == portion else 0
     for table, _, kept, _ in TIERS:
         tx.db.executemany(
             f"DELETE FROM {table} WHERE series_id = ? AND t < ?",  # noqa: S608 - a name of our own tables
-            [(number, tx.now - kept) for number, _ in rows],
+            [
+                (number, tx.now - (kept if source in OURS else ASKED_KEPT.get(table, kept)))
+                for number, _, source in rows
+            ],
         )
     oldest = tx.now // DAY - DAYS_KEPT
     tx.db.executemany(
-        "DELETE FROM sample_day WHERE series_id = ? AND day < ?", [(number, oldest) for number, _ in rows]
+        "DELETE FROM sample_day WHERE series_id = ? AND day < ?", [(number, oldest) for number, _, _ in rows]
     )
-    _forget_series(tx, [number for number, name in rows if name.startswith("run.")])
+    _forget_series(tx, [number for number, name, _ in rows if name.startswith("run.")])
 
 
 def _forget_series(tx: Tx, numbers: Sequence[int]) -> None:
