@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from argparse import Namespace
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,9 +12,12 @@ import pytest
 
 from adapters.model import Mode
 from engine import commands_bulk
+from engine.request import EXIT_REFUSED, RequestError
 from tests.engine.rig import Rig, until
 from tui.cli import main
 from tui.present import bulk
+from tui.screens import bulk as screen
+from tui.screens import marks
 
 JOBS = "\n".join(
     f'[[job]]\nname = "{name}"\nschedule = "0 0 1 1 *"\n[[job.step]]\nname = "a"\nrun = ["true"]\n'
@@ -113,3 +117,32 @@ def test_screen_and_command_ask_for_the_same_words() -> None:
         verb = rng.choice(["pause", "stop", "start", "rerun"])
         rows = [bulk.Row("s:p", "p", plan=p) for p in plans]
         assert bulk.phrase(verb, rows) == commands_bulk.phrase(verb, plans)
+
+
+def test_screen_and_command_have_the_same_limits() -> None:
+    assert marks.ALONE == commands_bulk.ALONE
+    assert marks.MOST == commands_bulk.MOST
+    assert screen.IN_A_ROW == commands_bulk.IN_A_ROW
+
+
+def test_two_protected_environments_are_never_one_confirmation() -> None:
+    plans = [{"environment": e, "protected": True, "needs": {}} for e in ("prod", "pre")]
+    args = Namespace(verb="stop", reason="a reason that is long enough", confirm="stop 2", yes=True)
+    said = commands_bulk._refusal(args, plans)
+    assert said is not None
+    assert "pre, prod are protected, one environment at a time" in said
+    assert commands_bulk._refusal(args, plans[:1] * 2) is None
+
+
+def test_three_that_went_wrong_one_after_the_other_end_it(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
+    asked: list[str] = []
+
+    def ask(do: str, **body: Any) -> dict[str, Any]:
+        asked.append(body["plan"])
+        raise RequestError("plan_void", "was running")
+
+    plans = [{"key": f"s:p{n}", "plan": f"p{n}", "nonce": "n", "hash": "h", "needs": {}, "environment": "lab"} for n in range(5)]  # fmt: skip
+    args = Namespace(verb="stop", reason="because it must be", confirm="", arm=False, format="text")
+    assert commands_bulk._do(ask, args, rig.reader(), plans, plans) == EXIT_REFUSED
+    assert asked == ["p0", "p1", "p2"]
+    assert "3 in a row went wrong: 2 were not asked for" in capsys.readouterr().err

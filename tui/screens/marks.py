@@ -10,7 +10,7 @@ from tui.present.cut import clean
 
 MOST: Final = 100
 """Rows of one bulk action."""
-ALONE: Final = frozenset({Verb.RERUN_FROM, Verb.MARK, Verb.BACKFILL})
+ALONE: Final = frozenset({Verb.RERUN_FROM, Verb.MARK, Verb.BACKFILL, Verb.BACKFILL_PAUSE, Verb.BACKFILL_RESUME, Verb.BACKFILL_CANCEL})  # fmt: skip
 """Verbs that need more said of each row than a bulk can ask for."""
 
 Row = tuple[str, str]
