@@ -304,7 +304,7 @@ async def test_cronjobs_that_may_not_be_listed_leave_their_jobs(
 
 async def test_jobs_that_may_not_be_listed_are_named(like: KubernetesLike, adapter: KubernetesAdapter) -> None:
     like.may = lambda verb, resource, group, namespace: resource != "jobs"
-    with pytest.raises(Forbidden, match="may not list jobs.batch in etl: .*cannot list resource"):
+    with pytest.raises(Forbidden, match=r"may not list jobs\.batch in etl: .*cannot list resource"):
         await adapter.runs(None)
     assert not (await adapter.pipelines()).complete
 
