@@ -241,7 +241,7 @@ def _exec(body: Any, folder: Path, server: str, ca: str, cluster: Mapping[str, A
     command, version = _str(body.get("command")), _str(body.get("apiVersion"))
     if not command:
         raise Unsupported("the exec plugin of the kubeconfig has no command")
-    if not version.startswith("client.authentication.k8s.io/v1"):
+    if version not in ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"):
         raise Unsupported(
             words(f"the exec plugin {command} speaks {version or 'no apiVersion'}"),
             "client.authentication.k8s.io/v1 and v1beta1 are understood: kubectl and the plugin may be old",

@@ -214,7 +214,9 @@ class Known(Generic[T]):
     def _named(self, err: Forbidden, namespace: str) -> Forbidden:
         """What is refused, before the API's own long words."""
         where = "all namespaces" if namespace == ALL else namespace
-        return Forbidden(words(f"may not list {self.resource}.batch in {where}: {err.what}"), err.hint, status=err.status)
+        return Forbidden(
+            words(f"may not list {self.resource}.batch in {where}: {err.what}"), err.hint, status=err.status
+        )
 
     def notes(self) -> list[str]:
         """What may not be read, in clauses."""
