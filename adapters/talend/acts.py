@@ -42,18 +42,27 @@ _REMEMBERED: Final = 100
 
 
 class Context:
-    """What the acts of one source share. ``made``: client id → execution that its start was answered with; who we are is
-    learnt from the first run that we make."""
+    """What the acts of one source share. ``made``: client id → execution that its start was answered with; ``sent``: client id →
+    the server's time shortly before it was sent. ``users``: who we are, learnt from runs that we made; until then ``guess``."""
 
     def __init__(self, http: Http, source: str, estate: Estate, client_id: str) -> None:
         self.http, self.source, self.estate = http, source, estate
         self.made: dict[str, str] = {}
-        self.users: set[str] = {client_id} if client_id else set()
+        self.sent: dict[str, int] = {}
+        self.users: set[str] = set()
+        self.guess = client_id
 
     def remember(self, client_id: str, execution: str) -> None:
         self.made[client_id] = execution
         while len(self.made) > _REMEMBERED:
             self.made.pop(next(iter(self.made)))
+
+    def sending(self, client_id: str) -> None:
+        """A start leaves now: what was triggered before is not it."""
+        if self.http.server_time is not None:
+            self.sent[client_id] = self.http.server_time
+        while len(self.sent) > _REMEMBERED:
+            self.sent.pop(next(iter(self.sent)))
 
 
 async def prepare(
@@ -280,6 +289,8 @@ async def send(ctx: Context, kind: str, ident: str, prepared: Prepared) -> SendR
                 await http.auth.headers(http)  # so that a failure to get a token is never one of the call
         except AdapterError as err:
             return _partly(taken, NotSent(err.what))
+        if prepared.action.verb in STARTS:
+            ctx.sending(prepared.action.client_id)
         headers = {"Accept": "*/*"} if call.method == "DELETE" else None
         try:
             answer = await http.ask(call.method, path, body=call.body, headers=headers)

@@ -6,6 +6,7 @@ reads a clock: every "now" is the server's, except of a service account's token,
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, tzinfo
@@ -45,6 +46,8 @@ ENDS_SOON_MS: Final = 14 * DAY_MS
 HISTORY_DAYS: Final = 60
 """How far back TMC's lists reach."""
 PLAN_STEPS_KEPT: Final = 200
+MOMENT_S: Final = 0.8
+"""How long a reading serves those who ask for more of the same run."""
 
 _SECONDS: Final[Mapping[str, float]] = {"connect_timeout": 5.0, "read_timeout": 15.0, "total_timeout": 60.0}
 _WORDS: Final = ("region", "environment", "workspace", "token_expires")
@@ -78,7 +81,6 @@ class TalendAdapter(Adapter):
             raise Unsupported(f"a talend source needs a url or options.region, one of {', '.join(REGIONS)}")
         base = settings.url or f"https://api.{region}.cloud.talend.com"
         audience = f"https://api.{region}.cloud.talend.com" if region else bare_url(base)
-        self._region = region or bare_url(base).partition("://")[2]
         self._ends: date | None = options["token_expires"]
         self._auth = TalendAuth(settings.auth, audience)
         self._how: dict[str, Any] = {
@@ -98,6 +100,8 @@ class TalendAdapter(Adapter):
         self._logs = Logs(self._http, self._elsewhere)
         self._metrics = metrics.Metrics(self._http, settings.name)
         self._plan_steps: dict[str, stepping.PlanSteps] = {}
+        self._running = stepping.Running()
+        self._just_read: tuple[str, float, Any] = ("", 0.0, None)
         self._no_components = ""
         self._notes: dict[str, str] = {}
 
@@ -148,7 +152,7 @@ class TalendAdapter(Adapter):
         if not self.settings.tls_verify:
             warnings.append("the server's certificate is not verified (tls.verify = false)")
         return Probe(
-            version=f"API {API}, {words(self._region)}",
+            version=API,
             identity=words(self._identity()),
             permissions=can,
             server_time=answer.server_time,
@@ -245,6 +249,7 @@ class TalendAdapter(Adapter):
         parsed, kind, ident = self._key(key)
         if parsed.run is not None:
             item, _ = await reads.run(self._http, kind, ident, parsed.run)
+            self._just_read = (parsed.run, _now(), item)
             return run_of(item, parsed.source, self._zone, ident)
         thing = await reads.thing(self._http, kind, ident)
         await self._estate.learn_if_old(native(kind, ident))
@@ -252,6 +257,14 @@ class TalendAdapter(Adapter):
             self._estate.plans[ident] = thing
             return self._estate.plan_pipeline(thing)
         return self._estate.task_pipeline(thing.id, thing)
+
+    async def _again(self, kind: str, ident: str, execution: str) -> Any:
+        """The execution as it was read a moment ago, since whoever looks at a run asks for it, its steps and its log in one go."""
+        known, at, item = self._just_read
+        if known == execution and _now() - at < MOMENT_S and isinstance(item, changes.TaskRun) == (kind == TASK):
+            return item
+        item, _ = await reads.run(self._http, kind, ident, execution)
+        return item
 
     def _mapped(self, items: Mapping[str, AnyRun]) -> list[Run]:
         """Only what ``include`` names; one that names no task or plan belongs nowhere and is left out, with a word."""
@@ -282,7 +295,7 @@ class TalendAdapter(Adapter):
     async def steps(self, run: str) -> Sequence[StepRun]:
         """Of a plan's run its steps with the tasks that they ran, of a task's run its job and measured components."""
         key, kind, ident = self._key(run, "run")
-        item, _ = await reads.run(self._http, kind, ident, key.run or "")
+        item = await self._again(kind, ident, key.run or "")
         seen = run_of(item, key.source, self._zone, ident)
         if kind == PLAN:
             return (await self._of_plan(ident, item, seen)).steps
@@ -293,7 +306,7 @@ class TalendAdapter(Adapter):
         return found
 
     async def _of_plan(self, ident: str, item: Any, run: Run) -> stepping.PlanSteps:
-        found = await stepping.of_plan(self._http, self._estate, ident, item, run)
+        found = await stepping.of_plan(self._http, self._estate, ident, item, run, self._running)
         self._plan_steps.pop(run.key, None)
         self._plan_steps[run.key] = found
         while len(self._plan_steps) > PLAN_STEPS_KEPT:
@@ -306,7 +319,7 @@ class TalendAdapter(Adapter):
         key, kind, ident = self._key(step, "step")
         known = _read(cursor, LogCursor)
         if kind == TASK:
-            item, _ = await reads.run(self._http, TASK, ident, key.run or "")
+            item = await self._again(TASK, ident, key.run or "")
             if key.step != JOB:
                 return LogChunk(b"", None, True, f"a component has no log of its own: it stands in that of {JOB}")
         else:
@@ -392,6 +405,10 @@ def _read(cursor: str | None, shape: type[Any]) -> Any:
 
 def _write(cursor: msgspec.Struct) -> str:
     return msgspec.json.encode(cursor).decode()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _zone(name: str) -> tzinfo:

@@ -9,6 +9,7 @@ microservice that runs for weeks vanishes from the lists altogether.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
@@ -112,8 +113,9 @@ async def _newest(
     http: Http, kind: str, params: Mapping[str, Any], offset: int, since: int | None, out: Found
 ) -> tuple[list[AnyRun], Answer, bool]:
     def enough(page: list[AnyRun]) -> bool:
-        oldest = min((t for t in (ms(i.triggerTimestamp) for i in page) if t is not None), default=None)
-        return since is not None and oldest is not None and oldest < since
+        times = [t for t in (ms(i.triggerTimestamp) for i in page) if t is not None]
+        ordered = all(b <= a + STEP_BACK_MS for a, b in pairwise(times))  # seen so, documented nowhere
+        return since is not None and bool(times) and ordered and times[-1] < since
 
     try:
         return await reads.runs(http, kind, params, offset=offset, most=PAGES_A_CALL, until=enough)

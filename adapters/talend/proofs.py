@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from adapters.base import Done, NotDone, Prepared, Reconciled, Several
@@ -57,11 +58,14 @@ async def _started(ctx: Context, kind: str, ident: str, prepared: Prepared) -> R
     if len(found) > 1:
         runs = tuple(_key(ctx, kind, ident, i) for i in found)
         return Several(f"{len(found)} executions of this {kind} began since then", runs)
-    return _judge(ctx, kind, ident, found[0])
+    (only,) = found
+    judged = _judge(ctx, kind, ident, only)
+    return replace(judged, words=f"{judged.words} (of user {only.userId or 'unknown'})")
 
 
 async def _candidates(ctx: Context, kind: str, ident: str, prepared: Prepared) -> list[Any]:
     """New executions that nothing else explains: no schedule, no webhook, no plan; where it is known who we are, ours only."""
+    sent = ctx.sent.get(prepared.action.client_id, 0)
     memo = prepared.memo
     seen = {str(i) for i in memo.get("seen") or ()}
     since = memo.get("since")
@@ -71,15 +75,16 @@ async def _candidates(ctx: Context, kind: str, ident: str, prepared: Prepared) -
         for i in listed
         if i.executionId not in seen
         and i.executionType not in ("SCHEDULED", "WEBHOOK", "PLAN")
-        and not _too_early(i, since)
+        and not _too_early(i, max(since, sent) if isinstance(since, int) else sent)
     ]
-    mine = [i for i in found if i.userId in ctx.users]
-    return mine or found
+    if ctx.users:
+        return [i for i in found if i.userId in ctx.users]
+    return [i for i in found if i.userId and i.userId == ctx.guess] or found
 
 
-def _too_early(item: Any, since: Any) -> bool:
+def _too_early(item: Any, since: int) -> bool:
     at = ms(item.triggerTimestamp) or ms(item.startTimestamp)
-    return at is not None and isinstance(since, int) and at < since - EARLY_MS
+    return at is not None and at < since - EARLY_MS
 
 
 def _key(ctx: Context, kind: str, ident: str, item: Any) -> str:

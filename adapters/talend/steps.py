@@ -33,6 +33,7 @@ from adapters.talend.wire import (
 
 COMPONENTS: Final = 200
 """Measured components of one run that are asked for: one page."""
+RUNNING_MS: Final = 5_000
 _WIDE: Final = 1_000
 """Room in the order for the tasks of one step."""
 
@@ -103,8 +104,30 @@ def _component(trace: str | None, run: Run, broken: bool) -> tuple[str, State]:
     return (run.native, State.SUCCESS) if broken else (run.native, State.STOPPED)
 
 
-async def of_plan(http: Http, estate: Estate, ident: str, item: PlanRun, run: Run) -> PlanSteps:
-    """Three requests: the steps, the plan's chart where it is not known, what runs now."""
+class Running:
+    """Which tasks of a plan's run run now, asked every few seconds of the server's time by those who look at it each second."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, int | None, list[TaskRun]]] = {}
+
+    async def tasks(self, http: Http, ident: str, plan: PlanRun) -> list[TaskRun]:
+        at, done = http.server_time, plan.doneExecutableCount
+        known = self._known.get(plan.executionId)
+        if known is not None and at is not None and 0 <= at - known[0] < RUNNING_MS and done == known[1]:
+            return known[2]
+        found = await running_tasks(http, ident, plan)
+        if at is not None:
+            self._known.pop(plan.executionId, None)
+            self._known[plan.executionId] = (at, done, found)
+        while len(self._known) > 20:
+            self._known.pop(next(iter(self._known)))
+        return found
+
+
+async def of_plan(
+    http: Http, estate: Estate, ident: str, item: PlanRun, run: Run, running: Running | None = None
+) -> PlanSteps:
+    """The steps, the plan's chart where it is not known, what runs now: three or four requests."""
     path = f"{reads.run_path(PLAN, item.executionId)}/steps"
     rows, _ = await http.get(path, list[StepExecution])
     design = await _design(http, estate, ident)
@@ -113,7 +136,8 @@ async def of_plan(http: Http, estate: Estate, ident: str, item: PlanRun, run: Ru
     called = {f.id: f.name for s in design for f in s.flows or () if f.id and f.name}
     tasks = {t.executionId: t for t in item.doneExecutableDetails or ()}
     if run.state.active:
-        tasks = {t.executionId: t for t in await running_tasks(http, ident, item)} | tasks
+        now = await (running.tasks if running is not None else running_tasks)(http, ident, item)
+        tasks = {t.executionId: t for t in now} | tasks
     left = dict(tasks)
     out = PlanSteps()
     taken: set[str] = set()

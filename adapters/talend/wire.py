@@ -443,7 +443,10 @@ def _local_date(at_ms: int, zone: tzinfo) -> str:
 
 
 def job_step(run: Run, rows: int | None, rejected: int | None, step: str = JOB, order: int = 0) -> StepRun:
-    """The whole of a task's execution as one step, with what it read and rejected."""
+    """The whole of a task's execution as one step, with what it read and rejected.
+
+    Of a run by itself the step says no error: TMC's own message ("Job failed") stands at the run, and the log tells more.
+    """
     parts = [run.sub] if run.sub and run.sub != "in a plan" else []
     parts += [f"{rows:,} rows"] if rows is not None else []
     parts += [f"{rejected:,} rejected"] if rejected else []
@@ -458,5 +461,5 @@ def job_step(run: Run, rows: int | None, rejected: int | None, step: str = JOB, 
         ended=run.ended,
         order=order,
         operator="task",
-        error=run.error,
+        error=None if step == JOB else run.error,
     )

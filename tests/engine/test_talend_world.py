@@ -78,6 +78,9 @@ def test_fill_a_failed_plan_its_alert_and_its_rerun(tmp_path: Path, server: Tale
         row = until(lambda: next((f for f in r.reader().floor() if f.key == "tmc:plan.nightly" and f.error), None), 30)
         assert row is not None
         assert "ORA-00001" in (row.error or ""), row.error
+        task = until(lambda: next((f for f in r.reader().floor() if f.key == "tmc:task.extract" and f.error), None), 30)
+        assert task is not None
+        until(lambda: "ORA-00001" in next(f.error or "" for f in r.reader().floor() if f.key == "tmc:task.extract"), 30)
         until(lambda: any(a.key == "tmc:plan.nightly" for a in r.reader().alerts(open_only=True)))
         with r.ask() as ask:
             action = act(ask, "rerun-failed", key)

@@ -184,6 +184,29 @@ async def test_who_we_are_tells_them_apart_once_it_is_known(like: TalendLike, ad
     assert found.run != key_of("daily", "by-bea")
 
 
+async def test_what_began_between_plan_and_call_is_not_ours(like: TalendLike, adapter: TalendAdapter) -> None:
+    prepared = await adapter.prepare(action(Verb.START, key_of("daily")))
+    like.skew_s += 300  # the plan lay there for five minutes
+    like.add_run("daily", "by-bea", type="MANUAL", ago_s=60, user="bea")
+    await adapter.runs(None)
+    like.fault = "reset"
+    assert isinstance(await adapter.send(prepared), Unknown)
+    like.fault = None
+    assert await adapter.reconcile(prepared) == NotDone("TMC lists no new execution of this task")
+
+
+async def test_of_others_is_not_ours_once_it_is_known_who_we_are(like: TalendLike, adapter: TalendAdapter) -> None:
+    first = await adapter.prepare(action(Verb.START, key_of("daily")))
+    await adapter.send(first)
+    await adapter.reconcile(first)
+    second = await adapter.prepare(Action(verb=Verb.START, key=key_of("daily"), client_id="other"))
+    like.fault = "reset"
+    assert isinstance(await adapter.send(second), Unknown)
+    like.fault = None
+    like.add_run("daily", "by-bea", type="MANUAL", ago_s=0, user="bea")
+    assert isinstance(await adapter.reconcile(second), NotDone)
+
+
 async def test_what_was_there_before_is_no_candidate(like: TalendLike, adapter: TalendAdapter) -> None:
     like.add_run("daily", "by-bea", type="MANUAL", ago_s=0, user="bea")
     prepared = await adapter.prepare(action(Verb.START, key_of("daily")))
