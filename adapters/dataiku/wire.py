@@ -19,6 +19,7 @@ OURS: Final = "watchfloor"
 """Trigger parameter with which every run that we start carries the action's id."""
 OURS_AGAIN: Final = "watchfloor_rerun_of"
 DATASET: Final = ".dataset."
+_LATEST: Final = 253_000_000_000_000
 
 
 class Project(msgspec.Struct, rename="camel"):
@@ -189,8 +190,10 @@ JOB_STATES: Final[Mapping[str, State]] = {
 
 
 def at(value: Any) -> int | None:
-    """A time of DSS in ms UTC; 0, absent or of another type is none."""
-    return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0 else None
+    """A time of DSS in ms UTC; 0, absent, of another type or beyond all calendars is none."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    return int(value) if 0 < value < _LATEST else None
 
 
 def text(value: Any) -> str | None:
