@@ -22,8 +22,10 @@ from engine.store import metrics as store_metrics
 from engine.store import samples as store_samples
 from engine.store.errors import StoreError
 
-LEAST_S: Final = 10.0
+LEAST_S: float = 10.0
 """Between two questions, however often the source is polled."""
+LOOK_S: float = 1.0
+"""Between two looks at whether something is due; a part of the past is asked for with each."""
 PATIENCE_S: Final = 45.0
 REST_S: Final = 600.0
 """At most, after answers that fail again and again."""
@@ -71,9 +73,9 @@ class Metrics:
         """Until when the past of what is measured without being asked is not fetched yet (ms); None: not begun."""
 
     async def loop(self) -> None:
-        """For ever, once a second. Ends by cancelling only."""
+        """For ever. Ends by cancelling only."""
         while True:
-            await self._ctx.clock.sleep(1.0)
+            await self._ctx.clock.sleep(LOOK_S)
             try:
                 await self.look()
             except StoreError as error:
