@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from pathlib import Path
@@ -19,13 +20,18 @@ if TYPE_CHECKING:
 PATIENCE_S = 10.0
 """How long the engine may take to fetch a log that nobody looked at before."""
 LOOK_EVERY_S = 0.3
+CHUNK = 1 << 16
 WATCH_EVERY_S = 2.0
 """The engine forgets after 5 s what somebody looked at."""
+_CONTROLS = bytes(b for b in (*range(32), 127) if b not in (9, 10))
+_C1 = re.compile(rb"\xc2+[\x80-\x9f]+")
+"""Control characters in two bytes (to a terminal CSI is as good as its escape sequence); in runs, so that none is left of two
+that were put into each other."""
 
 
 def harmless(data: bytes) -> bytes:
     """Without control characters but newline and tab: escape codes of a log must not reach a terminal."""
-    return bytes(b for b in data if b >= 32 or b in (9, 10)).replace(b"\x7f", b"")
+    return _C1.sub(b"", data.translate(None, _CONTROLS))
 
 
 def print_log(place: Places, text: str, follow: bool) -> int:
@@ -146,16 +152,20 @@ def _print(log: Log, follow: bool) -> int:
 
 def _copy(log: Log, row: LogRow, follow: bool) -> int:
     tty = sys.stdout.isatty()
-    position = 0
+    position, half = 0, b""
     if row.note and not row.size:
         print(row.note, file=sys.stderr)
     while True:
         try:
             with Path(row.path).open("rb") as file:
                 file.seek(position)
-                while chunk := file.read(1 << 16):
+                while chunk := file.read(CHUNK):
                     position += len(chunk)
-                    sys.stdout.buffer.write(harmless(chunk) if tty else chunk)
+                    if tty:  # the first half of a character, maybe of one that is taken out, waits for the other
+                        chunk = harmless(half + chunk)
+                        half = chunk[len(chunk.rstrip(b"\xc2")) :]
+                        chunk = chunk[: len(chunk) - len(half)]
+                    sys.stdout.buffer.write(chunk)
         except OSError as error:
             return _fail(f"the log of {row.step_key} cannot be read: {row.path}: {error.strerror}", EXIT_UNREACHABLE)
         sys.stdout.flush()
