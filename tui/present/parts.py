@@ -50,7 +50,7 @@ Thing = ItemRow | AssetRow | OperationRow
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One pane: what it is (a key of ``TITLES``), its rows, how old the listing is."""
+    """One pane: what it is (a key of ``TITLES``, or any other kind of items that a source has), its rows, how old the listing is."""
 
     kind: str
     things: tuple[Thing, ...]
@@ -67,7 +67,7 @@ class Part:
 
     @property
     def title(self) -> str:
-        return TITLES[self.kind]
+        return TITLES.get(self.kind) or f"{self.kind.replace('-', ' ').capitalize()}s"
 
 
 def split(
@@ -81,7 +81,8 @@ def split(
     by_part = {p.part: p for p in listings if p.source == source.name}
     out: list[Part] = []
     if "items" in source.offers:
-        for kind in KINDS:
+        others = sorted({i.kind for i in items if i.source == source.name} - set(KINDS))
+        for kind in (*KINDS, *others):
             mine = [i for i in items if i.kind == kind and i.source == source.name]
             refused = next((i.words for i in mine if not i.name), None)
             out.append(Part(kind, tuple(i for i in mine if i.name), by_part.get("items"), refused, source))
@@ -143,7 +144,7 @@ def count(part: Part) -> str:
     if part.listing is None:
         return "not asked yet"
     if not part.things:
-        return EMPTY[part.kind] if part.listing.seen is not None else "not known"
+        return EMPTY.get(part.kind, "none") if part.listing.seen is not None else "not known"
     return words.count(len(part.things))
 
 
@@ -166,7 +167,7 @@ def rows(part: Part, source: SourceRow, width: int, tz: str, now: int) -> list[l
             return [[("   not asked yet: it is with the next look, within a minute", "dim")]]
         if part.listing.seen is None:
             return [[("   not known: ", "run-late"), (first_line(part.listing.why or "no answer yet"), "text")]]
-        return [[(f"   {EMPTY[part.kind]}", "dim")]]
+        return [[(f"   {EMPTY.get(part.kind, 'none')}", "dim")]]
     stale = part.stale(now)
     out: list[list[Span]] = []
     for thing in part.things:
