@@ -251,7 +251,9 @@ class DatabricksAdapter(Adapter):
             flying = [run for run in flying if not run.state.terminal]
             return Page((*self._mapped(found), *flying), cursor, True, now)
         swept = await sweep.sweep(self._http, known.jobs, self._submit)
-        self._note = swept.note
+        odd = sorted({run.native for run in self._mapped(swept.runs) if run.native.endswith("?")})
+        said = f"Databricks uses words that are not known here: {', '.join(odd[:3])}" if odd else ""
+        self._note = self._http.words(swept.note or said)
         after = _Cursor(jobs=swept.cursor)
         moved, after.token, after.watch = await self._updates(known.token, known.watch, swept.now, known.jobs.t)
         return Page((*self._mapped(swept.runs), *moved), _write(after), swept.complete, swept.now)

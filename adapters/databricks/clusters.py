@@ -103,6 +103,8 @@ def _item(http: Http, one: Cluster, name: str) -> SourceItem:
     up = word in _UP
     count = len(one.executors) if one.executors is not None else one.num_workers
     most = one.autoscale.max_workers if one.autoscale else one.num_workers
+    if up and count is not None:
+        words += f", {count} of {most} workers" if most and most != count else f", {count} workers"
     return SourceItem(
         kind="cluster",
         name=name,

@@ -193,6 +193,19 @@ async def test_many_that_end_at_once_are_not_asked_one_by_one(
     assert len(like.requests) - before <= 4
 
 
+async def test_a_word_that_nobody_knows_is_also_a_note(
+    like: DatabricksLike, adapter: DatabricksAdapter, job: int
+) -> None:
+    run = like.add_run(job)
+    like.runs[run].life = "HIBERNATING"
+    seen, cursor = await drain(adapter)
+    assert (seen[key(job, run)].native, seen[key(job, run)].state) == ("HIBERNATING?", State.RUNNING)
+    assert adapter.notes == ("Databricks uses words that are not known here: HIBERNATING?",)
+    like.end(run)
+    await drain(adapter, cursor)
+    assert adapter.notes == ()
+
+
 async def test_what_waits_for_a_retry_is_not_lost(like: DatabricksLike, adapter: DatabricksAdapter, job: int) -> None:
     """It is not among the active runs of Databricks; it goes on all the same."""
     run = like.add_run(job, ago_s=3600)
@@ -531,13 +544,8 @@ async def test_clusters_are_parts(like: DatabricksLike, adapter: DatabricksAdapt
     found = {i.name: i for i in await adapter.items()}
     assert len(found) == 125
     shared = found["shared"]
-    assert (shared.kind, shared.words, shared.value, shared.limit, shared.unit) == (
-        "cluster",
-        "running",
-        3,
-        8,
-        "workers",
-    )
+    assert (shared.kind, shared.words) == ("cluster", "running, 3 of 8 workers")
+    assert (shared.value, shared.limit, shared.unit) == (3, 8, "workers")
     assert (found["spot"].standing, found["spot"].words) == (Standing.WARNING, "terminated: spot instance termination")
     assert (found["bad"].standing, found["bad"].words) == (Standing.BAD, "in error: no capacity")
     assert (found["odd"].standing, found["odd"].words) == (Standing.WARNING, "LEVITATING?")
