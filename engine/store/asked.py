@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from adapters.model import ActionState, AlertState, Health, Mode, RunKind, Severity, Trigger, step_key
 from engine.store.packed import BACKFILLED, GENERATED, KIND_MASK, NATIVE, OBSERVED_LATE, STATES, bdate_text
-from engine.store.rows import ActionRow, AlertRow, EngineRow, FloorRow, LogRow, RunRow, SourceRow, StepRow
+from engine.store.rows import ActionRow, Ailment, AlertRow, EngineRow, FloorRow, LogRow, RunRow, SourceRow, StepRow
 
 KINDS: Final = tuple(RunKind)
 MODES: Final = tuple(Mode)
@@ -113,8 +113,11 @@ def source_row(row: Sequence[Any]) -> SourceRow:
     values: list[Any] = [
         *row[:6], bool(row[6]), bool(row[7]), frozenset(caps.get("offers", ())), dict(caps.get("why_not", {})), Health(row[9]), *row[10:27],
     ]  # fmt: skip
-    name, said, since = row[27:]
-    values += [None if name is None else f"{name} {said}", None if since is None else since - (row[20] or 0)]
+    name, said, since, kind, ill, why, ill_since, many = row[27:]
+    skew = row[20] or 0
+    values += [None if name is None else f"{name} {said}", None if since is None else since - skew]
+    if kind is not None:
+        values.append(Ailment(kind, ill, why, None if ill_since is None else ill_since - skew, many))
     return SourceRow(*values)
 
 

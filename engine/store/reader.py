@@ -105,10 +105,14 @@ class Reader(
             "SELECT s.id, s.name, s.kind, s.url, s.environment, s.color, s.protected, s.insecure, s.caps, h.health, h.since,"
             " h.last_ok, h.last_try, h.next_try, h.failures, h.detail, h.hint, h.until, h.version, h.identity, h.skew_ms,"
             " h.latency_ms, h.requests_min, h.bytes_min, h.budget_min, h.poll_ms,"
-            " (SELECT count(*) FROM pipeline p WHERE p.source_id = s.id AND p.mode <> 3), i.name, i.words, i.since"
+            " (SELECT count(*) FROM pipeline p WHERE p.source_id = s.id AND p.mode <> 3), i.name, i.words, i.since,"
+            " x.kind, x.name, x.words, x.since,"
+            " (SELECT count(*) FROM source_item b WHERE b.source_id = s.id AND b.kind = x.kind AND b.standing = 2)"
             " FROM source s JOIN source_health h ON h.source_id = s.id LEFT JOIN source_item i ON i.source_id = s.id"
             " AND i.kind = 'component' AND i.name = (SELECT min(b.name) FROM source_item b WHERE b.source_id = s.id"
-            " AND b.kind = 'component' AND b.standing = 2) WHERE s.gone <= ? ORDER BY s.gone, s.ord, s.name",
+            " AND b.kind = 'component' AND b.standing = 2)"
+            " LEFT JOIN source_item x ON x.source_id = s.id AND (x.kind, x.name) = (SELECT b.kind, b.name FROM source_item b"
+            " WHERE b.source_id = s.id AND b.kind <> 'component' AND b.standing = 2 AND b.name <> '' ORDER BY b.kind, b.since LIMIT 1) WHERE s.gone <= ? ORDER BY s.gone, s.ord, s.name",
             (int(gone),),
         )
         return [source_row(row) for row in rows]

@@ -36,7 +36,7 @@ from engine.store.samples_rows import CapacityRow, Chart, DayRow, Measured, RunL
 from engine.store.trouble import Trouble
 
 __all__ = [
-    "ActionDetail", "ActionRow", "AlertEventRow", "AlertRow", "ArmedRow", "AssetRow", "AttemptRow", "AuditPage", "AuditRow", "Bar",
+    "ActionDetail", "ActionRow", "Ailment", "AlertEventRow", "AlertRow", "ArmedRow", "AssetRow", "AttemptRow", "AuditPage", "AuditRow", "Bar",
     "BasisRow", "Broken", "Calibration", "CapacityRow", "CardRow", "Chart", "CheckRow", "Checked", "Counts", "DatedRow", "DayRow",
     "DeliveryRow", "EdgeRow", "EndedPage", "EndedRow", "EngineRow", "FeedRow", "FloorRow", "GaugeRow", "Glance", "History", "ItemRow", "LinkRow",
     "LogRow", "MarginRow", "Measured", "NoteRow", "OperationRow", "Ordinary", "OwedEvent", "OwedRow", "OwedWarning", "OwnEventRow", "OwnState", "PartRow", "PastRun", "PastStep",
@@ -46,6 +46,17 @@ __all__ = [
 
 Strip = tuple[tuple[State, int], ...]
 """Last runs, oldest first: (state, height 0-7 of the duration against the usual)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ailment:
+    """Parts of a source that are bad and none of its components: how many of that kind, and the one that is so longest."""
+
+    kind: str
+    name: str
+    words: str
+    since: int | None
+    many: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +112,8 @@ class SourceRow:
     trouble: str | None = None
     """What of it is dead although it answers: ``scheduler silent: nothing new starts``; since ``trouble_since``, our clock."""
     trouble_since: int | None = None
+    ails: Ailment | None = None
+    """What of it cannot be read or used, while it works as a whole: a file of pipelines with an error."""
 
     def stale(self, now: int) -> bool:
         """Older than three polls, or never seen: what it said is drawn stale."""

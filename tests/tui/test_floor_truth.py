@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from adapters.model import State
-from tests.tui.stores import HOUR, MINUTE, House, painted
+from tests.tui import parts_story
+from tests.tui.stores import HOUR, MINUTE, SECOND, House, painted
 from tui.screens.floor import FloorView
 
 
@@ -55,4 +56,27 @@ def test_what_never_ran_is_not_counted_as_fine(tmp_path: Path) -> None:
     text = floor(h)
     assert "1 fine   1 never ran" in text
     assert "All 2 fine" not in text
+    h.close()
+
+
+def test_a_file_that_cannot_be_read_is_no_quiet_matter(tmp_path: Path) -> None:
+    """The source answers, all its pipelines are fine, and two of its files are broken: what stood there may be gone."""
+    h = House(tmp_path)
+    h.engine()
+    h.source("air", ok_ago=SECOND)
+    h.pipeline("air", "orders")
+    h.run("air", "orders", "r1", State.SUCCESS, started_ago=HOUR, took=MINUTE)
+    parts_story.put(h, "air", [parts_story.broken(h, "dags/orders.py"), parts_story.broken(h, "dags/stock.py")])
+    view = FloorView(h.context())
+    view.load()
+    rows = painted(view, 120, 40)
+    (row,) = [r for r in rows if "import errors" in r]
+    assert "▲" in row
+    assert "warning" in row
+    assert "air" in row
+    assert "2 import errors: dags/" in row
+    assert not any("All 1" in r for r in rows[:3])
+    parts_story.put(h, "air", [])
+    view.load()
+    assert not any("import error" in r for r in painted(view, 120, 40))
     h.close()

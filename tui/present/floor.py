@@ -162,6 +162,10 @@ def arrange(
     for s in () if silent else frame.troubled(sources, now):
         order = (int(Rank.MISSED), 0, int(Severity.HIGH), s.trouble_since or 0, s.name)
         items.append(Item(f"source:{s.name}", Rank.MISSED, TROUBLE, False, s, None, s.trouble_since, order))
+    for s in () if silent else frame.ailing(sources, now):
+        since = s.ails.since if s.ails is not None else None
+        order = (int(Rank.WARNING), 0, int(Severity.HIGH), since or 0, s.name)
+        items.append(Item(f"source:{s.name}", Rank.WARNING, LOOKS[State.WARNING], False, s, None, since, order))
     for row in owing.now.values():
         if row.pipeline_id is None and (item := _thing(row, owing, now)) is not None:
             items.append(replace(item, stale=True) if silent else item)
@@ -199,6 +203,7 @@ def verdict(items: Sequence[Item], now: int) -> frame.Verdict:
             if ends and not i.stale and row.state.waiting and row.due > now and (due is None or row.due < due.due):
                 due = row
         if r is None:
+            warnings += i.rank is Rank.WARNING and i.owed is None
             continue
         total += 1
         long += i.rank == Rank.LONG

@@ -96,6 +96,10 @@ def _blind_story(item: Item, items: Sequence[Item], tz: str, now: int) -> list[C
             *(c for c in (what, so) if c),
             f"{words.many(n, 'pipeline')} of it" if n else "no pipeline of it is known",
         ]
+    if item.rank is Rank.WARNING and s.ails is not None:
+        a = s.ails
+        what = f"{words.many(a.many, a.kind.replace('-', ' '))}: {clean(a.name)}"
+        return [what, first_line(a.words), "what stood there is not seen any more as it is now"]
     look = HEALTH_LOOKS[s.health if s.health != Health.FRESH else Health.STALE]
     detail = first_line(s.detail or "")
     since = s.last_ok if look is HEALTH_LOOKS[Health.STALE] else s.since

@@ -31,6 +31,9 @@ from tui.present.head import (
     Verdict as Verdict,
 )
 from tui.present.head import (
+    ailing as ailing,
+)
+from tui.present.head import (
     band as band,
 )
 from tui.present.head import (

@@ -183,6 +183,11 @@ def troubled(sources: Sequence[SourceRow], now: int) -> list[SourceRow]:
     return [s for s in sources if s.trouble and not s.stale(now)]
 
 
+def ailing(sources: Sequence[SourceRow], now: int) -> list[SourceRow]:
+    """Sources that work, with parts that cannot be read or used. Those that are blind or dead say worse of themselves."""
+    return [s for s in sources if s.ails is not None and not s.trouble and not s.stale(now)]
+
+
 def trouble_words(source: SourceRow, tz: str, now: int) -> str:
     """``scheduler silent since 05:12: nothing new starts``."""
     what, _, so = clean(source.trouble or "").partition(": ")
