@@ -81,8 +81,8 @@ async def items(http: Http) -> list[SourceItem]:
             name = http.words(f"{name} ({cluster.cluster_id})")
         out[name] = _item(http, cluster, name)
     if left is not None:
-        words = f"there are more than {PAGES * PAGE} clusters: the rest is not shown"
-        out[""] = SourceItem(kind="cluster", name="", standing=Standing.WARNING, words=words)
+        words = f"there are more than these {len(found)} clusters"
+        out["and more"] = SourceItem(kind="cluster", name="and more", standing=Standing.WARNING, words=words)
     return list(out.values())
 
 

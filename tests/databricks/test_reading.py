@@ -553,6 +553,14 @@ async def test_clusters_are_parts(like: DatabricksLike, adapter: DatabricksAdapt
     assert (twin.standing, twin.words) == (Standing.FINE, "terminated: inactivity")
 
 
+async def test_more_clusters_than_are_read_is_said(like: DatabricksLike, adapter: DatabricksAdapter) -> None:
+    for i in range(1_020):
+        like.add_cluster(f"c{i}", "TERMINATED")
+    found = await adapter.items()
+    assert (found[-1].name, found[-1].words) == ("and more", "there are more than these 995 clusters")
+    assert len(like.asked("/api/2.1/clusters/list")) == 10
+
+
 async def test_an_unhealthy_pipeline_is_a_warning(like: DatabricksLike, adapter: DatabricksAdapter) -> None:
     pipe = like.add_pipe("silver", health="UNHEALTHY")
     await adapter.pipelines()
