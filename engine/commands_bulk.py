@@ -13,7 +13,7 @@ from typing import Any, Final
 from adapters.model import VERBS, ActionState, KeyOf, Verb
 from engine.commands import asking, fail, print_json, where
 from engine.commands_act import ALONE_WORDS, Alone
-from engine.request import EXIT_BAD_INPUT, EXIT_NO_ENGINE, EXIT_OK, EXIT_REFUSED, EXIT_UNKNOWN, RequestError
+from engine.request import EXIT_BAD_INPUT, EXIT_BUG, EXIT_NO_ENGINE, EXIT_OK, EXIT_REFUSED, EXIT_UNKNOWN, RequestError
 from engine.store.reader import Reader
 
 MOST: Final = 100
@@ -195,7 +195,7 @@ def _one(ask: Any, args: Namespace, reader: Reader, p: dict[str, Any], reason: s
             ask("arm", environment=p["environment"])  # the minute ran out on the way
             done = ask("act", **body)
     except RequestError as error:
-        return False, f"{error.code}: {error.message}", error.exit_code == EXIT_UNKNOWN
+        return False, f"{error.code}: {error.message}", error.exit_code in (EXIT_UNKNOWN, EXIT_BUG)
     alone = Alone(reader)
     while True:
         row = reader.action(str(done["action"]))

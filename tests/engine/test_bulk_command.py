@@ -134,6 +134,16 @@ def test_two_protected_environments_are_never_one_confirmation() -> None:
     assert commands_bulk._refusal(args, plans[:1] * 2) is None
 
 
+@pytest.mark.parametrize(("code", "lost"), [("bug", True), ("unknown", True), ("refused", False), ("plan_void", False)])
+def test_an_answer_that_does_not_say_whether_it_was_taken_is_unknown(rig: Rig, code: str, lost: bool) -> None:
+    def ask(do: str, **body: Any) -> dict[str, Any]:
+        raise RequestError(code, "x")
+
+    plan = {"key": "s:p", "plan": "p", "nonce": "n", "hash": "h", "needs": {}, "environment": "lab"}
+    args = Namespace(verb="stop", arm=False, format="text")
+    assert commands_bulk._one(ask, args, rig.reader(), plan, "")[::2] == (False, lost)
+
+
 def test_three_that_went_wrong_one_after_the_other_end_it(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
     asked: list[str] = []
 

@@ -531,11 +531,13 @@ def test_a_long_proof_lets_the_next_row_begin_and_is_looked_after(small: House) 
     assert desk.stages[PROD[0]] is Stage.UNPROVED
 
 
-def test_an_engine_that_dies_between_rows_is_asked_again_by_the_same_nonce(small: House) -> None:
+@pytest.mark.parametrize("code", ["no_engine", "bug", "unknown"])
+def test_an_engine_that_dies_between_rows_is_asked_again_by_the_same_nonce(small: House, code: str) -> None:
+    """A mistake of the engine's own after it wrote the intent tells as little as its death."""
     desk = confirmed(small)
     desk.done()
     lost = desk.act
-    gone = {"code": "no_engine", "message": "the engine went away before it answered", "hint": ""}
+    gone = {"code": code, "message": "the engine went away before it answered", "hint": ""}
     desk.record(PROD[1], "N-prod-af:p1", ActionState.DONE, "paused")  # it was done, only the answer was lost
     desk.answer(lost, None, gone)
     assert desk.asked == []

@@ -27,6 +27,8 @@ WAIT_MS = 10_000
 IN_A_ROW = 3
 """After so many that went wrong one after the other a person is asked."""
 _OPEN = (Stage.SENT, Stage.CHECKING, Stage.UNKNOWN)
+_UNTOLD = ("no_engine", "bug", "unknown")
+"""Answers that do not say whether the action was taken."""
 
 
 class BulkView(BulkPane):
@@ -192,7 +194,7 @@ class BulkView(BulkPane):
         code = error.get("code")
         if code == "plan_void":
             self._settle(row, Stage.VOID, _said(error))
-        elif code == "no_engine":
+        elif code in _UNTOLD:
             row.stage, row.words = Stage.LOST, _said(error)
             self.held = (
                 f"no word of {row.name}: Enter asks what became of it (nothing is done twice), Esc leaves the rest"
