@@ -64,7 +64,10 @@ class Routes(State):
     def _answer(self, method: str, path: str, query: Query, body: Any, kind: str) -> Answer:
         parts = path.strip("/").split("/")
         if method == "GET" and path in ("/version", "/version/"):
-            return 200, {"major": "1", "minor": "33", "gitVersion": self.version_word, "platform": "linux/amd64"}
+            return 200, {
+                "major": "1", "minor": "33", "gitVersion": self.version_word, "platform": "linux/amd64", "gitCommit": "a80dfbcf",
+                "gitTreeState": "clean", "buildDate": "2026-06-17T18:32:02Z", "goVersion": "go1.24.4", "compiler": "gc",
+            }  # fmt: skip
         if method == "POST" and path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
             return 201, self._review(body)
         if method == "POST" and path == "/apis/authentication.k8s.io/v1/selfsubjectreviews":
@@ -201,7 +204,7 @@ class Routes(State):
     def _create(self, namespace: str, body: Any) -> Answer:
         meta = (body or {}).get("metadata") or {}
         name = meta.get("name", "")
-        if (body or {}).get("kind") != "Job" or not NAME.fullmatch(name) or len(name) > 63:
+        if (body or {}).get("kind", "Job") != "Job" or not NAME.fullmatch(name) or len(name) > 63:
             raise Refused(422, "Invalid", f'Job.batch "{name}" is invalid: metadata.name or kind')
         if meta.get("resourceVersion") or meta.get("uid"):
             raise Refused(400, "BadRequest", "resourceVersion should not be set on objects to be created")
@@ -315,7 +318,7 @@ class Routes(State):
 
     def _review(self, body: Any) -> Obj:
         asked = body["spec"]["resourceAttributes"]
-        if body.get("kind") != "SelfSubjectAccessReview" or set(asked) - {
+        if body.get("kind", "SelfSubjectAccessReview") != "SelfSubjectAccessReview" or set(asked) - {
             "verb", "resource", "group", "namespace", "subresource", "name", "version",
         }:  # fmt: skip
             self._invented("POST", json.dumps(body))

@@ -238,7 +238,7 @@ class State:
                 "conditions": [{"type": "PodScheduled", "status": "True", "lastTransitionTime": self.stamp(ago_s)}],
                 "containerStatuses": [
                     {"name": c["name"], "restartCount": 0, "state": {"running": {"startedAt": self.stamp(ago_s)}},
-                     "lastState": {}, "ready": True}
+                     "lastState": {}, "ready": True, "image": c["image"], "imageID": f"{c['image']}@sha256:0"}
                     for c in spec["containers"]
                 ],
             },
