@@ -73,6 +73,11 @@ def _print(value: Any) -> str:
     return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()[:16]
 
 
+def _kept(prepared: Prepared) -> dict[str, str]:
+    """Prints as they were planned on; kept as pairs, since a field may be called like a secret."""
+    return {str(name): str(value) for name, value in prepared.memo["prints"]}
+
+
 def differ(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """Names of fields that are not as they were."""
     return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
@@ -116,7 +121,7 @@ async def prepare(http: Http, key: Key, action: Action) -> Prepared:
         note="; ".join(notes),
         steady=2,
         patience_s=60.0,
-        memo={"paused": want, "field": field, "prints": prints(settings)},
+        memo={"paused": want, "field": field, "prints": [[k, v] for k, v in prints(settings).items()]},
     )
 
 
@@ -126,7 +131,7 @@ async def may_go(http: Http, key: Key, prepared: Prepared) -> NotSent | None:
         settings, _ = await _whole(http, reads.number(key.pipeline, "job"))
     except AdapterError as err:
         return NotSent(f"the job could not be read again before it is changed: {err.what}")
-    changed = [name for name in differ(prepared.memo["prints"], prints(settings)) if name in _STARTS]
+    changed = [name for name in differ(_kept(prepared), prints(settings)) if name in _STARTS]
     if changed:
         return NotSent(f"the job was changed since this was planned ({', '.join(changed)}): plan it again")
     return None
@@ -143,7 +148,7 @@ async def reconcile(http: Http, key: Key, prepared: Prepared) -> Reconciled:
     words = "paused" if paused(_typed(settings)) else "active"
     if (words == "paused") is not prepared.memo["paused"]:
         return NotDone(f"the job is still {words}")
-    changed = differ(prepared.memo["prints"], prints(settings))
+    changed = differ(_kept(prepared), prints(settings))
     if field in changed:
         return NotDone(f"the job is {words}, but its {field} is not as it was sent: look at it in Databricks")
     also = f"; meanwhile somebody changed {', '.join(changed)} of it" if changed else "; nothing else has changed"

@@ -84,7 +84,8 @@ def _repair(http: Http, run: JobRun, key: Key, action: Action) -> Prepared:
         proof="Databricks shows a new repair of this run, or new runs of its tasks",
         undo="stop ends it; what the tasks did before is not undone",
         note="within the same run, with the job's tasks as they are now",
-        memo={"repairs": repairs, "tasks": {name: t.run_id for name, t in list(tasks.items())[:_MEMO]}},
+        # pairs: a task may be called like a secret, and a value under such a name would not be kept
+        memo={"repairs": repairs, "tasks": [[name, t.run_id] for name, t in list(tasks.items())[:_MEMO]]},
     )
 
 
@@ -147,7 +148,7 @@ async def is_repaired(http: Http, key: Key, prepared: Prepared) -> Reconciled:
     new = [r.id for r in run.repair_history or () if r.id is not None and r.id not in known]
     if new:
         return Done(f"repair {new[-1]} is there, the run is {native}", str(key.run_key))
-    before = prepared.memo.get("tasks", {})
+    before = {str(name): ident for name, ident in prepared.memo.get("tasks", ())}
     moved = [t for t, task in latest(run).items() if t in before and before[t] != task.run_id]
     if moved:
         return Done(f"{n(len(moved), 'task')} began anew, the run is {native}", str(key.run_key))

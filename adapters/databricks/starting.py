@@ -24,6 +24,7 @@ from adapters.model import Key, State, Verb, run_key
 BEFORE_MS: Final = 5_000
 LONGEST: Final = 64
 _KNOWN: Final = 48
+_MASK: Final = "****"
 
 
 class _Started(msgspec.Struct):
@@ -153,9 +154,10 @@ async def reconcile(http: Http, key: Key, prepared: Prepared, answered: int | No
 
 
 def _alike(run: JobRun, memo: Mapping[str, Any]) -> bool:
-    """It does not say to have been given other parameters."""
+    """It does not say to have been given other parameters. What was kept masked, being called like a secret, is not told."""
     had = {p.name: p.value for p in run.job_parameters or () if p.value is not None}
-    return all(name not in had or had[name] == value for name, value in memo.get("params", {}).items())
+    given: Mapping[str, Any] = memo.get("params", {})
+    return all(name not in had or value in (had[name], _MASK) for name, value in given.items())
 
 
 def _standing(run: JobRun, key: Key) -> Reconciled:

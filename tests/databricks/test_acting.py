@@ -13,6 +13,7 @@ from adapters.databricks.calls import too_much
 from adapters.databricks.starting import mark_of
 from adapters.errors import Conflict, NotFound, Unreachable, Unsupported
 from adapters.model import Verb, step_key
+from engine.actions.words import mask
 from tests.databricks.world import action, settings
 from tests.servers.databricks_like import DatabricksLike
 
@@ -256,6 +257,27 @@ async def test_a_one_time_run_can_be_stopped(like: DatabricksLike, adapter: Data
     assert like.runs[run].life == "TERMINATING"
 
 
+async def test_what_is_called_like_a_secret_is_neither_proved_nor_missed_by_its_mask(
+    like: DatabricksLike, adapter: DatabricksAdapter
+) -> None:
+    """The engine keeps no value under such a name, so that after its restart a memo has ``****`` there."""
+    job = like.add_job("p", tasks=("refresh_token", "api_key"), parameters=[{"name": "api_key", "default": ""}])
+    run = like.add_run(job, "TERMINATED", "FAILED")
+    repair = await adapter.prepare(action(Verb.RERUN_FAILED, key(job, run)))
+    kept = replace(repair, memo=mask(dict(repair.memo)))
+    assert isinstance(await adapter.reconcile(kept), NotDone), "nothing was sent"
+    start = await adapter.prepare(action(Verb.START, key(job), params={"api_key": "mine"}))
+    await adapter.send(start)
+    fresh = DatabricksAdapter(settings(like))
+    assert isinstance(await fresh.reconcile(replace(start, memo=mask(dict(start.memo)))), Done)
+    pause = await adapter.prepare(action(Verb.PAUSE, key(job)))
+    await adapter.send(pause)
+    assert await fresh.reconcile(replace(pause, memo=mask(dict(pause.memo)))) == Done(
+        "the job is paused; nothing else has changed"
+    )
+    await fresh.close()
+
+
 # --- pause ----------------------------------------------------------------------------------------------------------
 
 CRON = {"quartz_cron_expression": "0 0 6 * * ?", "timezone_id": "UTC"}
@@ -396,6 +418,21 @@ async def test_an_update_that_was_only_answered_is_not_done(like: DatabricksLike
     assert isinstance(await adapter.send(prepared), Sent)
     like.add_update(pipe, "RUNNING")  # of a job meanwhile
     assert isinstance(await adapter.reconcile(prepared), NotDone)
+
+
+async def test_a_stop_that_was_only_answered_is_not_done(like: DatabricksLike, adapter: DatabricksAdapter) -> None:
+    pipe = like.add_pipe("silver")
+    item = like.add_update(pipe, "RUNNING")
+    prepared = await adapter.prepare(action(Verb.STOP, f"db:pipeline.{pipe}/{item}"))
+    like.fault = "noop"
+    assert isinstance(await adapter.send(prepared), Sent)
+    assert await adapter.reconcile(prepared) == NotDone("stop was asked for, the update is still RUNNING")
+    assert not like.effects
+    like.fault = "lost"
+    assert isinstance(await adapter.send(prepared), Unknown)
+    like.fault = None
+    like.tick()
+    assert isinstance(await adapter.reconcile(prepared), Done)
 
 
 async def test_what_a_pipeline_does_not_have(like: DatabricksLike, adapter: DatabricksAdapter) -> None:
