@@ -82,7 +82,7 @@ class PrometheusAdapter(Adapter):
 
     def __init__(self, settings: SourceSettings, *, transport: Any = None) -> None:
         super().__init__(settings)
-        o = _Options.read(settings.options)
+        o = Options.read(settings.options)
         self._options = o
         self._auth = HeaderAuth(settings.auth)
         self._http = Http(
@@ -415,7 +415,9 @@ def _now() -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class _Options:
+class Options:
+    """``options`` of a source of this kind, checked; see ``PrometheusAdapter``."""
+
     fleet: str | None = None
     """None: found out; "": none."""
     host_label: str = "instance"
@@ -428,7 +430,7 @@ class _Options:
     total_timeout: float = 40.0
 
     @classmethod
-    def read(cls, given: Mapping[str, Any]) -> _Options:
+    def read(cls, given: Mapping[str, Any]) -> Options:
         """ValueError says in one sentence what is wrong."""
         known = {name: kind for name, kind in cls.__annotations__.items()}
         out: dict[str, Any] = {}
