@@ -157,6 +157,8 @@ class Actions:
         paused = action.verb == Verb.PAUSE
         if job.schedule is None and not job.spec.after:
             raise Conflict(f"{job.name} has no schedule: it only runs when started", "nothing is to be paused")
+        if paused == (job.name in self.planner.paused):
+            raise Conflict(f"{job.name} is {'paused already' if paused else 'not paused'}")
         what = f"the schedule {job.spec.schedule}" if job.schedule else f"the start after {', '.join(job.spec.after)}"
         running = len(self.book.of_job(job.name))
         return Prepared(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from adapters.model import Mode, State
 from engine.config.load import load_text
 from engine.config.model import PipelineRule
 from engine.store.configured import put_configured
@@ -174,3 +176,19 @@ def test_a_card_calls_nothing_ok_that_nobody_sees(tale: House):
     assert said
     assert all("? " in text and text.endswith(", stale") and style.startswith("run-stale") for text, style in said)
     assert "✗?" in painted(dark, 200, 50)[1]
+
+
+def test_the_states_on_a_card_are_whole_or_counted():
+    from tui.present.card import state_of
+    from tui.present.lines import text
+
+    rows = [
+        SimpleNamespace(state=s, mode=Mode.ACTIVE, source="s")
+        for s in (State.FAILED, State.RUNNING, State.QUEUED, State.STOPPED, State.SUCCESS, State.WARNING)
+    ]
+    whole = text(state_of(rows))
+    for room in range(12, 90):
+        said = text(state_of(rows, (), room))
+        parts, _, more = said.partition("   +")
+        assert whole.startswith(parts)
+        assert len(parts.split("   ")) + int(more or 0) == len(whole.split("   "))

@@ -32,8 +32,8 @@ def updated(card: CardRow, today: date) -> list[Span]:
     return [(f"last looked at {card.updated}, {said}", "run-late" if old else "dim")]
 
 
-def state_of(rows: Sequence[FloorRow], blind: Container[str] = ()) -> list[Span]:
-    """How the pipelines of a card are now, worst words first: ``2 failed · 1 running · 4 ok``.
+def state_of(rows: Sequence[FloorRow], blind: Container[str] = (), room: int = 1000) -> list[Span]:
+    """How the pipelines of a card are now, worst words first: ``2 failed · 1 running · 4 ok``; whole entries, ``room`` cells.
 
     ``blind``: sources that cannot be trusted now; what was seen of theirs last is stale: ``✓? 4 ok, stale``.
     """
@@ -53,8 +53,12 @@ def state_of(rows: Sequence[FloorRow], blind: Container[str] = ()) -> list[Span]
             )
         found[at] = found.get(at, 0) + 1
     out: list[Span] = []
-    for (_, glyph, word, style), n in sorted(found.items()):
-        out += [("   " if out else "", ""), (f"{glyph} {n} {word}", style)]
+    for i, ((_, glyph, word, style), n) in enumerate(sorted(found.items())):
+        entry: list[Span] = [("   " if out else "", ""), (f"{glyph} {n} {word}", style)]
+        more = f"   +{len(found) - i}"
+        if out and lines.cells([*out, *entry]) > room - (len(more) if i + 1 < len(found) else 0):
+            return [*out, (more, "dim")]
+        out += entry
     return out
 
 

@@ -287,10 +287,10 @@ def counts_row(head: Head, width: int, ascii: bool = False) -> list[Span]:
 
 
 _FIRST_BARE: Final = (
-    "skipped", "stopped", "held", "paused", "queued", "stopping", "retrying", "ok", "warning", "running", "lost", "timeout",
-    "missed", "unknown", "failed",
+    "skipped", "stopped", "ok", "queued", "stopping", "retrying", "running", "warning", "held", "lost", "timeout",
+    "missed", "unknown", "failed", "paused",
 )  # fmt: skip
-"""Which words go first where all do not fit; glyph and count stay."""
+"""Which words go first where all do not fit; glyph and count stay. Held and paused have one glyph: one of them keeps its word."""
 
 
 def _counted(

@@ -68,13 +68,11 @@ class CardView(View):
         top: list[Line] = [frame.band_row(ctx, self.head, self.title, width)]
         if card is not None:
             today: date = datetime.fromtimestamp(ctx.now() / 1000, words.zone(ctx.timezone)).date()
-            name: list[Span] = [
-                (" ", ""),
-                (clean(card.name), "text b"),
-                ("   ", ""),
-                *present.state_of(self.rows_now, self._blind()),
-            ]
-            top.append(lines.ends(name, present.updated(card, today) if width >= 100 else [], width))
+            right = present.updated(card, today) if width >= 100 else []
+            name: list[Span] = [(" ", ""), (clean(card.name), "text b"), ("   ", "")]
+            room = width - lines.cells(name) - (lines.cells(right) + 3 if right else 1)
+            name += present.state_of(self.rows_now, self._blind(), room)
+            top.append(lines.ends(name, right, width))
         elif self.known:
             top.append(
                 lines.fit([(" ", ""), (clean(self.key), "text b"), ("   no card is written for it", "dim")], width)
