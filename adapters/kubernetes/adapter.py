@@ -33,7 +33,7 @@ from adapters.http import Http, words
 from adapters.kubernetes import acts, items, logs, plans, pods, reads, rights, states, wire
 from adapters.kubernetes.auth import KubeAuth
 from adapters.kubernetes.kubeconfig import Place, Wanted, find
-from adapters.kubernetes.watch import ALL, Known
+from adapters.kubernetes.watch import ALL, WATCH_S, Known
 from adapters.kubernetes.wire import CronJob, CronJobs, Job, Jobs, Version
 from adapters.model import Caps, Key, LogChunk, Pipeline, Run, State, StepRun, Verb, parse_key, pipeline_key
 
@@ -110,7 +110,7 @@ class KubernetesAdapter(Adapter):
             place.server,
             auth=auth,
             connect_s=self._seconds["connect_timeout"],
-            read_s=self._seconds["read_timeout"],
+            read_s=self._seconds["read_timeout"] + WATCH_S,  # so long a watch is silent where nothing changes
             total_s=self._seconds["total_timeout"],
             context=auth.context,
             server_name=place.server_name,

@@ -85,6 +85,9 @@ class KubeAuth:
             if self._headers != dict(used):  # another request has renewed it meanwhile
                 return self._headers is not None
             certificate = self._certificate
+            plugin = self._given is None and self._place.credential.exec is not None
+            if plugin and asyncio.get_running_loop().time() - self._asked_s < _PAUSE_S:
+                return False  # what it gave a moment ago is refused: it would give the same
             if self._given is None and self._place.context:
                 self._place = await asyncio.to_thread(self._again)
                 credential = self._place.credential

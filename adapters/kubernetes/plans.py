@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from adapters import schedule as schedules
 from adapters.base import Action, Call, Prepared
-from adapters.errors import AdapterError, Conflict, Unsupported
+from adapters.errors import AdapterError, Conflict, Forbidden, NotFound, Unsupported
 from adapters.http import Http, words
 from adapters.kubernetes import bodies, reads, states, wire
 from adapters.kubernetes.watch import path
@@ -91,11 +91,27 @@ async def _rerun(http: Http, key: Key, action: Action) -> Prepared:
         raise Conflict(f"the Job is still {native}: stop it first")
     _no_params(action)
     found, body, where = await template(http, key, action)
+    await _owner_lives(http, job)
     name = job.metadata.name
     notes = ["a new Job by the same template: Kubernetes starts no Job a second time", "it starts all over"]
     if states.kind_of(job).name == "SCHEDULED":
         notes.append("the template is that of the old Job, also where the CronJob was changed since")
     return _made(http, action, body, found, where, f"Job {name} once more, as a new Job", notes)
+
+
+async def _owner_lives(http: Http, job: Job) -> None:
+    """Kubernetes deletes a Job whose owner is not there, a new one at once."""
+    owner = job.metadata.owner()
+    if owner is None or owner.kind != "CronJob":
+        return
+    try:
+        cron = await reads.cron(http, job.metadata.namespace, owner.name)
+    except Forbidden:
+        return
+    except NotFound:
+        cron = None
+    if cron is None or cron.metadata.uid != owner.uid:
+        raise Conflict(words(f"CronJob {owner.name} that made it is gone: Kubernetes would delete a copy at once"))
 
 
 def _made(

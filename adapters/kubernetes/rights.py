@@ -17,6 +17,9 @@ REVIEW: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 WHO: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 """Since Kubernetes 1.28."""
 
+SPACES_ASKED: Final = 3
+"""Namespaces that are asked about one by one: each costs a request a right."""
+
 Right = tuple[str, str, str]
 """Verb, resource (with its subresource), API group."""
 
@@ -81,8 +84,19 @@ def named(right: Right) -> str:
 
 
 async def ask(http: Http, namespaces: Sequence[str]) -> dict[tuple[str, Right], bool | None]:
-    """By namespace (``""`` for what belongs to the whole cluster) and right. None where the cluster does not say."""
-    wanted = [(ns, right) for ns in namespaces for right in RIGHTS] + [("", right) for right in CLUSTER_RIGHTS]
+    """By namespace (``""`` for what belongs to the whole cluster) and right. None where the cluster does not say, or was not
+    asked: of many namespaces only what is not allowed in all of them is asked of each of the first few."""
+    whole: dict[tuple[str, Right], bool | None] = {}
+    if len(namespaces) > 1:
+        whole = await _all(http, [(ALL, right) for right in RIGHTS])
+    out: dict[tuple[str, Right], bool | None] = {
+        (ns, right): True if whole.get((ALL, right)) else None for ns in namespaces for right in RIGHTS
+    }
+    asked = [key for key, may in out.items() if may is None and key[0] in namespaces[:SPACES_ASKED]]
+    return out | await _all(http, [*asked, *(("", right) for right in CLUSTER_RIGHTS)])
+
+
+async def _all(http: Http, wanted: Sequence[tuple[str, Right]]) -> dict[tuple[str, Right], bool | None]:
     answers = await asyncio.gather(*(_one(http, ns, right) for ns, right in wanted), return_exceptions=True)
     out: dict[tuple[str, Right], bool | None] = {}
     for key, answer in zip(wanted, answers, strict=True):

@@ -216,6 +216,18 @@ async def test_what_cannot_be_run_again_says_why(like: KubernetesLike, adapter: 
         assert len(adapter.caps.why(verb)) > 15
 
 
+async def test_a_copy_that_would_be_deleted_at_once_is_not_made(
+    like: KubernetesLike, adapter: KubernetesAdapter
+) -> None:
+    key = key_of(like.add_job("daily-1", cron="daily", state="failed"))
+    like.drop("cronjobs", "etl", "daily")
+    with pytest.raises(Conflict, match="would delete a copy at once"):
+        await plan(adapter, Verb.RERUN, key)
+    like.add_cron("daily")  # the same name, and another one
+    with pytest.raises(Conflict, match="would delete a copy at once"):
+        await plan(adapter, Verb.RERUN, key)
+
+
 # --- stop, hold, release ------------------------------------------------------------------------------------------------
 
 

@@ -492,6 +492,37 @@ async def test_probe_says_rights_and_what_is_refused_is_not_offered(like: Kubern
     await one.close()
 
 
+async def test_rights_in_many_namespaces_cost_few_questions(like: KubernetesLike) -> None:
+    names = [f"ns-{n}" for n in range(12)]
+    one = KubernetesAdapter(settings(like, options={"namespaces": names}))
+    await one.probe()
+    assert len(like.requests) < 20
+    like.requests.clear()
+    like.may = lambda verb, resource, group, namespace: namespace == "ns-0" or verb in ("list", "get", "watch")
+    probe = await one.probe()
+    assert len(like.requests) < 40
+    may = {key: value for key, value in probe.permissions.items() if key.startswith("delete jobs.batch")}
+    assert (may["delete jobs.batch in ns-0"], may["delete jobs.batch in ns-1"]) == (True, False)
+    assert may["delete jobs.batch in ns-11"] is None
+    assert one.caps.can(Verb.STOP)
+    await one.close()
+
+
+async def test_a_plugin_whose_credential_is_refused_is_not_run_again_at_once(
+    tmp_path: Path, like: KubernetesLike, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = adapter_of(plugin(tmp_path, like.url, {"token": "refused-token"}))
+    for _ in range(3):
+        with pytest.raises(AuthFailed):
+            await one.runs(None)
+    assert len(calls(tmp_path)) == 1
+    monkeypatch.setattr("adapters.kubernetes.auth._PAUSE_S", -1.0)
+    (tmp_path / "answer").write_text(json.dumps({"token": like.token}))
+    await one.runs(None)
+    assert len(calls(tmp_path)) == 2
+    await one.close()
+
+
 async def test_without_a_credential_the_cluster_knows_nobody(like: KubernetesLike) -> None:
     one = KubernetesAdapter(settings(like, auth={}))
     with pytest.raises(AuthFailed, match="system:anonymous"):
