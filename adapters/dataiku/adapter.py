@@ -87,7 +87,8 @@ class DataikuAdapter(Adapter):
         self._told: list[Seat] = []
         """Scenarios of the latest answer: told once more where it was never taken."""
         self._log_due: dict[str, float] = {}
-        self._identity: str | None = None
+        self._began: int | None = None
+        """Server time of the first poll."""
         self._no_settings = ""
 
     def __repr__(self) -> str:
@@ -116,7 +117,7 @@ class DataikuAdapter(Adapter):
         found = await probing.probe(self._http, self.settings.tls_verify)
         if self._board.sees_all and found.permissions.get("see all running scenarios") is False:
             self._board.only_own("its list of futures needs an administrator's key")
-        self._builds.identity = self._identity = found.identity
+        self._builds.identity = found.identity
         return found
 
     async def pipelines(self) -> Listing:
@@ -206,6 +207,8 @@ class DataikuAdapter(Adapter):
         if cursor is None or known.n != self._answers:
             self._tell_again()
         now = self._http.server_time
+        if self._began is None:
+            self._began = self._builds.began = now
         spare = max(SPARE, min(LOOKS_AT_FIRST, FIRST_FILL - self._http.requests)) if first else board.spare(SPARE)
         chosen = board.chosen(now, 0 if active_only else spare)
         if active_only:
@@ -291,10 +294,25 @@ class DataikuAdapter(Adapter):
                 await self._definition(project, scenario)
             except (NotFound, Forbidden, BadResponse) as err:
                 self._no_settings = err.what
+        if seat is not None:
+            found = self._past(seat, found)
         bound = None if answer.server_time is None else answer.server_time - days * DAY_MS
         runs = (self._mapped(project, scenario, r) for r in found if not r.active)
         wanted = (r for r in runs if bound is None or r.started is None or r.started >= bound)
         return [replace(r, backfilled=True) for r in wanted if r.state.terminal][:depth]
+
+    def _past(self, seat: Seat, found: Sequence[ScenarioRun]) -> list[ScenarioRun]:
+        """Without those that ended since the first poll and that no poll has told yet: they are news, of which alerts come,
+        and are told by the next one."""
+        began = self._began
+        news = {
+            r.run_id
+            for r in found
+            if r.run_id in seat.active
+            or (began is not None and r.run_id not in seat.known and (at(r.end) or at(r.start) or 0) >= began)
+        }
+        seat.due = seat.due or bool(news)
+        return [r for r in found if r.run_id not in news]
 
     async def read(self, key: str) -> Pipeline | Run:
         """One scenario or one run as it is now; of a failed run also which step says why."""

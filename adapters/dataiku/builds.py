@@ -115,6 +115,8 @@ class Builds:
             project, _, dataset = name.partition(".")
             self._all[f"{project}{DATASET}{dataset}"] = (project, dataset)
         self.identity: str | None = None
+        self.began: int | None = None
+        """Server time of the first poll."""
         self._turn = 0
         self._known: dict[str, tuple[Any, ...]] = {}
         self._jobs: dict[str, str] = {}
@@ -186,7 +188,14 @@ class Builds:
         now = self._http.server_time
         bound = 0 if now is None else now - days * 86_400_000
         runs = [self._run(dataset, j) for j in found if j.makes(*dataset)]
-        return [r for r in runs if r.state.terminal and (r.started or r.queued or 0) >= bound][:depth]
+        runs = [r for r in runs if r.state.terminal and not self._is_news(r)]
+        return [r for r in runs if (r.started or r.queued or 0) >= bound][:depth]
+
+    def _is_news(self, run: Run) -> bool:
+        """It ended since the first poll, and no poll has told so yet."""
+        if self.began is None or (run.ended or run.started or 0) < self.began:
+            return False
+        return self._known.get(run.key) != (run.native, run.state, run.ended)
 
     def _run(self, dataset: Dataset, job: _Job) -> Run:
         ended = at(job.end_time)

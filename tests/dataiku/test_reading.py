@@ -209,6 +209,21 @@ async def test_a_poll_that_was_never_taken_is_told_again(like: DataikuLike, adap
     assert key not in {r.key for r in (await adapter.runs(again.cursor)).runs}
 
 
+async def test_what_ends_between_a_poll_and_history_is_news_and_no_past(
+    like: DataikuLike, adapter: DataikuAdapter
+) -> None:
+    """No alert comes of the past; so the past does not tell what no poll has told yet."""
+    old = like.add_run("CDM", "daily", outcome="SUCCESS", ago_s=3_600)
+    watched = like.add_run("CDM", "daily")
+    page = await adapter.runs(None)
+    like.end_run(watched, "FAILED")
+    unseen = like.add_run("CDM", "daily", outcome="FAILED", ran_s=0.1)
+    assert [r.key for r in await adapter.history("dss:CDM.daily")] == [f"dss:CDM.daily/{old.id}"]
+    page = await adapter.runs(page.cursor)
+    assert {f"dss:CDM.daily/{watched.id}", f"dss:CDM.daily/{unseen.id}"} <= {r.key for r in page.runs}
+    assert len(await adapter.history("dss:CDM.daily")) == 3
+
+
 async def test_include_and_projects_narrow_what_is_watched(like: DataikuLike) -> None:
     like.add_scenario("CDM", "other")
     like.add_scenario("HR", "secret")
