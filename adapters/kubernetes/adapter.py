@@ -289,7 +289,7 @@ class KubernetesAdapter(Adapter):
             self._pods_note = words(f"why Jobs wait or fail is not told: {err.what}")
             return
         self._pods_note = None
-        kept = {j.metadata.uid for j in self._jobs.items.values() if not j.now.active}
+        kept = {j.metadata.uid for j in self._jobs.items.values() if j.now.true("Failed") is not None}
         self._subs = {uid: word for uid, word in self._subs.items() if uid in kept} | said
 
     async def _why(self, http: Http) -> dict[str, str]:

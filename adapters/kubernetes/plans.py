@@ -217,14 +217,15 @@ def resumed(cron: CronJob, now: int | None) -> list[str]:
         if deadline is None
         else f"startingDeadlineSeconds {deadline}: only a start missed in the last {deadline} s is made up for"
     )
-    if now is None or since is None or not spec.schedule:
+    text, told = states.schedule_of(cron)
+    if now is None or since is None or not text:
         return [rule]
     try:
-        plan = schedules.parse(spec.schedule.replace("?", "*"), spec.time_zone or "UTC")
+        plan = schedules.parse(text, told or "UTC")
     except ValueError:
         return [rule]
     missed = plan.last(since, now, _TOO_MANY + 1)
-    zone = "" if spec.time_zone else " (reckoned in UTC: the zone of its controller is not told)"
+    zone = "" if told else " (reckoned in UTC: the zone of its controller is not told)"
     if not missed:
         return [f"no start was missed{zone}"]
     count = f"more than {_TOO_MANY} starts" if len(missed) > _TOO_MANY else _n(len(missed), "start")

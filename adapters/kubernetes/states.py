@@ -7,6 +7,7 @@ Job's name and the first 8 digits of its uid: a Job that was deleted and made ag
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from adapters.errors import NotFound
@@ -24,6 +25,7 @@ from adapters.model import (
     pipeline_key,
     run_key,
 )
+from adapters.schedule import duration_ms
 
 CRONJOB: Final = "cronjob"
 JOB: Final = "job"
@@ -32,6 +34,7 @@ RECENT_MS: Final = 2 * DAY_MS
 """A Job that ended longer ago when it is first seen is history: no alert comes from it."""
 _KNOWN: Final = frozenset({"Complete", "Failed", "Suspended", "FailureTarget", "SuccessCriteriaMet"})
 _APP: Final = tuple(f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "part-of"))
+_ZONED: Final = re.compile(r"(?:CRON_)?TZ=(\S+)\s+(.*)")
 _GITOPS: Final = (
     ("argocd.argoproj.io/tracking-id", "Argo CD"),
     ("argocd.argoproj.io/instance", "Argo CD"),
@@ -83,18 +86,38 @@ def split_run(native: str) -> tuple[str, str]:
 # --- pipelines --------------------------------------------------------------------------------------------------------
 
 
+def schedule_of(cron: CronJob) -> tuple[str | None, str | None]:
+    """Schedule and zone as the rest of Watchfloor reads them. Kubernetes counts ``@every 1h`` from the last start; a zone within
+    the schedule was never documented and works on old clusters."""
+    text, zone = cron.what.schedule, cron.what.time_zone
+    if text is None:
+        return None, zone
+    if (found := _ZONED.fullmatch(text.strip())) is not None:
+        text, zone = found[2], zone or found[1]
+    last = ms(cron.now.last_schedule_time or cron.metadata.creation_timestamp)
+    if text.startswith("@every ") and last is not None:
+        try:
+            period = duration_ms(text.removeprefix("@every ").strip()) // 1000
+        except ValueError:
+            return text, zone
+        beside = last // 1000 % period if period else 0
+        text = f"every {period}s" + (f" + {beside}s" if beside else "")
+    return text, zone
+
+
 def pipeline_of(cron: CronJob, source: str, alone: bool) -> Pipeline:
     """``alone``: only one namespace is watched, so that names need none. Where ``spec.timeZone`` is missing the schedule is in
     the zone of the cluster's controller manager, which its API does not tell."""
     meta, spec = cron.metadata, cron.what
+    text, zone = schedule_of(cron)
     containers = spec.job_template.spec if spec.job_template else None
     return Pipeline(
         key=pipeline_key(source, cron_native(cron)),
         name=meta.name if alone else f"{meta.namespace}.{meta.name}",
         mode=Mode.GONE if meta.deletion_timestamp else Mode.PAUSED if spec.suspend else Mode.ACTIVE,
-        trigger=Trigger.CRON if spec.schedule else Trigger.UNKNOWN,
-        schedule=spec.schedule,
-        timezone=spec.time_zone,
+        trigger=Trigger.UNKNOWN if not text else Trigger.INTERVAL if text.startswith("every ") else Trigger.CRON,
+        schedule=text,
+        timezone=zone,
         tags=_tags(meta),
         description=_said(meta),
         steps=_steps(Job(metadata=meta, spec=containers)),

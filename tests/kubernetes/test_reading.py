@@ -118,6 +118,43 @@ async def test_cronjobs_and_lone_jobs_are_pipelines(like: KubernetesLike, adapte
     assert await adapter.read("k8s:etl.job.migrate") == found["k8s:etl.job.migrate"]
 
 
+@pytest.mark.parametrize(
+    ("schedule", "zone", "text", "told", "trigger"),
+    [
+        ("0 3 * * *", None, "0 3 * * *", None, Trigger.CRON),
+        ("@hourly", "Asia/Tokyo", "@hourly", "Asia/Tokyo", Trigger.CRON),
+        ("CRON_TZ=Asia/Tokyo 0 3 * * *", None, "0 3 * * *", "Asia/Tokyo", Trigger.CRON),
+        ("@every 1h30m", None, "every 5400s + 1807s", None, Trigger.INTERVAL),
+        ("@every much", None, "@every much", None, Trigger.CRON),
+    ],
+)
+async def test_schedules(
+    like: KubernetesLike,
+    adapter: KubernetesAdapter,
+    schedule: str,
+    zone: str | None,
+    text: str,
+    told: str,
+    trigger: Trigger,
+) -> None:
+    last = {"lastScheduleTime": "2026-11-21T00:30:07Z"}
+    like.add_cron("x", spec={"schedule": schedule, "timeZone": zone}, status=last)
+    found = await adapter.read("k8s:etl.cronjob.x")
+    assert isinstance(found, Pipeline)
+    assert (found.schedule, found.timezone, found.trigger) == (text, told, trigger)
+
+
+async def test_a_word_of_pods_goes_with_the_pods(like: KubernetesLike, adapter: KubernetesAdapter) -> None:
+    job = like.add_job("daily-1", cron="daily")
+    waiting(like, like.pods_of("daily-1")[0], "ImagePullBackOff")
+    found, cursor = await runs(adapter)
+    assert found[key_of(job)].sub == "ImagePullBackOff"
+    job["spec"]["suspend"] = True
+    like.tick()
+    found, _ = await runs(adapter, cursor)
+    assert (found[key_of(job)].state, found[key_of(job)].sub) == (State.HELD, None)
+
+
 async def test_a_job_that_another_controller_made_is_a_pipeline_of_its_own(
     like: KubernetesLike, adapter: KubernetesAdapter
 ) -> None:
