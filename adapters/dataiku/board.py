@@ -287,7 +287,8 @@ class Board:
             more = f" and {len(self.bad) - 1} more" if len(self.bad) > 1 else ""
             out.append(words(f"scenarios of project {first}{more} cannot be read: {self.bad[first]}"))
         if not self.sees_all and len(self.projects) > FEW:
-            turns = -(-len(self.projects) // FEW)
+            busy = len({s.project for s in self.seats.values() if s.active})
+            turns = -(-len(self.projects) // (FEW - min(busy, FEW - 1)))
             out.append(
                 words(f"a run of {len(self.projects)} projects is noticed within {turns} polls: {self.why_not_all}")
             )

@@ -100,7 +100,7 @@ async def test_a_lesser_key_costs_as_little_and_says_how_late_it_is(lesser: Data
     _, cursor = await first_fill(lesser, adapter)
     assert len(lesser.requests) <= 60
     assert adapter.notes == (
-        "a run of 50 projects is noticed within 17 polls: its list of futures needs an administrator's key",
+        "a run of 50 projects is noticed within 25 polls: its list of futures needs an administrator's key",
     )
     first = len(lesser.requests)
     for _ in range(3):
