@@ -96,12 +96,15 @@ async def test_next_runs_of_all_in_one_question(like: TalendLike, adapter: Talen
         {"id": "daily", "type": "TASK", "date": now + 7_200_000},
         {"id": "daily", "type": "TASK", "date": now + 3_600_000, "sourceTriggerName": "a"},
         {"id": "nightly", "type": "PLAN", "date": now + 60_000},
+        {"id": "held", "type": "TASK", "date": now + 60_000},
     ]
+    like.add_task("held", paused=True)
     nexts: dict[str, int | None] = {}
     for _ in range(2):  # the first answer tells the server's time
         nexts = {p.key: p.next_run for p in (await adapter.pipelines()).items}
     assert nexts[key_of("daily")] == now + 3_600_000
     assert nexts[key_of("nightly", kind="plan")] == now + 60_000
+    assert nexts[key_of("held")] is None, "TMC refuses what is paused"
 
 
 async def test_too_many_next_runs_are_not_believed(like: TalendLike, adapter: TalendAdapter) -> None:
