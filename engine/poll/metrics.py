@@ -35,6 +35,11 @@ PAST_MS: Final = 30 * 86_400_000
 STEP_MS: Final = 600_000
 PAST_PART_MS: Final = 86_400_000
 """Of what a source measures without being asked, one day a request: it may be thousands of series."""
+MANY: Final = 300
+"""Series without being asked; of more the past is asked for by the hour, by which forecasts are as good."""
+HOUR_MS: Final = 3_600_000
+PORTION: Final = 2_000
+"""Readings of the past that are stored at once: some 30 ms in which nothing else goes on."""
 PAST_AGAIN_S: Final = 3_600.0
 """Until a past that could not be fetched, or that of hosts that came meanwhile, is asked for."""
 TRIES: Final = 3
@@ -175,9 +180,10 @@ class Metrics:
             until = self._part if self._part is not None else until
             since = max(since, until - PAST_PART_MS)
         whole = one.query is not None or until - since < PAST_PART_MS or since <= clock.now() - PAST_MS + STEP_MS
+        step = HOUR_MS if one.query is None and one.n > MANY else STEP_MS
         try:
             async with asyncio.timeout(PATIENCE_S):
-                past = await self._adapter.past_samples(by_name.get(one.query or ""), since, until, STEP_MS)
+                past = await self._adapter.past_samples(by_name.get(one.query or ""), since, until, step)
         except (AdapterError, TimeoutError) as error:
             self._not_filled(one.query, error)
             return
@@ -187,8 +193,13 @@ class Metrics:
         self._tries.pop(one.query, None)
         with self._ctx.store.transaction() as tx:
             known = store_metrics.known_series(tx, self._source, one.query)
-            store_samples.put_past(tx, [s for s in past if s.series in known])
-            if whole:
+        mine = [s for s in past if s.series in known]
+        for start in range(0, len(mine), PORTION):
+            with self._ctx.store.transaction() as tx:
+                store_samples.put_past(tx, mine[start : start + PORTION])
+            await asyncio.sleep(0)
+        if whole:
+            with self._ctx.store.transaction() as tx:
                 store_metrics.filled(tx, self._source, one.query)
         if one.query is None:
             self._part = None if whole else since

@@ -94,14 +94,14 @@ class SampleQuestions(Link):
             (prefix, prefix + "\U0010ffff"),
         )
         if named:
-            known = {row[0] for row in rows}
+            numbers = {row[0] for row in rows}
             rows += [
                 row
                 for row in self.all(
                     "SELECT s.id, s.name, s.unit, s.label, s.max, s.note, n.source FROM series_now n"
                     " JOIN series s ON s.id = n.series_id WHERE n.query <> '' ORDER BY n.source, s.name"
                 )
-                if row[0] not in known
+                if row[0] not in numbers
             ]
         asked, normal = self._asked()
         newest = self.one("SELECT t FROM sample_raw ORDER BY t DESC LIMIT 1")
@@ -115,9 +115,8 @@ class SampleQuestions(Link):
             one = asked.get(number)
             if one is not None:
                 t, value, query, why, every = one
-                found.append(
-                    SeriesRow(name, host, metric, unit, label, top, note, value, t, source, query, why, every, normal.get(query))
-                )
+                known = (label, top, note, value, t, source, query, why, every, normal.get(query))
+                found.append(SeriesRow(name, host, metric, unit, *known))
             elif host is None or source == "host":
                 at = last.get(number) or self._last(number)
                 found.append(SeriesRow(name, host, metric, unit, label, top, note, at and at[1], at and at[0], source))
@@ -300,15 +299,20 @@ class SampleQuestions(Link):
         known: set[str] = set()
         rows = self.series(prefix)
         ids = self._ids([row.series for row in rows])
+        peaks = self._peaks(
+            [ids[row.series] for row in rows if row.source != "host" and limit_of(row.series, declared)], today
+        )
         for row in rows:
             known.add(row.series)
             said = limit_of(row.series, declared)
             if said is None or (row.t is None and not said[1]):
                 continue
-            days = self._days(ids[row.series], 90)
-            by_day = {d.day.toordinal() - _EPOCH: d.high for d in days}
+            by_day = peaks.get(ids[row.series])
+            if by_day is None:
+                by_day = {d.day.toordinal() - _EPOCH: d.high for d in self._days(ids[row.series], 90)}
             past = tuple(by_day.get(day) for day in range(today - 29, today + 1))
-            f = self._forecast(row.series, tuple((d.day, d.high) for d in days), said[0])
+            highs = tuple((date.fromordinal(_EPOCH + day), high) for day, high in sorted(by_day.items()))
+            f = self._forecast(row.series, highs, said[0])
             found.append(
                 CapacityRow(
                     row.series, row.host, row.metric, row.label, row.unit, row.value, row.t, *said, f.n, f.need,
@@ -322,6 +326,28 @@ class SampleQuestions(Link):
                     CapacityRow(on, host, metric, None, "", None, None, limit, True, words, 0, 14, None, None, None, None, (), False)
                 )  # fmt: skip
         found.sort(key=lambda c: (not c.over, c.days is None, c.days or 0.0, not c.seen, -(c.per_day or 0.0), c.series))
+        return found
+
+    def _peaks(self, numbers: Sequence[int], today: int) -> dict[int, dict[int, float]]:
+        """Highest value by day, of series that sources are asked for: there may be hundreds, so two questions for all of them."""
+        if not numbers:
+            return {}
+        found: dict[int, dict[int, float]] = {number: {} for number in numbers}
+        marks = json.dumps(list(numbers))
+        rows = self.all(
+            "SELECT d.series_id, d.day, d.max FROM json_each(?1) j CROSS JOIN sample_day d ON d.series_id = j.value"
+            " AND d.day > ?2 AND d.day < ?3",
+            (marks, today - 90, today),
+        )
+        for table in ("sample_10m", "sample_1m"):  # days that are not rolled up yet, and today
+            rows += self.all(
+                f"SELECT o.series_id, o.t / 86400000, max(o.max) FROM json_each(?1) j CROSS JOIN {table} o"  # noqa: S608
+                " ON o.series_id = j.value AND o.t >= ?2 GROUP BY o.series_id, o.t / 86400000",
+                (marks, (today - 1 if table == "sample_10m" else today) * _DAY),
+            )
+        for number, day, high in rows:
+            by_day = found[number]
+            by_day[day] = max(high, by_day.get(day, high))
         return found
 
     def disk_limits(self) -> list[CapacityRow]:

@@ -23,6 +23,8 @@ RANGES: Final = (
 _DAY_RANGE: Final = 2
 _AGAIN_MS: Final = 10_000
 """Curves and limits are asked for again after so long: their buckets are no finer."""
+_MANY: Final = 100
+"""Limits; of more they are asked for again once a minute."""
 _USUAL_MS: Final = 600_000
 _PANES: Final = ("chart", "limits", "running")
 
@@ -56,6 +58,7 @@ class HostsView(ListScreen):
         self._names: list[str] = []
         """Series of the short curves."""
         self._again_at: int | None = None
+        self._limits_at = 0
         self._topics: dict[str, int] = {}
         self.curve = Curve(context)
         self._top = self._first = 0
@@ -84,7 +87,8 @@ class HostsView(ListScreen):
             minute = at // chart.MINUTE * chart.MINUTE
             since = minute - (hosts.RECENT - 1) * chart.MINUTE
             self._recent = reader.chart(names, since, minute + chart.MINUTE, hosts.RECENT)
-            self.limits = reader.capacity()
+            if len(self.limits) <= _MANY or now - self._limits_at >= chart.MINUTE or "configured" in moved:
+                self.limits, self._limits_at = reader.capacity(), now
             self.curve.forget()  # also which runs there were: on a busy floor some run moves each second
             if self._young is None:
                 self._young = at
