@@ -14,7 +14,7 @@ from adapters.extras import SourceItem, Standing
 from adapters.http import Http, words
 from adapters.kubernetes import reads
 from adapters.kubernetes.watch import ALL, get, pages
-from adapters.kubernetes.wire import Node, Nodes, Pod, Usage, Usages, ms, quantity
+from adapters.kubernetes.wire import Condition, Node, Nodes, Pod, Usage, Usages, ms, quantity
 
 FULL: Final = 0.95
 PODS_AT_MOST: Final = 60
@@ -34,7 +34,8 @@ async def items(http: Http, namespaces: Sequence[str], label: str) -> list[Sourc
     except (Forbidden, NotFound) as err:
         refused.append(err)
         found.append(SourceItem(kind="component", name="", standing=Standing.WARNING, words=words(err.what)))
-    found += [_component(node) for node in nodes]
+    some = any(_ready(node) for node in nodes)
+    found += [_component(node, some) for node in nodes]
     of_nodes = await _metrics(lambda: _usages(http, f"{METRICS}/nodes"), found, refused) if nodes else {}
     for node in nodes:
         found += _node_pools(node, of_nodes.get(("", node.metadata.name)))
@@ -100,15 +101,26 @@ async def _pod_usages(http: Http, namespaces: Sequence[str]) -> dict[tuple[str, 
 # --- nodes ------------------------------------------------------------------------------------------------------------
 
 
-def _component(node: Node) -> SourceItem:
-    """A node that is not ready is dead: nothing runs there. One under pressure, or closed for new pods, is worth a word."""
-    conditions = {c.type: c for c in (node.status.conditions if node.status else None) or ()}
+def _conditions(node: Node) -> dict[str, Condition]:
+    return {c.type: c for c in (node.status.conditions if node.status else None) or ()}
+
+
+def _ready(node: Node) -> bool:
+    ready = _conditions(node).get("Ready")
+    return ready is not None and ready.status == "True"
+
+
+def _component(node: Node, some: bool) -> SourceItem:
+    """``some``: whether any node is ready. One of them that is not is worth a word (they come and go); without any the
+    cluster is dead: nothing starts."""
+    conditions = _conditions(node)
     ready = conditions.get("Ready")
     standing, said, text = Standing.FINE, "Ready", ""
-    if ready is None or ready.status != "True":
-        standing, text = Standing.BAD, (ready.message or "") if ready else ""
+    if not _ready(node):
+        standing, text = Standing.WARNING if some else Standing.BAD, (ready.message or "") if ready else ""
         silent = ready is None or ready.status == "Unknown"
         said = "silent: its pods may still run, none is started" if silent else "NotReady: no pod is started on it"
+        said += "" if some else "; no other node is ready"
     elif pressed := [t for t in _PRESSURE if t in conditions and conditions[t].status == "True"]:
         standing, said = Standing.WARNING, f"{pressed[0]}: pods on it may be evicted"
         text = conditions[pressed[0]].message or ""
@@ -120,9 +132,7 @@ def _component(node: Node) -> SourceItem:
         standing=standing,
         words=words(said),
         text=words(text),
-        since=ms(ready.last_transition_time if standing is Standing.BAD else ready.last_heartbeat_time)
-        if ready
-        else None,
+        since=ms(ready.last_heartbeat_time if _ready(node) else ready.last_transition_time) if ready else None,
     )
 
 

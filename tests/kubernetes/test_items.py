@@ -42,10 +42,19 @@ async def test_nodes_that_are_not_well(like: KubernetesLike, adapter: Kubernetes
     like.add_node("closed")["spec"]["unschedulable"] = True
     found = await items(adapter)
     said = {n.removeprefix("node "): (i.standing, i.words) for (k, n), i in found.items() if k == "component"}
-    assert said["dead"] == (Standing.BAD, "silent: its pods may still run, none is started")
-    assert said["sick"] == (Standing.BAD, "NotReady: no pod is started on it")
+    assert said["dead"] == (Standing.WARNING, "silent: its pods may still run, none is started")
+    assert said["sick"] == (Standing.WARNING, "NotReady: no pod is started on it")
     assert said["tight"] == (Standing.WARNING, "MemoryPressure: pods on it may be evicted")
     assert said["closed"] == (Standing.WARNING, "cordoned: no new pod is put on it")
+
+
+async def test_without_any_node_that_is_ready_the_cluster_is_dead(
+    like: KubernetesLike, adapter: KubernetesAdapter
+) -> None:
+    like.add_node("node-1", Ready="False")
+    one = (await items(adapter))[("component", "node node-1")]
+    assert (one.standing, one.words) == (Standing.BAD, "NotReady: no pod is started on it; no other node is ready")
+    assert one.since is not None
 
 
 @pytest.mark.parametrize(("metrics", "word"), [("absent", "absent: "), ("silent", "silent: ")])
