@@ -159,10 +159,10 @@ def told(
             out.append(fit([(f"  {words.clock(event.at, tz, now):<10} ", "dim"), (text, "text")], width))
         elif delivery:
             ok = delivery.sent is not None
-            said = (
-                "told"
-                if ok
-                else f"not told: {clean(delivery.last_error or 'waiting')}, next try {words.clock(delivery.next_at, tz, now)}"
-            )
-            out.append(fit([(f"  {words.clock(delivery.sent or delivery.created, tz, now):<10} ", "dim"), (f"{clean(delivery.recipient)} {said}", "text" if ok else "run-late")], width))  # fmt: skip
+            who = clean(delivery.recipient)
+            again = f"next try {words.clock(delivery.next_at, tz, now)}"
+            said = [f"{who} told"] if ok else [f"{who} not told", again, clean(delivery.last_error or "waiting")]
+            lead = f"  {words.clock(delivery.sent or delivery.created, tz, now):<10} "
+            style = "text" if ok else "run-late"
+            out.append(fit([(lead, "dim"), *words.sentence(said, width - len(lead) - 1, style, style)], width))
     return out

@@ -124,11 +124,9 @@ class ActionsView(ActionsKept):
             )
         if not frame.is_narrow(width):
             out.append([])
-        today = sum(self._today.values())
         note = " · ".join(
             p
             for p in (
-                f"{today} asked for today" if today else "",
                 "newest first",
                 f"filter {self._text}" if self._text else "",
                 "searching" if self._searching else "",
