@@ -631,3 +631,25 @@ def test_it_is_ascii_where_only_ascii_can_be_shown(small: House) -> None:
     desk = confirmed(small)
     desk.view.context.ascii = True
     assert "\n".join(painted(desk.view, 120, 40)).isascii()
+
+
+def test_the_menu_of_actions_names_what_is_marked(tmp_path: Path) -> None:
+    h = House(tmp_path)
+    h.engine()
+    h.source("s", protected=False)
+    for name in ("one", "two", "three"):
+        h.pipeline("s", name)
+    view = FloorView(h.context(read_only=False))
+    view.load()
+    view.act("action.menu")
+    assert view.menu is not None
+    assert view.menu.note.startswith("on ")
+    assert "marked" not in view.menu.note
+    view.act("nav.back")
+    view.act("list.mark")
+    view.act("move.down")
+    view.act("list.mark")
+    view.act("action.menu")
+    assert view.menu is not None
+    assert view.menu.note == "on 2 marked pipelines · one plan for all, and it asks"
+    h.close()

@@ -196,7 +196,7 @@ class FloorMenus(ListScreen):
                 why,
             )
         )
-        self.menu = Menu("Actions", f"on {item.name} · each shows its plan and asks", entries)
+        self.menu = Menu("Actions", self.acted_on(item.name), entries)
         return ()
 
     def _copy(self) -> Sequence[Effect]:

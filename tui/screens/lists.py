@@ -140,6 +140,12 @@ class ListScreen(View):
         """The verb that is meant for the marked rows, and the key that each of them gives it."""
         return verb, list(self.marks.names)
 
+    def acted_on(self, name: str) -> str:
+        """For the title of the actions: what they will act on, the marked rows where there are any."""
+        if self.marks:
+            return f"on {len(self.marks.names)} marked {self.marks_what} · one plan for all, and it asks"
+        return f"on {name} · each shows its plan and asks"
+
     def done_with(self, keys: Iterable[str]) -> None:
         """What a bulk did needs no mark any more."""
         self.marks.drop(keys)

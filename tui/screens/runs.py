@@ -390,7 +390,7 @@ class RunsView(ListScreen):
             verb = self._meant(asked, r)
             why = cannot(verb, self._source(r), self.context) or self._not_now(verb, r)
             entries.append(Entry(keymap.key_of(action), verb.value, action, VERBS[verb].means, why))
-        self.menu = Menu("Actions", f"on {clean(r.name)} · each shows its plan and asks", entries)
+        self.menu = Menu("Actions", self.acted_on(clean(r.name)), entries)
         return ()
 
     def _copy(self) -> Sequence[Effect]:
