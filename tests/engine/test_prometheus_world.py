@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from adapters.model import Health
-from engine.request import RequestError
+from engine.request import EXIT_BAD_INPUT, EXIT_NOT_WELL, EXIT_OK, RequestError
 from tests.engine.rig import Rig, until
 from tests.servers.prometheus_like import Host, PrometheusLike, Refused
+from tui.cli import main
 
 DAY = 86_400_000
 
@@ -129,3 +130,26 @@ def test_no_secret_is_in_store_or_logs(tmp_path: Path, server: PrometheusLike) -
                 data = file.read_bytes()
                 assert not [s for s in server.secrets if s.encode() in data], file
         assert not [s for s in server.secrets if s in r.log.read_text()]
+
+
+def test_a_wrong_query_is_told_at_its_line(
+    tmp_path: Path, server: PrometheusLike, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "secret").write_text(server.password)
+    (tmp_path / "secret").chmod(0o600)
+    file = tmp_path / "watchfloor.toml"
+    file.write_text(toml(server, BROKEN))
+    line = file.read_text().splitlines().index('name = "broken"')  # counted from 0: the line of [[series]] above it
+    assert main(["check", "--config", str(file)]) == EXIT_OK, "nothing can be seen without asking"
+    assert main(["doctor", "--config", str(file)]) == EXIT_NOT_WELL
+    said = capsys.readouterr().out
+    assert f"✗ series broken: {file}:{line}: the query is refused: many-to-many matching not allowed" in said
+    assert "✓ series cdm_lag: prom answers" in said
+    assert "✓ source prom: may metrics" in said
+    file.write_text(toml(server, BROKEN.replace("sum(broken)", "sum(broken")))
+    assert main(["check", "--config", str(file)]) == EXIT_BAD_INPUT
+    assert (
+        f"{file}:{line}: series[broken].query: expected a query of prometheus, the ( is not closed"
+        in capsys.readouterr().err
+    )
