@@ -32,7 +32,7 @@ from adapters.extras import SourceItem
 from adapters.http import Http, words
 from adapters.kubernetes import acts, items, logs, plans, pods, reads, rights, states, wire
 from adapters.kubernetes.auth import KubeAuth
-from adapters.kubernetes.kubeconfig import Place, Wanted, find
+from adapters.kubernetes.kubeconfig import Credential, Place, Wanted, find
 from adapters.kubernetes.watch import ALL, WATCH_S, Known
 from adapters.kubernetes.wire import CronJob, CronJobs, Job, Jobs, Version
 from adapters.model import Caps, Key, LogChunk, Pipeline, Run, State, StepRun, Verb, parse_key, pipeline_key
@@ -41,6 +41,7 @@ RUNS_A_PAGE: Final = 1_000
 ASKED_WHY: Final = 50
 """Failed Jobs whose pods are asked for with one poll."""
 _SECONDS: Final[Mapping[str, float]] = {"connect_timeout": 5.0, "read_timeout": 15.0, "total_timeout": 60.0}
+_ONE_HOST: Final = ("http://localhost", "http://127.", "http://[::1]")
 _OTHER: Final = ("kubeconfig", "context", "in_cluster", "namespaces")
 _WHY_NOT: Final[Mapping[str, str]] = {
     Verb.RERUN_FAILED: "Kubernetes runs a Job again only as a whole, as a new Job: rerun does that",
@@ -167,6 +168,9 @@ class KubernetesAdapter(Adapter):
         warnings = list(self.notes)
         if not place.verify or not self.settings.tls_verify:
             warnings.append("the server's certificate is not verified")
+        credential = bool(self.settings.auth.get("token")) or place.credential != Credential(user=place.credential.user)
+        if place.server.startswith("http://") and credential and not place.server.startswith(_ONE_HOST):
+            warnings.append("the credential travels unencrypted: the server's URL is http://")
         if place.assumed and place.context:
             warnings.append(
                 f"no options.context: the kubeconfig's current one is taken at each start, now {place.context}"

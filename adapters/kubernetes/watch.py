@@ -64,10 +64,12 @@ P = TypeVar("P", bound=msgspec.Struct)
 async def pages(
     http: Http, where: str, shape: type[P], params: Mapping[str, str | int] | None = None
 ) -> tuple[list[P], str | None]:
-    """Every page of a list, and the version that it is of. Begun again where the rest of it has gone meanwhile."""
+    """Every page of a list, and the version that it is of. Begun again where the rest of it has gone meanwhile, and with
+    smaller pages where one is too long to be read."""
+    limit = PAGE
     for restart in range(_RESTARTS + 1):
         found: list[P] = []
-        asked: dict[str, str | int] = {**(params or {}), "limit": PAGE}
+        asked: dict[str, str | int] = {**(params or {}), "limit": limit}
         try:
             while True:
                 answer = await get(http, where, asked)
@@ -77,11 +79,13 @@ async def pages(
                 if meta is None or not meta.continue_:
                     return found, meta.resource_version if meta else None
                 if len(found) >= PAGES_AT_MOST:
-                    raise BadResponse(words(f"more than {PAGES_AT_MOST * PAGE} objects from {where}"))
+                    raise BadResponse(words(f"more than {len(found) * limit} objects from {where}"))
                 asked["continue"] = meta.continue_
-        except Gone:
-            if restart == _RESTARTS:
+        except BadResponse as err:
+            too_long = err.status is None and "MiB" in err.what
+            if restart == _RESTARTS or not (too_long or isinstance(err, Gone)):
                 raise
+            limit = limit // 5 if too_long else limit
     raise AssertionError("unreachable")
 
 

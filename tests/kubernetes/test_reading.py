@@ -310,6 +310,18 @@ async def test_what_may_not_be_watched_is_listed_and_that_is_said(
     assert adapter.notes == ("jobs may be listed and not watched in etl: whole lists are read each time",)
 
 
+async def test_pages_that_are_too_long_are_asked_for_smaller(
+    like: KubernetesLike, adapter: KubernetesAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.kubernetes.watch.PAGE", 50)
+    keys = {key_of(like.add_job(f"daily-{i}", cron="daily", state="success")) for i in range(12)}
+    http = await adapter._open()
+    http._max_body = 9_000
+    found, _ = await runs(adapter)
+    assert set(found) == keys
+    assert [r.query["limit"][0] for r in like.requests if r.path.endswith("/jobs")] == ["50", "10", *["2"] * 6]
+
+
 async def test_an_answer_that_is_too_long_for_a_watch_is_listed_next_time(
     like: KubernetesLike, adapter: KubernetesAdapter
 ) -> None:
