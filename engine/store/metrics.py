@@ -12,6 +12,8 @@ from adapters.model import Sample
 from engine.store import samples as store_samples
 from engine.store.writer import Tx
 
+GAP_MS: Final = 1_200_000
+"""A reading that comes so long after the one before has its past fetched again: what was missed is known to the source."""
 KEPT_MS: Final = 30 * 86_400_000
 """After its last reading a series that is not asked for any more is forgotten."""
 
@@ -31,6 +33,9 @@ def put_queries(tx: Tx, source: str, queries: Mapping[str, str]) -> None:
     gone = [(number,) for number, query in rows if query and query not in queries]
     tx.db.executemany("DELETE FROM series_now WHERE series_id = ?", gone)
     if gone:
+        tx.bump("sample")
+    units = [(unit, number, unit) for number, query in rows if (unit := queries.get(query)) is not None]
+    if tx.db.executemany("UPDATE series SET unit = ? WHERE id = ? AND unit <> ?", units).rowcount > 0:
         tx.bump("sample")
     asked = {query for _, query in rows}
     for name, unit in queries.items():
@@ -71,12 +76,13 @@ def put_readings(tx: Tx, source: str, queries: Mapping[str, str], found: Reading
         number = store_samples.series_id(tx, sample.series, queries.get(query) or sample.unit, source)
         if sample.series not in last:
             _own(tx, number, source)
-        now.append((number, source, query, sample.t, sample.value, tx.now))
+        now.append((number, source, query, sample.t, sample.value, tx.now, GAP_MS))
     store_samples.put_samples(tx, tx.now, fresh)
     tx.db.executemany(
-        "INSERT INTO series_now (series_id, source, query, t, value, tried) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (series_id)"
+        "INSERT INTO series_now (series_id, source, query, t, value, tried) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (series_id)"
         " DO UPDATE SET source = excluded.source, query = excluded.query, t = excluded.t, value = excluded.value,"
-        " tried = excluded.tried, why = NULL",
+        " tried = excluded.tried, why = NULL,"
+        " past = CASE WHEN excluded.t - t > ?7 THEN NULL ELSE past END",
         now,
     )
     _unanswered(tx, source, queries, found, {s.series for s in found.samples})

@@ -134,6 +134,28 @@ def test_a_past_makes_days_and_a_forecast_at_once(rig: Rig) -> None:
     assert row.days == pytest.approx(10.0, abs=0.5)
 
 
+def test_after_a_gap_the_past_is_asked_for_again(rig: Rig) -> None:
+    def open_() -> list[str | None]:
+        with rig.store.transaction() as tx:
+            return [u.query for u in metrics.unfilled(tx, "a")]
+
+    answer(rig, {"lag": 1.0})
+    with rig.store.transaction() as tx:
+        metrics.filled(tx, "a", "lag")
+    rig.clock.at += 19 * MIN
+    answer(rig, {"lag": 1.0})
+    assert open_() == []
+    rig.clock.at += 21 * MIN
+    answer(rig, {"lag": 1.0})
+    assert open_() == ["lag"]
+
+
+def test_a_new_unit_is_shown_at_once(rig: Rig) -> None:
+    answer(rig, {"lag": 1.0})
+    answer(rig, {"lag": 1.0}, queries={"lag": "rows"})
+    assert now(rig).unit == "rows"
+
+
 def test_a_past_never_overwrites_what_was_measured(rig: Rig) -> None:
     rig.clock.at = rig.clock.at // DAY * DAY + HOUR
     for _ in range(30):
