@@ -6,7 +6,6 @@ be partial: what they do not name is taken from dark. ``mono`` needs no file: no
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -200,8 +199,3 @@ class Palette:
         front = self._color(color or "text") or self._color("text")
         back = (self._color(ground) if ground else None) or self._color("background")
         return Style(color=front, bgcolor=back, bold=bold, reverse=reverse, strike=strike)
-
-
-def environment_theme(wanted: str | None = None, folder: Path | None = None) -> Theme:
-    """``choose`` with this process's environment."""
-    return choose(wanted, os.environ, folder)

@@ -178,10 +178,6 @@ def older(path: str) -> str:
     return OLDER + path.removeprefix(NEWER) if path.startswith(NEWER) else path
 
 
-def is_two(http: Http) -> bool:
-    return isinstance(http, AirflowHttp) and http.generation == 2
-
-
 def run_url(base: str, dag: str, run: str) -> str:
     """Airflow 2's own page of a run; both ids as URL segments."""
     return f"{base}/dags/{dag}/grid?dag_run_id={run}"

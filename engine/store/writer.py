@@ -246,18 +246,6 @@ class Store:
                 return words(error, self.path)
         return None if said == "ok" else f"{self.path} is damaged: {said}"
 
-    def backup(self, target: Path) -> None:
-        """A whole, consistent copy as a new file (``VACUUM INTO``), also while terminals read."""
-        if target.exists():
-            raise StoreError(f"{target} exists already")
-        with self._mutex:
-            try:
-                self._db.execute("VACUUM INTO ?", (str(target),))
-                os.chmod(target, 0o600)
-            except (sqlite3.Error, OSError) as error:
-                target.unlink(missing_ok=True)
-                raise StoreError(f"cannot write the backup {target}: {error}") from error
-
 
 def _close(db: sqlite3.Connection, path: Path, keep_log: bool) -> None:
     """``keep_log``: SQLite must not write the log into the store, as the last one to close does. Python 3.11 has no word for

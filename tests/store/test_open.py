@@ -11,6 +11,7 @@ import pytest
 
 from engine.request import SCHEMA
 from engine.store import migrate
+from engine.store.backup import backup
 from engine.store.errors import SchemaChanged, StoreError, StoreMissing
 from engine.store.reader import Reader
 from engine.store.writer import Store, filesystem
@@ -197,13 +198,13 @@ def test_no_store_yet_is_one_sentence(tmp_path: Path) -> None:
 
 def test_a_backup_is_whole_and_private(rig: Rig) -> None:
     rig.see(a_run("kept"))
-    rig.store.backup(rig.path.with_name("copy.db"))
+    backup(rig.path, rig.path.with_name("copy.db"))
     with sqlite3.connect(rig.path.with_name("copy.db")) as db:
         assert db.execute("SELECT run FROM run").fetchall() == [("kept",)]
     db.close()
     assert stat.S_IMODE(rig.path.with_name("copy.db").stat().st_mode) == 0o600
     with pytest.raises(StoreError, match="exists already"):
-        rig.store.backup(rig.path.with_name("copy.db"))
+        backup(rig.path, rig.path.with_name("copy.db"))
     assert rig.store.check() is None
 
 

@@ -7,7 +7,7 @@ lines. A line belongs to the block in which it begins.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import OrderedDict
 from typing import Final
 
@@ -440,8 +440,3 @@ def _mark(places: array[int], found: list[int], base: int) -> None:
 def rank(state: int) -> int:
     """Of a line's state: 1 debug, 2 info or unknown, 3 warning, 4 error."""
     return {ERROR: 4, WARN: 3, DEBUG: 1}.get(state & LEVEL, 2)
-
-
-def place_in(starts: list[int], offset: int) -> int:
-    """Index of the last start that is not behind the offset; -1: all are."""
-    return bisect_right(starts, offset) - 1
