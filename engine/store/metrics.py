@@ -12,6 +12,8 @@ from adapters.model import Sample
 from engine.store import samples as store_samples
 from engine.store.writer import Tx
 
+SAME_MS: Final = 5_000
+"""So much a time wavers that is reckoned from two clocks."""
 GAP_MS: Final = 1_200_000
 """A reading that comes so long after the one before has its past fetched again: what was missed is known to the source."""
 KEPT_MS: Final = 30 * 86_400_000
@@ -60,11 +62,14 @@ def put_readings(tx: Tx, source: str, queries: Mapping[str, str], found: Reading
     ).fetchall()
     last: dict[str, int | None] = {name: t for name, t, _ in rows}
     fresh: list[Sample] = []
+    again: list[str] = []
     for sample in found.samples:
         t = min(sample.t - skew, tx.now)
         known = last.get(sample.series)
         if known is None or known < t or known > tx.now:
             fresh.append(replace(sample, t=t))
+        elif known - t <= SAME_MS:
+            again.append(sample.series)
     for info in found.about:
         if info.name not in last:
             number = store_samples.series_id(tx, info.name, info.unit, source)
@@ -84,6 +89,10 @@ def put_readings(tx: Tx, source: str, queries: Mapping[str, str], found: Reading
         " tried = excluded.tried, why = NULL,"
         " past = CASE WHEN excluded.t - t > ?7 THEN NULL ELSE past END",
         now,
+    )
+    tx.db.executemany(  # said again, of the same moment: a value that its source reckons once a day is no old one
+        "UPDATE series_now SET tried = ?, why = NULL WHERE series_id = (SELECT id FROM series WHERE name = ?) AND source = ?",
+        [(tx.now, name, source) for name in again],
     )
     _unanswered(tx, source, queries, found, {s.series for s in found.samples})
     return len(fresh)

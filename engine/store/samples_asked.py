@@ -114,8 +114,8 @@ class SampleQuestions(Link):
             host, metric = of_series(name)
             one = asked.get(number)
             if one is not None:
-                t, value, query, why, every = one
-                known = (label, top, note, value, t, source, query, why, every, normal.get(query))
+                t, value, query, why, every, seen = one
+                known = (label, top, note, value, t, source, query, why, every, normal.get(query), seen)
                 found.append(SeriesRow(name, host, metric, unit, *known))
             elif host is None or source == "host":
                 at = last.get(number) or self._last(number)
@@ -147,9 +147,10 @@ class SampleQuestions(Link):
         )  # fmt: skip
 
     def _asked(self) -> tuple[dict[int, tuple[Any, ...]], dict[str, tuple[float, float]]]:
-        """What sources are asked for: (t, value, query, why, every ms) by series; what is normal by query."""
+        """What sources are asked for: (t, value, query, why, every ms, seen) by series; what is normal by query."""
         rows = self.all(
-            "SELECT n.series_id, n.t, n.value, n.query, n.why, max(coalesce(h.poll_ms, 0), 10000) FROM series_now n"
+            "SELECT n.series_id, n.t, n.value, n.query, n.why, max(coalesce(h.poll_ms, 0), 10000),"
+            " CASE WHEN n.why IS NULL THEN max(coalesce(n.t, 0), n.tried) ELSE n.t END FROM series_now n"
             " LEFT JOIN source s ON s.name = n.source LEFT JOIN source_health h ON h.source_id = s.id"
         )
         if not rows:

@@ -63,10 +63,13 @@ class SeriesRow:
     """How often it is measured, ms."""
     normal: tuple[float, float] | None = None
     """Lowest and highest value that need nobody, as the configuration says."""
+    seen: int | None = None
+    """When its source said last that it is so; the reading itself may be older (``t``), where it is reckoned once a day."""
 
     def stale(self, now: int) -> bool:
-        """Older than three readings would be, and never called so within half a minute."""
-        return self.t is None or now - self.t >= max(3 * self.every, STALE_MS)
+        """Not said for three readings, and never called so within half a minute."""
+        last = self.seen or self.t
+        return self.t is None or last is None or now - last >= max(3 * self.every, STALE_MS)
 
     @property
     def outside(self) -> int:

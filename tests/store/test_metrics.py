@@ -61,10 +61,22 @@ def test_the_last_reading_has_its_own_time_and_an_older_one_changes_nothing(rig:
     assert answer(rig, {"lag": 5.0}) == 1
     at = rig.clock.at
     rig.clock.at += 20_000
-    assert answer(rig, {"lag": 4.0}, t=at - 1) == 0
+    assert answer(rig, {"lag": 4.0}, t=at - 10_000) == 0
     assert (now(rig).value, now(rig).t) == (5.0, at)
     assert now(rig).stale(at + 29_000) is False
     assert now(rig).stale(at + 30_000) is True
+
+
+def test_what_its_source_reckons_once_a_day_is_not_stale_while_it_says_so(rig: Rig) -> None:
+    reckoned = rig.clock.at - 5 * HOUR
+    for _ in range(3):
+        answer(rig, {"lag": 5.0}, t=reckoned)
+        assert now(rig).t == reckoned
+        assert not now(rig).stale(rig.clock.at + 10_000)
+        rig.clock.at += 10 * MIN
+    assert now(rig).stale(rig.clock.at)
+    answer(rig, {}, failed={"lag": "no more"})
+    assert now(rig).stale(rig.clock.at)
 
 
 def test_a_source_whose_clock_is_ahead_is_dated_by_ours_and_nothing_lies_in_the_future(rig: Rig) -> None:
