@@ -171,8 +171,8 @@ async def test_a_kubeconfig_that_now_points_elsewhere_moves_no_source(tmp_path: 
     with KubernetesLike(token="other-token") as other:
         body = config(other.url, {"token": "other-token"})
         file.write_text(json.dumps(body))
-        like.tokens.clear()
-        with pytest.raises(AuthFailed):
+        like.tokens = {"other-token"}
+        with pytest.raises(AuthFailed):  # nor are credentials of the other cluster shown to this one
             await one.runs(None)
         assert other.requests == []
     await one.close()

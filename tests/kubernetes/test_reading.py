@@ -450,6 +450,10 @@ async def test_tries_are_pods_and_restarts(like: KubernetesLike, adapter: Kubern
     job = like.add_job("daily-1", cron="daily", ran_s=300)
     first = like.pods_of("daily-1")[0]
     like.end_pod(first, 1, ago_s=200)
+    first["status"]["containerStatuses"][0] |= {
+        "restartCount": 1,
+        "lastState": {"terminated": {"exitCode": 9, "reason": "Error"}},
+    }
     second = like.add_pod(job, ago_s=150)
     second["status"]["containerStatuses"][0] |= {
         "restartCount": 2,
@@ -458,11 +462,12 @@ async def test_tries_are_pods_and_restarts(like: KubernetesLike, adapter: Kubern
     like.put("pods", second)
     steps = await adapter.steps(key_of(job))
     assert [(s.attempt, s.native, s.state, s.exit_code) for s in steps] == [
-        (1, "Error", State.FAILED, 1),
-        (3, "Error", State.FAILED, 3),
-        (4, "Running", State.RUNNING, None),
+        (1, "Error", State.FAILED, 9),
+        (2, "Error", State.FAILED, 1),
+        (4, "Error", State.FAILED, 3),
+        (5, "Running", State.RUNNING, None),
     ]
-    assert steps[0].sub == "exit 1"
+    assert steps[1].sub == "exit 1"
 
 
 async def test_indexes_are_mapped_instances(like: KubernetesLike, adapter: KubernetesAdapter) -> None:
