@@ -192,7 +192,18 @@ def test_json_has_the_models_names(house: House) -> None:
 
 def test_each_key_of_the_help_means_something_here(house: House) -> None:
     """Every action that the help lists for this screen is answered by the screen or is the app's own."""
-    own = {"app.quit", "app.help", "app.theme", "app.plain", "app.refresh", "problem.first", "view.pane", "link.menu", "app.palette", "app.card"}
+    own = {
+        "app.quit",
+        "app.help",
+        "app.theme",
+        "app.plain",
+        "app.refresh",
+        "problem.first",
+        "view.pane",
+        "link.menu",
+        "app.palette",
+        "app.card",
+    }
     for action, _ in keymap.active().reach(RunView.contexts):
         if action.id in own or action.id.startswith(("screen.", "move.", "nav.")):
             continue
