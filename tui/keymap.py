@@ -347,6 +347,7 @@ class Keymap:
         self.actions: tuple[KeyAction, ...] = tuple(actions)
         self.by_id: dict[str, KeyAction] = {}
         self._keys: dict[tuple[str, str], str] = {}
+        self._reached: dict[tuple[str, ...], list[tuple[KeyAction, tuple[str, ...]]]] = {}
         for action in self.actions:
             self.by_id[action.id] = action
             for context in action.contexts:
@@ -371,13 +372,15 @@ class Keymap:
         """What can be done in these contexts, with the keys that really reach it (a nearer context may have taken
         some).
         """
-        out: list[tuple[KeyAction, tuple[str, ...]]] = []
-        for action in self.actions:
-            if any(c in contexts for c in action.contexts):
-                keys = tuple(k for k in action.keys if self.resolve(contexts, k) == action.id)
-                if keys:
-                    out.append((action, keys))
-        return out
+        found = self._reached.get(tuple(contexts))
+        if found is None:  # each paint asks for its footer
+            found = self._reached[tuple(contexts)] = []
+            for action in self.actions:
+                if any(c in contexts for c in action.contexts):
+                    keys = tuple(k for k in action.keys if self.resolve(contexts, k) == action.id)
+                    if keys:
+                        found.append((action, keys))
+        return list(found)
 
     def key_of(self, action: str, which: int = 0) -> str:
         """A key of an action (the first) as a person reads it; ``-`` where it has none."""
