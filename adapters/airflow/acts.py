@@ -42,9 +42,10 @@ from adapters.base import (
     Sent,
     Unknown,
 )
-from adapters.errors import AdapterError, BadResponse, Conflict, NotFound, RateLimited, Unreachable, Unsupported
+from adapters.errors import AdapterError, Conflict, NotFound, Unsupported
 from adapters.http import Answer, Http
 from adapters.model import Key, State, Verb, parse_key, pipeline_key, run_key
+from adapters.shared import not_taken
 
 VERBS: Final = (
     Verb.START,
@@ -253,21 +254,10 @@ async def send(http: Http, source: str, prepared: Prepared) -> SendResult:
         except Conflict as err:
             return await _after_conflict(http, source, prepared, err)
         except AdapterError as err:
-            return _not_taken(err)
+            return not_taken(err)
         if not isinstance(result, Sent):
             return result
     return result
-
-
-def _not_taken(err: AdapterError) -> NotSent | Unknown:
-    if isinstance(err, Unreachable):
-        return Unknown(err.what) if err.sent else NotSent(err.what)
-    refused = err.status is not None and 400 <= err.status < 500 and err.status != 408
-    if isinstance(err, BadResponse) and not refused:
-        return Unknown(f"{err.what}; it may have happened")
-    if isinstance(err, RateLimited) and err.retry_after is not None:
-        return NotSent(f"{err.what}; it asks to wait {err.retry_after:.0f} s")
-    return NotSent(err.what)
 
 
 async def _after_conflict(http: Http, source: str, prepared: Prepared, err: Conflict) -> SendResult:

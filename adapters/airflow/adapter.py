@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, tzinfo
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar, Final, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -51,7 +49,8 @@ from adapters.base import (
 from adapters.errors import AdapterError, BadResponse, Forbidden, NotFound, Unsupported
 from adapters.extras import Asset, Operation, SourceItem
 from adapters.http import Params, words
-from adapters.model import Caps, Key, LogChunk, Pipeline, Run, State, StepRun, Verb, parse_key, pipeline_key, run_key
+from adapters.model import Caps, Key, LogChunk, Pipeline, Run, State, StepRun, Verb, pipeline_key, run_key
+from adapters.shared import own_key, read_cursor, write_cursor, zone_of
 
 OVERLAP_MS: Final = 5_000
 DAY_MS: Final = 86_400_000
@@ -114,7 +113,7 @@ class AirflowAdapter(Adapter):
             total_s=seconds["total_timeout"],
             transport=transport,
         )
-        self._zone = _zone(settings.timezone)
+        self._zone = zone_of(settings.timezone)
         self._notes: tuple[str, ...] = ()
         self._why: dict[str, str] = {}
         self._backfills = backfills.Known()
@@ -206,7 +205,7 @@ class AirflowAdapter(Adapter):
     async def operations(self, known: Sequence[str] = ()) -> Sequence[Operation]:
         if await self._http.settle() == 2:
             return ()
-        keys = [_key(k, self.settings.name).pipeline_key for k in known]
+        keys = [own_key(k, self.settings.name).pipeline_key for k in known]
         return await backfills.operations(self._http, self.settings.name, self._zone, keys, self._backfills)
 
     # --- runs -------------------------------------------------------------------------------------------------------
@@ -219,7 +218,7 @@ class AirflowAdapter(Adapter):
         they are no longer. Airflow 2 has nothing to bound them by: its runs are dated by the begin of their interval.
         """
         two = await self._http.settle() == 2
-        known = _read(cursor, _Cursor)
+        known = read_cursor(cursor, _Cursor)
         order = {"order_by": "id" if two else "-run_after"}
         params = {"state": ["running", "queued"], **order}
         active, first, _ = await reads.runs(self._http, "~", params)
@@ -254,11 +253,11 @@ class AirflowAdapter(Adapter):
             after.t = began
         else:
             after.t, after.off, after.at = sweep.t, sweep.off + len(changed), began
-        return Page(self._mapped(seen.values()), _write(after), complete, now)
+        return Page(self._mapped(seen.values()), write_cursor(after), complete, now)
 
     async def history(self, pipeline: str, depth: int = 60, days: int = 60) -> Sequence[Run]:
         """Ended runs of one DAG, newest first."""
-        dag = _key(pipeline, self.settings.name).pipeline
+        dag = own_key(pipeline, self.settings.name).pipeline
         two = await self._http.settle() == 2
         now = self._http.server_time
         if now is None:
@@ -273,7 +272,7 @@ class AirflowAdapter(Adapter):
 
     async def read(self, key: str) -> Pipeline | Run:
         """One DAG or one run as it is now; of a failed run also which task failed."""
-        parsed = _key(key, self.settings.name)
+        parsed = own_key(key, self.settings.name)
         if parsed.run is None:
             return pipeline_of(await reads.dag(self._http, parsed.pipeline), self.settings.name, self._http.base)
         item = await reads.dag_run(self._http, parsed.pipeline, parsed.run)
@@ -330,7 +329,7 @@ class AirflowAdapter(Adapter):
 
     async def steps(self, run: str) -> Sequence[StepRun]:
         """Every try of every task instance of a run, in the order in which they started; waiting ones after them."""
-        key = _key(run, self.settings.name, "run")
+        key = own_key(run, self.settings.name, "run")
         items = await reads.instances(self._http, key.pipeline, key.run or "")
         history = await self._earlier(run, key, items)
         tries = [*items, *history]
@@ -369,10 +368,10 @@ class AirflowAdapter(Adapter):
 
     async def log(self, step: str, attempt: int, cursor: str | None) -> LogChunk:
         """New lines of one try. After the end it is asked once more, when a stopped process has fallen silent."""
-        key = _key(step, self.settings.name, "step")
+        key = own_key(step, self.settings.name, "step")
         if await self._http.settle() == 2:
             return await v2_logs.log(self._http, key, attempt, cursor, self._settled)
-        known = _read(cursor, _LogCursor)
+        known = read_cursor(cursor, _LogCursor)
         if known.n and known.token is None and not await self._settled(key, attempt):
             return LogChunk(b"", cursor, False)
         try:
@@ -393,8 +392,8 @@ class AirflowAdapter(Adapter):
             data = render(body)
         after = _LogCursor(known.n + len(body), page.continuation_token)
         if page.continuation_token is not None:
-            return LogChunk(data, _write(after), False)
-        return LogChunk(data, _write(after), await self._settled(key, attempt))
+            return LogChunk(data, write_cursor(after), False)
+        return LogChunk(data, write_cursor(after), await self._settled(key, attempt))
 
     async def _log_page(self, key: Key, attempt: int, token: str | None) -> LogPage:
         params: dict[str, str | int] = {"map_index": key.map_index}
@@ -460,43 +459,6 @@ def _by_start(ti: TaskInstance) -> tuple[float, float, int, str, int]:
     never = float("inf")
     started = None if TASK_STATES.get(ti.state or "none", (State.RUNNING,))[0] is State.QUEUED else ms(ti.start_date)
     return (started or never, ms(ti.queued_when) or never, -ti.priority_weight, ti.task_id, ti.map_index)
-
-
-C = TypeVar("C", _Cursor, _LogCursor)
-
-
-def _read(cursor: str | None, shape: type[C]) -> C:
-    """A cursor of ours; one that we cannot read (of another version) means: from the beginning."""
-    if cursor is None:
-        return shape()
-    try:
-        return msgspec.json.decode(cursor, type=shape)
-    except msgspec.DecodeError:
-        return shape()
-
-
-def _key(text: str, source: str, of: str = "") -> Key:
-    """A key of this source; NotFound for anything else, so that no other exception leaves."""
-    try:
-        key = parse_key(text)
-    except ValueError as err:
-        what = words(str(err))
-    else:
-        if key.source == source and not (of and key.run is None) and not (of == "step" and key.step is None):
-            return key
-        what = words(f"{text} is no {of or 'key'} of source {source}")
-    raise NotFound(what)
-
-
-def _write(cursor: msgspec.Struct) -> str:
-    return msgspec.json.encode(cursor).decode()
-
-
-def _zone(name: str) -> tzinfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        return UTC
 
 
 def _options(given: Mapping[str, Any]) -> dict[str, float]:

@@ -17,13 +17,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import msgspec
-
 from adapters.airflow.v2 import AirflowHttp
 from adapters.airflow.wire import Token
 from adapters.base import Secret
-from adapters.errors import AdapterError, AuthFailed, BadResponse
+from adapters.errors import AuthFailed, BadResponse
 from adapters.http import Answer, Http, refusal
+from adapters.shared import claims_of, reveal
 
 MWAA_LOGINS: Final = ("/aws_mwaa/login", "/pluginsv2/aws_mwaa/login")
 """Of MWAA's Airflow 2 and 3, by its documentation; the second only where the first is not there."""
@@ -116,14 +115,14 @@ class TokenAuth:
     async def _mint(self, http: Http, *, basic: bool) -> dict[str, str]:
         self._asked_s, self._basic = self._now(), basic
         if self._web is not None:
-            return await self._mwaa(http, self._keep(await _reveal(self._web)))
+            return await self._mwaa(http, self._keep(await reveal(self._web)))
         if self._given is not None:
-            self._token = self._keep(await _reveal(self._given))
+            self._token = self._keep(await reveal(self._given))
             return {"Authorization": f"Bearer {self._token}"} if self._token else {}
         if self._password is None:
             return {}
-        password = self._keep(await _reveal(self._password))
-        user = await _reveal(self._user)
+        password = self._keep(await reveal(self._password))
+        user = await reveal(self._user)
         if basic:
             pair = base64.b64encode(f"{user}:{password}".encode()).decode()
             return {"Authorization": f"Basic {self._keep(pair)}"}
@@ -169,32 +168,12 @@ class TokenAuth:
 
     def claims(self) -> Mapping[str, Any]:
         """What the token says of itself (``sub``, ``role``, ``exp`` …), unverified; empty where it says nothing."""
-        parts = self._token.split(".")
-        if len(parts) != 3:
-            return {}
-        try:
-            found: Any = msgspec.json.decode(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        except (ValueError, msgspec.DecodeError):
-            return {}
-        return found if isinstance(found, dict) else {}
+        return claims_of(self._token)
 
 
 def _cookie(header: str, name: str) -> str | None:
     found = re.search(rf"(?:^|[,;]\s*){name}=([^;,\s]+)", header)
     return found[1] if found else None
-
-
-async def _reveal(value: str | Secret) -> str:
-    """A secret may come from a command: its origin is asked in a thread. A failure is a sentence, never the secret."""
-    if isinstance(value, str):
-        return value
-    try:
-        return await asyncio.to_thread(value.reveal)
-    except AdapterError:
-        raise
-    except Exception:
-        origin = value.origin
-    raise AuthFailed(f"the credential cannot be read from {origin}", "see auth of this source")
 
 
 def _about_token(answer: Answer) -> bool:

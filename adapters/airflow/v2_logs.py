@@ -19,6 +19,7 @@ from adapters.airflow.v2 import AirflowHttp
 from adapters.airflow.wire import TASK_STATES, TaskInstance
 from adapters.errors import BadResponse
 from adapters.model import Key, LogChunk, State
+from adapters.shared import read_cursor
 
 _HEAD: Final = re.compile(
     r"\s*INFO - ::group::Log message source details\n(.*?)\n?\s*INFO - ::endgroup::(?:\n|$)", re.S
@@ -88,7 +89,7 @@ async def log(
     http: AirflowHttp, key: Key, attempt: int, cursor: str | None, settled: Callable[[Key, int], Awaitable[bool]]
 ) -> LogChunk:
     """New text of one try. Airflow 2 answers for any try there could be, so that it has not begun is asked of its task."""
-    known = _read(cursor)
+    known = read_cursor(cursor, _Cursor)
     try:
         page = await _page(http, key, attempt, known.token)
     except BadResponse as err:
@@ -127,11 +128,3 @@ async def _page(http: AirflowHttp, key: Key, attempt: int, token: str | None) ->
 
 def _terminal(ti: TaskInstance) -> bool:
     return TASK_STATES.get(ti.state or "none", (State.RUNNING, None))[0].terminal
-
-
-def _read(cursor: str | None) -> _Cursor:
-    """A cursor of ours; one that we cannot read (of another version) means: from the beginning."""
-    try:
-        return _Cursor() if cursor is None else msgspec.json.decode(cursor, type=_Cursor)
-    except msgspec.DecodeError:
-        return _Cursor()

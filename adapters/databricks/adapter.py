@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, tzinfo
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar, Final, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -34,10 +32,10 @@ from adapters.model import (
     StepRun,
     Trigger,
     Verb,
-    parse_key,
     pipeline_key,
     run_key,
 )
+from adapters.shared import own_key, read_cursor, write_cursor, zone_of
 
 DAY_MS: Final = 86_400_000
 KEPT_DAYS: Final = 60
@@ -80,7 +78,7 @@ class DatabricksAdapter(Adapter):
             total_s=options["total_timeout"],
             transport=transport,
         )
-        self._zone = _zone(settings.timezone)
+        self._zone = zone_of(settings.timezone)
         self._date = str(options["date_parameter"])
         self._with_pipelines, self._submit, self._tasks = (
             bool(options[name]) for name in ("pipelines", "submit_runs", "tasks")
@@ -244,7 +242,7 @@ class DatabricksAdapter(Adapter):
 
         Of two days at most 600 at once; older ones follow a page a poll.
         """
-        known = _read(cursor, _Cursor)
+        known = read_cursor(cursor, _Cursor)
         if active_only:
             found, now, _ = await sweep.active(self._http, self._submit)
             flying, _, _ = await self._updates(known.token, [], now, None)
@@ -256,7 +254,7 @@ class DatabricksAdapter(Adapter):
         self._note = self._http.words(swept.note or said)
         after = _Cursor(jobs=swept.cursor)
         moved, after.token, after.watch = await self._updates(known.token, known.watch, swept.now, known.jobs.t)
-        return Page((*self._mapped(swept.runs), *moved), _write(after), swept.complete, swept.now)
+        return Page((*self._mapped(swept.runs), *moved), write_cursor(after), swept.complete, swept.now)
 
     async def _updates(
         self, token: str | None, watch: Sequence[tuple[str, str]], now: int | None, since: int | None
@@ -325,7 +323,7 @@ class DatabricksAdapter(Adapter):
 
     async def history(self, pipeline: str, depth: int = 60, days: int = 60) -> Sequence[Run]:
         """Ended runs of one job or pipeline, newest first; Databricks keeps those of 60 days."""
-        native = _key(pipeline, self.settings.name).pipeline
+        native = own_key(pipeline, self.settings.name).pipeline
         if native.startswith(updates.PREFIX):
             ident = updates.uuid_of(native)
             past = [
@@ -347,7 +345,7 @@ class DatabricksAdapter(Adapter):
 
     async def read(self, key: str) -> Pipeline | Run:
         """One job, pipeline, run or update as it is now."""
-        parsed = _key(key, self.settings.name)
+        parsed = own_key(key, self.settings.name)
         source, base = self.settings.name, self._http.base
         if parsed.pipeline.startswith(updates.PREFIX):
             ident = updates.uuid_of(parsed.pipeline)
@@ -396,7 +394,7 @@ class DatabricksAdapter(Adapter):
 
     async def steps(self, run: str) -> Sequence[StepRun]:
         """Every try of every task that Databricks still tells of; of an update of a pipeline one step."""
-        key = _key(run, self.settings.name, "run")
+        key = own_key(run, self.settings.name, "run")
         if key.pipeline.startswith(updates.PREFIX):
             return [updates.step_of(await self._update(updates.uuid_of(key.pipeline), key.run or ""))]
         found = await self._job_run(key, history=True)
@@ -404,24 +402,24 @@ class DatabricksAdapter(Adapter):
 
     async def log(self, step: str, attempt: int, cursor: str | None) -> LogChunk:
         """New output of one try; of an update its events."""
-        key = _key(step, self.settings.name, "step")
+        key = own_key(step, self.settings.name, "step")
         if key.pipeline.startswith(updates.PREFIX):
             return await self._events(key, cursor)
-        known = _read(cursor, tasks.Cursor)
+        known = read_cursor(cursor, tasks.Cursor)
         ident = reads.number(key.run or "", "run")
         chunk, after = await tasks.log(self._http, ident, key.step or "", attempt, known)
         note = None if chunk.note is None else self._http.words(chunk.note)
-        return LogChunk(chunk.data, _write(after), chunk.end, note)
+        return LogChunk(chunk.data, write_cursor(after), chunk.end, note)
 
     async def _events(self, key: Key, cursor: str | None) -> LogChunk:
         if key.step != updates.STEP:
             raise NotFound(f"an update has one step, {updates.STEP}")
         ident = updates.uuid_of(key.pipeline)
         item = await updates.update(self._http, ident, updates.whole(key.run or "", "update"))
-        known = _read(cursor, updates.EventCursor)
+        known = read_cursor(cursor, updates.EventCursor)
         over, begun = updates.state_of(item)[1].terminal, updates.ms(item.creation_time)
         chunk, after = await updates.log(self._http, ident, item.update_id, known, over, begun)
-        return LogChunk(chunk.data, _write(after), chunk.end)
+        return LogChunk(chunk.data, write_cursor(after), chunk.end)
 
     # --- actions ----------------------------------------------------------------------------------------------------
 
@@ -445,39 +443,3 @@ class DatabricksAdapter(Adapter):
 
 
 # --- small things ---------------------------------------------------------------------------------------------------
-
-C = TypeVar("C", _Cursor, tasks.Cursor, updates.EventCursor)
-
-
-def _read(cursor: str | None, shape: type[C]) -> C:
-    """A cursor of ours; one that we cannot read (of another version) means: from the beginning."""
-    if cursor is None:
-        return shape()
-    try:
-        return msgspec.json.decode(cursor, type=shape)
-    except msgspec.DecodeError:
-        return shape()
-
-
-def _write(cursor: msgspec.Struct) -> str:
-    return msgspec.json.encode(cursor).decode()
-
-
-def _key(text: str, source: str, of: str = "") -> Key:
-    """A key of this source; NotFound for anything else, so that no other exception leaves."""
-    try:
-        key = parse_key(text)
-    except ValueError as err:
-        what = words(str(err))
-    else:
-        if key.source == source and not (of and key.run is None) and not (of == "step" and key.step is None):
-            return key
-        what = words(f"{text} is no {of or 'key'} of source {source}")
-    raise NotFound(what)
-
-
-def _zone(name: str) -> tzinfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        return UTC

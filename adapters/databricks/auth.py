@@ -18,8 +18,9 @@ import msgspec
 
 from adapters.base import Secret
 from adapters.databricks.client import about_token, refusal
-from adapters.errors import AdapterError, AuthFailed
+from adapters.errors import AuthFailed
 from adapters.http import Answer, Http
+from adapters.shared import claims_of, reveal
 
 TOKEN_PATH: Final = "/oidc/v1/token"
 EARLY_S: Final = 120.0
@@ -82,14 +83,7 @@ class DatabricksAuth:
 
     def claims(self) -> Mapping[str, Any]:
         """What a JWT says of itself (``sub``, ``exp`` …), unverified; empty for a personal access token."""
-        parts = self._token.split(".")
-        if len(parts) != 3:
-            return {}
-        try:
-            found: Any = msgspec.json.decode(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        except (ValueError, msgspec.DecodeError):
-            return {}
-        return found if isinstance(found, dict) else {}
+        return claims_of(self._token)
 
     def _over(self, http: Http) -> bool:
         if self._until is not None:
@@ -103,11 +97,11 @@ class DatabricksAuth:
     async def _renew(self, http: Http) -> None:
         self._asked_s = asyncio.get_running_loop().time()
         if self._given is not None:
-            self._token = self._keep(await _reveal(self._given))
+            self._token = self._keep(await reveal(self._given))
             return
         if self._id is None or self._secret is None:
             raise AuthFailed(_NONE, _HINT)
-        await self._mint(http, await _reveal(self._id), self._keep(await _reveal(self._secret)))
+        await self._mint(http, await reveal(self._id), self._keep(await reveal(self._secret)))
 
     async def _mint(self, http: Http, client: str, secret: str) -> None:
         began = asyncio.get_running_loop().time()
@@ -131,16 +125,3 @@ class DatabricksAuth:
         if secret not in self._seen:
             self._seen = [*self._seen[-11:], secret]
         return secret
-
-
-async def _reveal(value: str | Secret) -> str:
-    """A secret may come from a command: its origin is asked in a thread. A failure is a sentence, never the secret."""
-    if isinstance(value, str):
-        return value
-    try:
-        return (await asyncio.to_thread(value.reveal)).strip()
-    except AdapterError:
-        raise
-    except Exception:
-        origin = value.origin
-    raise AuthFailed(f"the credential cannot be read from {origin}", "see auth of this source")

@@ -25,7 +25,6 @@ from adapters.base import (
     SendResult,
     Sent,
     Several,
-    Unknown,
 )
 from adapters.dataiku import steps as run_steps
 from adapters.dataiku.dss import API, DssHttp, KeyAuth, project_path, scenario_path, segment
@@ -41,9 +40,10 @@ from adapters.dataiku.wire import (
     outcome,
     text,
 )
-from adapters.errors import AdapterError, BadResponse, Conflict, NotFound, RateLimited, Unreachable, Unsupported
+from adapters.errors import AdapterError, Conflict, NotFound, Unsupported
 from adapters.http import Answer
 from adapters.model import Key, Verb, parse_key, pipeline_key, run_key
+from adapters.shared import not_taken
 
 VERBS: Final = (Verb.START, Verb.PAUSE, Verb.RESUME, Verb.STOP, Verb.RERUN)
 WHY_NOT: Final[Mapping[str, str]] = {
@@ -250,18 +250,6 @@ async def _meanwhile(http: DssHttp, project: str, scenario: str, prepared: Prepa
         if any(light.get(f) != planned.get(f) for f in _WRITABLE if f != "active"):
             return "the scenario was edited since the plan was made: plan it again"
     return None
-
-
-def not_taken(err: AdapterError) -> NotSent | Unknown:
-    """What an error of the call itself means for whether it happened."""
-    if isinstance(err, Unreachable):
-        return Unknown(err.what) if err.sent else NotSent(err.what)
-    refused = err.status is not None and 400 <= err.status < 500 and err.status != 408
-    if isinstance(err, BadResponse) and not refused:
-        return Unknown(f"{err.what}; it may have happened")
-    if isinstance(err, RateLimited) and err.retry_after is not None:
-        return NotSent(f"{err.what}; it asks to wait {err.retry_after:.0f} s")
-    return NotSent(err.what)
 
 
 def _taken(prepared: Prepared, answer: Answer, fires: Fires) -> SendResult:

@@ -8,10 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, tzinfo
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar, Final, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -35,7 +33,8 @@ from adapters.dataiku.wire import (
 from adapters.errors import AdapterError, BadResponse, Forbidden, NotFound, Unsupported
 from adapters.extras import Asset, Readings, SeriesQuery, SourceItem
 from adapters.http import words
-from adapters.model import Caps, Key, LogChunk, Pipeline, Run, StepRun, parse_key, pipeline_key
+from adapters.model import Caps, LogChunk, Pipeline, Run, StepRun, parse_key, pipeline_key
+from adapters.shared import own_key, read_cursor, write_cursor, zone_of
 
 DAY_MS: Final = 86_400_000
 RECENT_MS: Final = 2 * DAY_MS
@@ -77,7 +76,7 @@ class DataikuAdapter(Adapter):
             total_s=self._options.total_timeout,
             transport=transport,
         )
-        self._zone = _zone(settings.timezone)
+        self._zone = zone_of(settings.timezone)
         self._board = Board(self._http, self._wants_project, self._wants, self._options.all_users)
         self._data = datasets.Datasets(self._http, settings.name, self._options.datasets)
         self._builds = builds.Builds(self._http, settings, self._options, self._zone)
@@ -199,7 +198,7 @@ class DataikuAdapter(Adapter):
         """What runs, and what ended of it since the call before; at the first call also last runs of as many scenarios
         as the first fill allows. Runs that began and ended unseen are found when their scenario's turn comes: after a tick
         of its schedule, or going round."""
-        board, known = self._board, _read(cursor, _Cursor)
+        board, known = self._board, read_cursor(cursor, _Cursor)
         first = not any(s.looked >= 0 for s in board.seats.values())
         if not board.read:
             await board.refresh(everything=True)
@@ -230,7 +229,7 @@ class DataikuAdapter(Adapter):
         self._told = [seat for seat, _ in looked]
         self._answers += 1
         complete = len(chosen) <= most and not jobs_left
-        return Page(runs, _write(_Cursor(now, self._answers)), complete, now)
+        return Page(runs, write_cursor(_Cursor(now, self._answers)), complete, now)
 
     async def _look(self, seats: Sequence[Seat], since: int | None) -> list[tuple[Seat, list[ScenarioRun]]]:
         """Nothing is remembered of it unless all of it was answered: what a failed poll missed comes with the next."""
@@ -280,7 +279,7 @@ class DataikuAdapter(Adapter):
 
     async def history(self, pipeline: str, depth: int = 60, days: int = 60) -> Sequence[Run]:
         """Ended runs of one scenario, newest first. Its settings are read with them where they are not known yet."""
-        key = _key(pipeline, self.settings.name)
+        key = own_key(pipeline, self.settings.name)
         if (dataset := self._builds.dataset(key.pipeline)) is not None:
             return [replace(r, backfilled=True) for r in await self._builds.past(dataset, depth, days)]
         project, scenario = _split(key.pipeline)
@@ -316,7 +315,7 @@ class DataikuAdapter(Adapter):
 
     async def read(self, key: str) -> Pipeline | Run:
         """One scenario or one run as it is now; of a failed run also which step says why."""
-        parsed = _key(key, self.settings.name)
+        parsed = own_key(key, self.settings.name)
         if (dataset := self._builds.dataset(parsed.pipeline)) is not None:
             return await self._builds.read(dataset, parsed.run)
         project, scenario = _split(parsed.pipeline)
@@ -341,7 +340,7 @@ class DataikuAdapter(Adapter):
 
     async def steps(self, run: str) -> Sequence[StepRun]:
         """Steps that ran with the jobs that they ran; then those that are still to come, as the settings have them."""
-        key = _key(run, self.settings.name, "run")
+        key = own_key(run, self.settings.name, "run")
         if (dataset := self._builds.dataset(key.pipeline)) is not None:
             return await self._builds.steps(dataset, run, key.run or "")
         project, scenario = _split(key.pipeline)
@@ -359,8 +358,8 @@ class DataikuAdapter(Adapter):
 
     async def log(self, step: str, attempt: int, cursor: str | None) -> LogChunk:
         """What is new of a log. DSS sends it whole each time; a long one that grows is asked for less often."""
-        key = _key(step, self.settings.name, "step")
-        known = _read(cursor, run_steps.LogCursor)
+        key = own_key(step, self.settings.name, "step")
+        known = read_cursor(cursor, run_steps.LogCursor)
         now = asyncio.get_running_loop().time()
         pause = cursor is not None and now < self._log_due.get(step, 0.0)
         if (dataset := self._builds.dataset(key.pipeline)) is not None:
@@ -375,7 +374,7 @@ class DataikuAdapter(Adapter):
         self._log_due[step] = now + (after.n / LOG_BYTES_A_S if after.n > LOG_BYTES_A_S else 0.0)
         while len(self._log_due) > 200:
             self._log_due.pop(next(iter(self._log_due)))
-        return replace(made, cursor=_write(after))
+        return replace(made, cursor=write_cursor(after))
 
     # --- actions ----------------------------------------------------------------------------------------------------
 
@@ -434,22 +433,6 @@ class DataikuAdapter(Adapter):
 
 # --- small things ---------------------------------------------------------------------------------------------------
 
-C = TypeVar("C", _Cursor, run_steps.LogCursor)
-
-
-def _read(cursor: str | None, shape: type[C]) -> C:
-    """A cursor of ours; one that cannot be read (of another version) means: from the beginning."""
-    if cursor is None:
-        return shape()
-    try:
-        return msgspec.json.decode(cursor, type=shape)
-    except msgspec.DecodeError:
-        return shape()
-
-
-def _write(cursor: msgspec.Struct) -> str:
-    return msgspec.json.encode(cursor).decode()
-
 
 def _split(native: str) -> tuple[str, str]:
     """``PROJECT.scenario``: project keys hold no dot."""
@@ -457,23 +440,3 @@ def _split(native: str) -> tuple[str, str]:
     if not dot or not project or not scenario:
         raise NotFound(words(f"{native} is no scenario: expected PROJECT.scenario"))
     return project, scenario
-
-
-def _key(given: str, source: str, of: str = "") -> Key:
-    """A key of this source; NotFound for anything else, so that no other exception leaves."""
-    try:
-        key = parse_key(given)
-    except ValueError as err:
-        what = words(str(err))
-    else:
-        if key.source == source and not (of and key.run is None) and not (of == "step" and key.step is None):
-            return key
-        what = words(f"{given} is no {of or 'key'} of source {source}")
-    raise NotFound(what)
-
-
-def _zone(name: str) -> tzinfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        return UTC

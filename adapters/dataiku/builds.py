@@ -42,6 +42,7 @@ from adapters.model import (
     pipeline_key,
     run_key,
 )
+from adapters.shared import not_taken
 
 WHOLE: Final = "job"
 """The step that is the job's own log, beside those of its activities."""
@@ -345,7 +346,7 @@ class Builds:
                 return Sent("Dataiku took the abort", str(key))
             made = answer.decode(_Made).id
         except AdapterError as err:
-            return acts.not_taken(err)
+            return not_taken(err)
         self._jobs[prepared.action.client_id] = made
         return Sent(f"Dataiku has job {made}", run_key(self._key(dataset), made))
 

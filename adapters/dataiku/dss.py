@@ -16,8 +16,9 @@ from urllib.parse import quote
 import msgspec
 
 from adapters.base import Secret
-from adapters.errors import AdapterError, AuthFailed, NotFound
+from adapters.errors import AuthFailed, NotFound
 from adapters.http import Answer, Http, Params, refusal, words
+from adapters.shared import reveal
 
 T = TypeVar("T")
 API: Final = "/dip/publicapi"
@@ -109,28 +110,16 @@ class KeyAuth:
 
     async def _make(self) -> dict[str, str]:
         if self._key is not None:
-            key = self._keep(await _reveal(self._key))
+            key = self._keep(await reveal(self._key))
             return {"Authorization": f"Basic {self._keep(base64.b64encode(f'{key}:'.encode()).decode())}"}
         if self._token is not None:
-            return {"Authorization": f"Bearer {self._keep(await _reveal(self._token))}"}
+            return {"Authorization": f"Bearer {self._keep(await reveal(self._token))}"}
         return {}
 
     def _keep(self, secret: str) -> str:
         if secret and secret not in self._seen:
             self._seen = [*self._seen[-7:], secret]
         return secret
-
-
-async def _reveal(value: str | Secret) -> str:
-    if isinstance(value, str):
-        return value
-    try:
-        return (await asyncio.to_thread(value.reveal)).strip()
-    except AdapterError:
-        raise
-    except Exception:
-        origin = value.origin
-    raise AuthFailed(f"the API key cannot be read from {origin}", "see auth of this source")
 
 
 class DssHttp(Http):

@@ -18,11 +18,12 @@ from adapters.base import (
     Sent,
     Unknown,
 )
-from adapters.errors import AdapterError, BadResponse, Conflict, Forbidden, NotFound, RateLimited, Unreachable
+from adapters.errors import AdapterError, BadResponse, Conflict, Forbidden, NotFound
 from adapters.http import Answer, Http, words
 from adapters.kubernetes import bodies, plans, reads, states, wire
 from adapters.kubernetes.wire import CronJob, Job
 from adapters.model import Key, State, Verb, parse_key
+from adapters.shared import not_taken
 
 _METHODS: Final = frozenset({"POST", "PATCH", "DELETE"})
 _MAKES: Final = (Verb.START, Verb.RERUN)
@@ -54,7 +55,7 @@ async def send(http: Http, source: str, prepared: Prepared) -> SendResult:
         except NotFound as err:
             return NotSent(err.what if prepared.action.verb is not Verb.STOP else f"it is gone already: {err.what}")
         except AdapterError as err:
-            return _not_taken(err)
+            return not_taken(err)
         if not isinstance(result, Sent):
             return result
     return result
@@ -90,17 +91,6 @@ async def _filled(http: Http, prepared: Prepared) -> dict[str, Any]:
     if not same or bodies.shown(body) != prepared.calls[0].body:
         raise Conflict("its template was changed since the plan was made: plan again")
     return body
-
-
-def _not_taken(err: AdapterError) -> NotSent | Unknown:
-    if isinstance(err, Unreachable):
-        return Unknown(err.what) if err.sent else NotSent(err.what)
-    refused = err.status is not None and 400 <= err.status < 500 and err.status != 408
-    if isinstance(err, BadResponse) and not refused:
-        return Unknown(f"{err.what}; it may have happened")
-    if isinstance(err, RateLimited) and err.retry_after is not None:
-        return NotSent(f"{err.what}; it asks to wait {err.retry_after:.0f} s")
-    return NotSent(err.what)
 
 
 async def _after_conflict(http: Http, source: str, prepared: Prepared, err: Conflict) -> SendResult:

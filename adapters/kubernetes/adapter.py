@@ -35,7 +35,8 @@ from adapters.kubernetes.auth import KubeAuth
 from adapters.kubernetes.kubeconfig import Credential, Place, Wanted, find
 from adapters.kubernetes.watch import ALL, WATCH_S, Known
 from adapters.kubernetes.wire import CronJob, CronJobs, Job, Jobs, Version
-from adapters.model import Caps, Key, LogChunk, Pipeline, Run, State, StepRun, Verb, parse_key, pipeline_key
+from adapters.model import Caps, LogChunk, Pipeline, Run, State, StepRun, Verb, pipeline_key
+from adapters.shared import own_key, read_cursor, write_cursor
 
 RUNS_A_PAGE: Final = 1_000
 ASKED_WHY: Final = 50
@@ -230,7 +231,7 @@ class KubernetesAdapter(Adapter):
         """
         http = await self._open()
         assert self._jobs is not None
-        known = _read(cursor)
+        known = read_cursor(cursor, _Cursor)
         if known.who != self._who:
             known = _Cursor(self._who)
         if not known.more:
@@ -256,7 +257,7 @@ class KubernetesAdapter(Adapter):
                         out[run.key] = run
             named += active
         out |= {run.key: run for run in self._runs(named, now)}
-        return Page(tuple(out.values()), _write(_Cursor(self._who, upto, rest)), not rest, now)
+        return Page(tuple(out.values()), write_cursor(_Cursor(self._who, upto, rest)), not rest, now)
 
     def _runs(self, found: Sequence[Job], now: int | None) -> list[Run]:
         return [self._run(j, now) for j in found if self._include(states.native_of(j))]
@@ -320,7 +321,7 @@ class KubernetesAdapter(Adapter):
 
     async def read(self, key: str) -> Pipeline | Run:
         """One CronJob or Job as it is now."""
-        parsed = _key(key, self.settings.name)
+        parsed = own_key(key, self.settings.name)
         namespace, kind, name = states.split_pipeline(parsed.pipeline)
         http = await self._open()
         if parsed.run is not None:
@@ -338,21 +339,21 @@ class KubernetesAdapter(Adapter):
 
     async def steps(self, run: str) -> Sequence[StepRun]:
         """Containers of the pods of a Job, each start of them that is still told of."""
-        key = _key(run, self.settings.name, "run")
+        key = own_key(run, self.settings.name, "run")
         states.split_pipeline(key.pipeline)
         http = await self._open()
         job, _ = await reads.job(http, key)
         return pods.steps(job, run, await reads.pods_of(http, job))
 
     async def log(self, step: str, attempt: int, cursor: str | None) -> LogChunk:
-        key = _key(step, self.settings.name, "step")
+        key = own_key(step, self.settings.name, "step")
         states.split_pipeline(key.pipeline)
         return await logs.log(await self._open(), key, attempt, cursor)
 
     # --- actions ----------------------------------------------------------------------------------------------------
 
     async def prepare(self, action: Action) -> Prepared:
-        key = _key(action.key, self.settings.name)
+        key = own_key(action.key, self.settings.name)
         states.split_pipeline(key.pipeline)
         if not self.caps.can(action.verb):
             raise Unsupported(self.caps.why(action.verb))
@@ -382,32 +383,6 @@ class KubernetesAdapter(Adapter):
 def _clean(note: str) -> str:
     """Clause by clause, so that none of a long note is cut off."""
     return "; ".join(words(part) for part in note.split("; ") if part)
-
-
-def _key(text: str, source: str, of: str = "") -> Key:
-    """A key of this source; NotFound for anything else, so that no other exception leaves."""
-    try:
-        key = parse_key(text)
-    except ValueError as err:
-        what = words(str(err))
-    else:
-        if key.source == source and not (of and key.run is None) and not (of == "step" and key.step is None):
-            return key
-        what = words(f"{text} is no {of or 'key'} of source {source}")
-    raise NotFound(what)
-
-
-def _read(cursor: str | None) -> _Cursor:
-    if cursor is None:
-        return _Cursor()
-    try:
-        return msgspec.json.decode(cursor, type=_Cursor)
-    except msgspec.DecodeError:
-        return _Cursor()
-
-
-def _write(cursor: _Cursor) -> str:
-    return msgspec.json.encode(cursor).decode()
 
 
 def _options(settings: SourceSettings) -> tuple[dict[str, float], Wanted, tuple[str, ...]]:

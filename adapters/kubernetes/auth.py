@@ -7,7 +7,6 @@ do; a plugin half a minute before the end that it named, by the server's clock.
 from __future__ import annotations
 
 import asyncio
-import base64
 import os
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ from adapters.http import Answer, Http, words
 from adapters.kubernetes import tls
 from adapters.kubernetes.kubeconfig import Credential, Exec, Place
 from adapters.kubernetes.wire import ms
+from adapters.shared import claims_of, reveal
 
 ROTATES_S: Final = 60.0
 _AHEAD_MS: Final = 30_000
@@ -133,7 +133,7 @@ class KubeAuth:
         self._asked_s = asyncio.get_running_loop().time()
         credential = self._place.credential
         if self._given is not None:
-            return self._bearer(await _reveal(self._given))
+            return self._bearer(await reveal(self._given))
         if credential.token_file is not None:
             return self._bearer(await asyncio.to_thread(_token_of, credential.token_file, self._token))
         if credential.token:
@@ -169,14 +169,7 @@ class KubeAuth:
 
     def claims(self) -> Mapping[str, Any]:
         """What a token that is a JWT says of itself (``sub``, ``exp``), unverified; empty where it says nothing."""
-        parts = self._token.split(".")
-        if len(parts) != 3:
-            return {}
-        try:
-            found: Any = msgspec.json.decode(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        except (ValueError, msgspec.DecodeError):
-            return {}
-        return found if isinstance(found, dict) else {}
+        return claims_of(self._token)
 
     def ending(self, now: int | None) -> str | None:
         """A clause where what nothing renews ends soon, or has ended, by the server's clock."""
@@ -193,18 +186,6 @@ class KubeAuth:
             return None
         day = datetime.fromtimestamp(end / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
         return f"its {what} has ended on {day}" if end <= now else f"its {what} ends on {day}; nothing renews it"
-
-
-async def _reveal(value: str | Secret) -> str:
-    if isinstance(value, str):
-        return value
-    try:
-        return await asyncio.to_thread(value.reveal)
-    except AdapterError:
-        raise
-    except Exception:
-        origin = value.origin
-    raise AuthFailed(f"the credential cannot be read from {origin}", "see auth of this source")
 
 
 def _token_of(path: Path, before: str) -> str:

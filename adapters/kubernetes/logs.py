@@ -18,6 +18,7 @@ from adapters.http import Http, refusal, words
 from adapters.kubernetes import pods, reads
 from adapters.kubernetes.wire import Doing, Pod, iso
 from adapters.model import Key, LogChunk
+from adapters.shared import read_cursor, write_cursor
 
 PIECE: Final = 4 << 20
 MOST: Final = 16 << 20
@@ -38,7 +39,7 @@ class _Cursor(msgspec.Struct, omit_defaults=True):
 
 async def log(http: Http, key: Key, attempt: int, cursor: str | None) -> LogChunk:
     """From ``cursor`` on. ``end`` once the container has ended and all of it was read."""
-    known = _read(cursor)
+    known = read_cursor(cursor, _Cursor)
     found = await (_same(http, key, known) if known.pod else _first(http, key, attempt))
     if isinstance(found, LogChunk):
         return LogChunk(b"", cursor, found.end, found.note)
@@ -110,7 +111,7 @@ async def _piece(http: Http, key: Key, known: _Cursor, cursor: str | None, previ
         if limit >= MOST:  # one second of it is more than is read at once
             known.at, known.n = _next_second(known.at), 0
             return LogChunk(
-                b"", _write(known), False, f"more than {MOST >> 20} MiB in one second: some of it is left out"
+                b"", write_cursor(known), False, f"more than {MOST >> 20} MiB in one second: some of it is left out"
             )
         limit *= 4
     data = b"".join(render(line) for line in lines)
@@ -119,7 +120,7 @@ async def _piece(http: Http, key: Key, known: _Cursor, cursor: str | None, previ
         last = stamps[-1]
         more = known.n if last == known.at else 0
         known.at, known.n = last, more + stamps.count(last)
-    return LogChunk(data, _write(known), over and not cut, note)
+    return LogChunk(data, write_cursor(known), over and not cut, note)
 
 
 def fresh(body: bytes, known: _Cursor, *, whole: bool) -> tuple[list[bytes], str | None]:
@@ -166,16 +167,3 @@ def _second(stamp: str) -> str | None:
 
 def _next_second(stamp: str) -> str:
     return iso((_order(stamp.encode())[0] + 1) * 1000)
-
-
-def _read(cursor: str | None) -> _Cursor:
-    if cursor is None:
-        return _Cursor()
-    try:
-        return msgspec.json.decode(cursor, type=_Cursor)
-    except msgspec.DecodeError:
-        return _Cursor()
-
-
-def _write(cursor: _Cursor) -> str:
-    return msgspec.json.encode(cursor).decode()

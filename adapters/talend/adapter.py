@@ -9,12 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-import msgspec
 
 from adapters.base import (
     Action,
@@ -31,6 +28,7 @@ from adapters.errors import AdapterError, Forbidden, NotFound, Unsupported
 from adapters.extras import Readings, SeriesQuery, SourceItem
 from adapters.http import Http, bare_url, words
 from adapters.model import Caps, Key, LogChunk, Pipeline, Run, StepRun, Verb, parse_key
+from adapters.shared import read_cursor, write_cursor, zone_of
 from adapters.talend import acts, changes, engines, metrics, proofs, reads
 from adapters.talend import steps as stepping
 from adapters.talend.auth import TalendAuth
@@ -94,7 +92,7 @@ class TalendAdapter(Adapter):
         self._http = reads.TalendHttp(
             base, gap_s=1 / options["requests_per_second"], auth=self._auth, in_flight=2, **self._how
         )
-        self._zone = _zone(settings.timezone)
+        self._zone = zone_of(settings.timezone)
         self._estate = Estate(self._http, settings.name, str(options["environment"]), str(options["workspace"]))
         self._acts = acts.Context(self._http, settings.name, self._estate, self._auth.client_id)
         self._logs = Logs(self._http, self._elsewhere)
@@ -219,7 +217,7 @@ class TalendAdapter(Adapter):
                 going, at = await changes.all_active(self._http, kind, params)
                 found += self._mapped(going)
             return Page(tuple(found), cursor, True, at)
-        known = _read(cursor, Cursor)
+        known = read_cursor(cursor, Cursor)
         after = Cursor()
         complete, now = True, None
         seen: list[Run] = []
@@ -233,7 +231,7 @@ class TalendAdapter(Adapter):
             else:
                 after.plan = got.side
             self._note(f"{kind} runs", got.note)
-        return Page(tuple(seen), _write(after), complete, now)
+        return Page(tuple(seen), write_cursor(after), complete, now)
 
     async def history(self, pipeline: str, depth: int = 60, days: int = 60) -> Sequence[Run]:
         """Ended executions of one task or plan, newest first; TMC keeps them for 60 days."""
@@ -317,7 +315,7 @@ class TalendAdapter(Adapter):
         """New lines of a task's execution. A plan's step has the log of its failed task, or of its only one."""
         del attempt  # each run is an execution of its own
         key, kind, ident = self._key(step, "step")
-        known = _read(cursor, LogCursor)
+        known = read_cursor(cursor, LogCursor)
         if kind == TASK:
             item = await self._again(TASK, ident, key.run or "")
             if key.step != JOB:
@@ -393,29 +391,8 @@ class TalendAdapter(Adapter):
 # --- small things ---------------------------------------------------------------------------------------------------
 
 
-def _read(cursor: str | None, shape: type[Any]) -> Any:
-    """A cursor of ours; one that we cannot read (of another version) means: from the beginning."""
-    if cursor is None:
-        return shape()
-    try:
-        return msgspec.json.decode(cursor, type=shape)
-    except msgspec.DecodeError:
-        return shape()
-
-
-def _write(cursor: msgspec.Struct) -> str:
-    return msgspec.json.encode(cursor).decode()
-
-
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _zone(name: str) -> tzinfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        return UTC
 
 
 def _options(given: Mapping[str, Any]) -> dict[str, Any]:

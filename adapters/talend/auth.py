@@ -16,8 +16,9 @@ from typing import Any, Final
 import msgspec
 
 from adapters.base import Secret
-from adapters.errors import AdapterError, AuthFailed
+from adapters.errors import AuthFailed
 from adapters.http import Answer, Http, refusal
+from adapters.shared import reveal
 from adapters.talend.wire import Token, number
 
 TOKEN_PATH: Final = "/security/oauth/token"
@@ -107,14 +108,14 @@ class TalendAuth:
 
     async def _mint(self, http: Http) -> dict[str, str]:
         if self._given is not None:
-            self._token = self._keep((await _reveal(self._given)).strip())
+            self._token = self._keep((await reveal(self._given)).strip())
         elif self._secret is not None:
             await self._ask(http)
         return {"Authorization": f"Bearer {self._token}"} if self._token else {}
 
     async def _ask(self, http: Http) -> None:
-        secret = self._keep((await _reveal(self._secret or "")).strip())
-        client = (await _reveal(self._client)).strip()
+        secret = self._keep((await reveal(self._secret or "")).strip())
+        client = (await reveal(self._client)).strip()
         if isinstance(self._client, Secret):
             self._keep(client)
         pair = self._keep(base64.b64encode(f"{client}:{secret}".encode()).decode())
@@ -148,16 +149,3 @@ class TalendAuth:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-async def _reveal(value: str | Secret) -> str:
-    """A secret may come from a command: its origin is asked in a thread. A failure is a sentence, never the secret."""
-    if isinstance(value, str):
-        return value
-    try:
-        return await asyncio.to_thread(value.reveal)
-    except AdapterError:
-        raise
-    except Exception:
-        origin = value.origin
-    raise AuthFailed(f"the credential cannot be read from {origin}", "see auth of this source")

@@ -16,6 +16,7 @@ import msgspec
 from adapters.errors import AdapterError, NotFound
 from adapters.http import Answer, Http
 from adapters.model import LogChunk
+from adapters.shared import write_cursor
 from adapters.talend.wire import LogLine, LogPage, iso_s, ms, segment
 
 COUNT: Final = 200
@@ -72,7 +73,7 @@ class Logs:
         try:
             page = await self._page(execution, cursor.n, "ASC")
         except NotFound:  # nothing logged (yet), or never started
-            return LogChunk(b"", _write(cursor), settled, None if cursor.n else "no log (yet)")
+            return LogChunk(b"", write_cursor(cursor), settled, None if cursor.n else "no log (yet)")
         if cursor.last is not None or _newest_first(page.data):
             return await self._backwards(execution, cursor, settled)
         full = len(page.data) >= COUNT
@@ -81,7 +82,7 @@ class Logs:
             if chunk.data or chunk.cursor is not None:
                 return chunk
         after = LogCursor(e=execution, n=cursor.n + len(page.data))
-        return LogChunk(render(page.data), _write(after), settled and not full)
+        return LogChunk(render(page.data), write_cursor(after), settled and not full)
 
     def _settled(self, ended: int | None) -> bool:
         now = self._http.server_time
@@ -116,7 +117,7 @@ class Logs:
         last = cursor.last if not fresh else ms(fresh[-1].logTimestamp) or 0
         same = sum((ms(line.logTimestamp) or 0) == last for line in fresh) + (cursor.same if last == cursor.last else 0)
         after = LogCursor(e=execution, n=cursor.n + len(fresh), last=last, same=same)
-        return LogChunk(render(fresh), _write(after), settled)
+        return LogChunk(render(fresh), write_cursor(after), settled)
 
     # --- the whole log as a file ------------------------------------------------------------------------------------------
 
@@ -130,21 +131,25 @@ class Logs:
             while len(self._whole) > 50:
                 self._whole.pop(next(iter(self._whole)))
             if done >= len(whole.tokens):
-                return LogChunk(b"", _write(cursor), True)
+                return LogChunk(b"", write_cursor(cursor), True)
             data = await self._download(execution, whole.tokens[-1 - done])
         except AdapterError:
             self._whole.pop(execution, None)
             self._no_file.add(execution)
             # what was handed out from parts is not asked for again line by line
-            return LogChunk(b"", None, False) if not done else LogChunk(b"", _write(cursor), True, "the rest is lost")
+            return (
+                LogChunk(b"", None, False)
+                if not done
+                else LogChunk(b"", write_cursor(cursor), True, "the rest is lost")
+            )
         if data is None:
             whole.asked += 1
             if whole.asked >= PATIENCE and not done:
                 self._no_file.add(execution)
-            return LogChunk(b"", _write(cursor), False, "TMC is preparing the whole log")
+            return LogChunk(b"", write_cursor(cursor), False, "TMC is preparing the whole log")
         after = LogCursor(e=execution, file=done + 1)
         note = "older lines are left out: the log is too long" if whole.cut and not done else None
-        return LogChunk(data, _write(after), done + 1 >= len(whole.tokens), note)
+        return LogChunk(data, write_cursor(after), done + 1 >= len(whole.tokens), note)
 
     async def _order(self, execution: str) -> _Whole:
         """Has it made. 206 says that these are its last 100,000 lines, and up to when the next request is to ask."""
@@ -218,7 +223,3 @@ def render(lines: list[LogLine]) -> bytes:
 
 def _stamp(at: int) -> str:
     return (_EPOCH + timedelta(milliseconds=at)).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1000:03d}Z"
-
-
-def _write(cursor: LogCursor) -> str:
-    return msgspec.json.encode(cursor).decode()
