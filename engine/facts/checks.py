@@ -17,15 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from adapters.apart import Apart, Hangs
 from adapters.first_error import clean
+from adapters.globs import shown
 from adapters.local.jobs import fill
 from adapters.local.state import BASE_ENV, DEFAULT_PATH
 from adapters.local.words import duration_words, exit_words
 from adapters.model import unquote_id
 from engine.config.model import Check
 from engine.context import Context
-from engine.facts.apart import Apart, Hangs
-from engine.facts.look import shown
 from engine.store import facts as rows
 from engine.store.errors import StoreError
 from engine.store.facts import FAILED, PASSED, WAITING, DueCheck

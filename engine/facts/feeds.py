@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Final, Protocol
 
+from adapters.apart import Apart, Hangs
+from adapters.globs import shown
 from engine.config.model import Facts, Feed, matches
 from engine.context import Context
 from engine.facts import look
-from engine.facts.apart import Apart, Hangs
-from engine.facts.look import LIMIT_S, RECENT_MS, File, Sight, shown
+from engine.facts.look import LIMIT_S, RECENT_MS, File, Sight
 from engine.owed.calendar import local_date
 from engine.owed.quantile import LEAST, quantile
 from engine.owed.trend import slope

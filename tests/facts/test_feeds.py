@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from adapters import globs
 from adapters.model import RunKind, State
 from engine.config.model import Feed
 from engine.facts import look
@@ -260,7 +261,7 @@ async def test_five_hundred_of_many_and_names_without_end(
     feeds = feeds_of(h, Feed(name="f", file="in/*.csv"))
     await feeds.look()
     assert len(arrivals(h)) == 500
-    monkeypatch.setattr(look, "MOST_NAMES", 100)
+    monkeypatch.setattr(globs, "MOST_NAMES", 100)
     assert "too many names" in (look.scan("in/*.csv", tmp_path, NOW).error or "")
 
 

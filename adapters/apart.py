@@ -1,4 +1,4 @@
-"""Blocking looks at file systems, apart from the engine: a mount that hangs holds a thread, never the engine, and only one."""
+"""Blocking looks at file systems, apart from the loop: a mount that hangs holds a thread, never the engine, and only one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Hangs:
 class Apart:
     """``await apart(key, work, limit_s)``: what ``work`` returns, or ``Hangs``.
 
-    While a work of a key has not come back, no other of that key is begun. Daemon threads: the engine's end does not wait.
+    While a work of a key has not come back, no other of that key is begun. Daemon threads: the process's end does not wait.
     """
 
     def __init__(self) -> None:
