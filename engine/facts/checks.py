@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import stat
 import traceback
 from collections.abc import Mapping, Sequence
@@ -17,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from adapters import run
 from adapters.apart import Apart, Hangs
 from adapters.first_error import clean
 from adapters.globs import shown
 from adapters.local.jobs import fill
-from adapters.local.state import BASE_ENV, DEFAULT_PATH
 from adapters.local.words import duration_words, exit_words
 from adapters.model import unquote_id
 from engine.config.model import Check
@@ -38,8 +37,6 @@ AGAIN_S: Final = (30, 60, 120, 300)
 """Between one asking and the next; the last one from then on."""
 GIVE_UP_MS: Final = 24 * 3_600_000
 WORDS_MAX: Final = 200
-OUTPUT_MAX: Final = 1 << 20
-"""Bytes that a check may write; more ends it."""
 STAT_S: Final = 5.0
 CLOCKS_MS: Final = 1_000
 """A file may be older than the run by as much: file systems and sources tell whole seconds."""
@@ -266,90 +263,20 @@ async def run_command(argv: Sequence[str], folder: Path, timeout_ms: int) -> Sai
 
     It sees what local jobs see of the engine's variables. Said: how it ended, and the last line that it wrote.
     """
-    env = {name: os.environ[name] for name in BASE_ENV if name in os.environ}
-    env.setdefault("PATH", DEFAULT_PATH)
-    loop = asyncio.get_running_loop()
-    output = _Output(loop)
     try:
-        process = await asyncio.create_subprocess_exec(
-            *argv, cwd=folder, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=output.theirs, stderr=output.theirs,
-            start_new_session=True,
-        )  # fmt: skip
-    except (OSError, ValueError) as error:
-        output.close()
-        why = getattr(error, "strerror", None) or str(error)
-        return Said(FAILED, clean(f"cannot start {argv[0]!a}: {why}", WORDS_MAX))
-    output.begin()
-    ending = asyncio.create_task(process.wait())
-    try:
-        done, _ = await asyncio.wait(
-            {ending, output.flooded}, timeout=timeout_ms / 1000, return_when=asyncio.FIRST_COMPLETED
-        )
-    finally:
-        _kill(process.pid)  # also what it left behind in its group, and what stands still
-        await asyncio.wait({ending}, timeout=5)
-        output.close()
-    said = _last_line(bytes(output.tail))
-    if output.flooded in done:
-        return Said(FAILED, clean(f"ended: it wrote more than {OUTPUT_MAX >> 20} MB; {said}", WORDS_MAX))
-    if ending not in done:
+        ran = await run.run(argv, folder, timeout_ms / 1000)
+    except run.CannotStart as error:
+        return Said(FAILED, clean(f"cannot start {argv[0]!a}: {error}", WORDS_MAX))
+    said = _last_line(ran.out[-_TAIL:])
+    if ran.flooded:
+        return Said(FAILED, clean(f"ended: it wrote more than {run.OUTPUT_MAX >> 20} MB; {said}", WORDS_MAX))
+    if ran.code is None:
         limit = f"timed out after {duration_words(timeout_ms)}"
         return Said(FAILED, clean(f"{limit}: {said}" if said else limit, WORDS_MAX))
-    code = ending.result()
-    if code == 0:
+    if ran.code == 0:
         return Said(PASSED, clean(said or "exit 0", WORDS_MAX))
-    how = exit_words(code if code > 0 else 128 - code)
+    how = exit_words(ran.code if ran.code > 0 else 128 - ran.code)
     return Said(FAILED, clean(f"{how}: {said}" if said else how, WORDS_MAX))
-
-
-class _Output:
-    """A pipe of our own: asyncio's would wait for whoever inherited it, long after the command has ended."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._ours, self.theirs = os.pipe()
-        os.set_blocking(self._ours, False)
-        self._size = 0
-        self.tail = bytearray()
-        self.flooded: asyncio.Future[None] = loop.create_future()
-
-    def begin(self) -> None:
-        """It has the other end now."""
-        os.close(self.theirs)
-        self.theirs = -1
-        self._loop.add_reader(self._ours, self._read)
-
-    def _read(self) -> bool:
-        """False: nothing more, now or at all."""
-        try:
-            part = os.read(self._ours, 65_536)
-        except BlockingIOError:
-            return False
-        if not part:
-            self._loop.remove_reader(self._ours)
-            return False
-        self._size += len(part)
-        self.tail += part
-        del self.tail[:-_TAIL]
-        if self._size > OUTPUT_MAX and not self.flooded.done():
-            self._loop.remove_reader(self._ours)
-            self.flooded.set_result(None)
-        return self._size <= OUTPUT_MAX
-
-    def close(self) -> None:
-        """What it wrote last is read; who still holds the other end is not waited for."""
-        if self.theirs >= 0:
-            os.close(self.theirs)
-        else:
-            while self._size <= OUTPUT_MAX and self._read():
-                pass
-            self._loop.remove_reader(self._ours)
-        os.close(self._ours)
-
-
-def _kill(group: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGKILL)
 
 
 def _last_line(data: bytes) -> str:
