@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from tests.servers.bad_days import Seen
+
 FIRST_ID = 9_007_199_254_740_993  # above 2**53: a client that reads ids as floating point numbers cannot work
 HALF_LOG = 5 << 20
 
@@ -93,15 +95,6 @@ class Pipe:
     events: list[dict[str, Any]] = field(default_factory=list)  # oldest first
     health: str = "HEALTHY"
     continuous: bool = False
-
-
-@dataclass
-class Seen:
-    method: str
-    path: str
-    query: dict[str, list[str]]
-    body: Any
-    status: int = 0
 
 
 @dataclass
