@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
+from tests.servers.bad_days import Query, Seen
 from tests.servers.dataiku_things import (
     API,
     JOB_TYPES,
@@ -21,11 +22,9 @@ from tests.servers.dataiku_things import (
     Dataset,
     Effect,
     Job,
-    Query,
     Refused,
     Scenario,
     ScenarioRun,
-    Seen,
     Step,
     error,
 )

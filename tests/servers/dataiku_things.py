@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-Query = dict[str, list[str]]
 API = "/dip/publicapi"
 TRIGGERS = [
     {
@@ -24,17 +23,6 @@ class Refused(Exception):
 
 def error(kind: str, message: str) -> dict[str, Any]:
     return {"errorType": f"com.dataiku.dip.exceptions.{kind}", "message": message, "detailedMessage": message}
-
-
-@dataclass
-class Seen:
-    """One request as it came in, and how it was answered."""
-
-    method: str
-    path: str
-    query: Query
-    body: Any
-    status: int = 0
 
 
 @dataclass

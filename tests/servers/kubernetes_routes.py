@@ -52,8 +52,6 @@ class Routes(State):
         self.watch_wait_s = 0.0
         """How long a watch stays open at most, where the test does not want the whole ``timeoutSeconds``."""
         self.invented: list[str] = []
-        self.noop = False
-        self.relist = False
         self.lists = 0
         self._rest: dict[str, tuple[int, list[Obj]]] = {}
 
@@ -185,7 +183,7 @@ class Routes(State):
     def _watch(self, resource: str, namespace: str | None, query: Query) -> list[Obj]:
         """Lines of the stream; the handler sends them, waits and closes."""
         since = int(query.get("resourceVersion", ["0"])[0] or 0)
-        if since < self.compacted or self.relist:
+        if since < self.compacted or self.mode == "page2":
             gone = Refused(410, "Expired", f"too old resource version: {since} ({self.compacted})")
             if self.gone_as_event:
                 return [{"type": "ERROR", "object": gone.body}]
@@ -217,7 +215,7 @@ class Routes(State):
         if (namespace, name) in self.objects["jobs"]:
             details = {"name": name, "group": "batch", "kind": "jobs"}
             raise Refused(409, "AlreadyExists", f'jobs.batch "{name}" already exists', details)
-        if self.noop:
+        if self.mode == "noop":
             return 201, copied(body) | {"metadata": meta | {"uid": str(uuid.uuid4()), "namespace": namespace}}
         job = self.make_job(namespace, body)
         self.effects.append(Effect("create", "jobs", namespace, name, copied(body)))
@@ -229,7 +227,7 @@ class Routes(State):
         obj = self.find(resource, namespace, name)
         if set(body) != {"spec"} or set(body["spec"]) != {"suspend"}:
             self._invented("PATCH", f"{resource} with {body}")
-        if self.noop:
+        if self.mode == "noop":
             return copied(obj) | {"spec": obj["spec"] | body["spec"]}
         changed = obj["spec"].get("suspend") != body["spec"]["suspend"]
         if changed:
@@ -255,7 +253,7 @@ class Routes(State):
             raise Refused(409, "Conflict", f'Operation cannot be fulfilled on jobs.batch "{name}": {said}')
         details = {"name": name, "group": "batch", "kind": "jobs", "uid": job["metadata"]["uid"]}
         done = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
-        if self.noop:
+        if self.mode == "noop":
             return done
         policy = options.get("propagationPolicy") or query.get("propagationPolicy", ["Orphan"])[0]
         pods = self.pods_of(name, namespace)

@@ -10,7 +10,7 @@ import json
 import threading
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -46,18 +46,11 @@ class Effect:
     body: Any = None
 
 
-@dataclass
-class Seen:
-    method: str
-    path: str
-    query: dict[str, list[str]]
-    body: Any
-    status: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-
-
 class State:
     """Everything public may be called while it serves; ``lock`` guards it."""
+
+    mode: str | None = None
+    """The bad day of the moment; here only "noop" and "page2" matter."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
