@@ -87,13 +87,13 @@ class Routes(World):
     log_limit = 100_000
     log_pending = 1
     """How often the file of a log is said not to be ready."""
+    url = ""
 
     def __init__(self) -> None:
         super().__init__()
         self.invented: list[str] = []
         self.leaked: list[str] = []
         self.files: dict[str, tuple[bytes, int]] = {}
-        self.url = ""
 
     def template(self, method: str, path: str) -> str | None:
         return next((p for m, shape, p, _, _ in _SHAPES if m == method and shape.fullmatch(path)), None)

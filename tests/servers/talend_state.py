@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tests.servers.bad_days import Seen
+
 COARSE = {
     "EXECUTION_EVENT_RECEIVED": "dispatching",
     "DISPATCHING_FLOW": "dispatching",
@@ -27,17 +29,6 @@ COARSE = {
 }
 GOING = ("dispatching", "executing")
 ME = "user-of-the-token"
-
-
-@dataclass
-class Seen:
-    """One request as it came in; never its credentials."""
-
-    method: str
-    path: str
-    query: dict[str, list[str]]
-    body: Any
-    status: int = 0
 
 
 @dataclass
