@@ -10,20 +10,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tests.servers.bad_days import Seen
+
 ACTIVE = ("queued", "running")
 TERMINAL = ("success", "failed")
 TI_DONE = ("success", "failed", "skipped", "upstream_failed", "removed")
-
-
-@dataclass
-class Seen:
-    """One request as it came in; never its credentials."""
-
-    method: str
-    path: str
-    query: dict[str, list[str]]
-    body: Any
-    status: int = 0
 
 
 @dataclass
