@@ -14,25 +14,17 @@ parameter that the API does not have is 500, and is logged in ``strange``.
 from __future__ import annotations
 
 import base64
-import json
 import re
-import socket
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
+
+from tests.servers.bad_days import COMMON, Answer, Asked, BadDays
 
 Vector = list[tuple[dict[str, str], float]]
-FAULTS = frozenset(
-    {
-        "down", "slow", "hang", "drip", "reset", "401", "403", "404", "404-html", "409", "429", "429-after", "429-date", "500", "502", "503",
-        "html", "redirect", "truncated", "shape", "empty", "missing-fields", "unknown-fields", "timeout", "no-post",
-    }
-)  # fmt: skip
+FAULTS = COMMON | {"404-html", "502", "missing-fields", "timeout", "no-post"}
 PARAMS = {
     "/api/v1/query": {"query", "time", "timeout"},
     "/api/v1/query_range": {"query", "start", "end", "step", "timeout"},
@@ -72,21 +64,26 @@ class Host:
     disk: dict[str, float] = field(default_factory=lambda: {"/": 55.0})
 
 
-@dataclass(frozen=True)
+@dataclass
 class Seen:
     method: str
     path: str
     params: Mapping[str, str]
     headers: Mapping[str, str]
     size: int
+    status: int = 0
 
 
-class PrometheusLike:
+class PrometheusLike(BadDays):
     """See the module. One lock guards the state; time is ``time.time() + skew_s``."""
+
+    FAULTS = FAULTS
+    METHODS = frozenset({"GET", "POST"})
 
     def __init__(
         self, *, user: str = "ops", password: str = "pa55-of-the-test", token: str = "", prefix: str = ""
     ) -> None:
+        super().__init__()
         self.user, self.password, self.token, self.prefix = user, password, token, prefix
         self.hosts: dict[str, Host] = {}
         self.answers: dict[str, Vector | float | Refused] = {}
@@ -94,34 +91,19 @@ class PrometheusLike:
         self.warnings: list[str] = []
         self.past: Callable[[float], float] | None = None
         """Value at a time (s) of every series, for ranges; None: what it is now."""
-        self.skew_s = 0.0
         self.slow_s = 0.1
-        self.fault: str | None = None
         self.only: str = ""
         """The fault hits only requests in whose query this stands."""
         self.tenant = ""
         self.version = "2.42.0"
         self.requests: list[Seen] = []
         self.strange: list[str] = []
-        self._lock = threading.RLock()
-        self._port = 0
-        self._server: ThreadingHTTPServer | None = None
-        self._wake = threading.Event()
-        self._open: set[socket.socket] = set()
 
     # --- life -------------------------------------------------------------------------------------------------------
 
-    def __enter__(self) -> PrometheusLike:
-        self._listen()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._wake.set()
-        self._unlisten()
-
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}{self.prefix}"
+        return super().url + self.prefix
 
     @property
     def secrets(self) -> list[str]:
@@ -129,117 +111,47 @@ class PrometheusLike:
         return [s for s in (self.password, pair, self.token) if s]
 
     def bad_day(self, fault: str | None, only: str = "") -> None:
-        assert fault is None or fault in FAULTS, fault
-        if fault == "down":
-            self._unlisten()
-        elif self.fault == "down":
-            self._listen()
-        self.fault, self.only = fault, only
-
-    def _listen(self) -> None:
-        owner = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def setup(self) -> None:
-                super().setup()
-                owner._open.add(self.connection)
-
-            def finish(self) -> None:
-                owner._open.discard(self.connection)
-                try:
-                    super().finish()
-                except OSError:
-                    pass
-
-            def log_message(self, *_: Any) -> None:
-                return
-
-            def do_GET(self) -> None:
-                owner._serve(self)
-
-            def do_POST(self) -> None:
-                owner._serve(self)
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
-        self._server.daemon_threads = True
-        self._port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def _unlisten(self) -> None:
-        if self._server is None:
-            return
-        self._server.shutdown()
-        self._server.server_close()
-        self._server = None
-        for one in list(self._open):
-            try:
-                one.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        self.only = only
+        self.fault = fault
 
     # --- answers ----------------------------------------------------------------------------------------------------
 
-    def _serve(self, http: BaseHTTPRequestHandler) -> None:
-        parts = urlsplit(http.path)
-        given = parse_qs(parts.query, keep_blank_values=True)
-        body = http.rfile.read(int(http.headers.get("content-length") or 0))
-        if body:
-            given |= parse_qs(body.decode(), keep_blank_values=True)
-        params = {k: v[-1] for k, v in given.items()}
-        with self._lock:
-            self.requests.append(Seen(http.command, parts.path, params, dict(http.headers), len(body)))
-        fault = self.fault if self.only in params.get("query", "") else None
-        try:
-            if not self._misbehaves(http, fault):
-                with self._lock:
-                    status, answer = self._answer(http, parts.path, params)
-                self._send(http, status, answer, fault)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
+    def seen(self, asked: Asked) -> Seen:
+        headers = {"-".join(part.capitalize() for part in k.split("-")): v for k, v in asked.headers.items()}
+        return Seen(asked.method, asked.path, _params(asked), headers, len(asked.raw))
 
-    def _misbehaves(self, http: BaseHTTPRequestHandler, fault: str | None) -> bool:
+    def hits(self, asked: Asked) -> bool:
+        return self.only in _params(asked).get("query", "")
+
+    def changes(self, asked: Asked) -> bool:
+        return False
+
+    def canned(self, fault: str | None, asked: Asked) -> Answer | None:
         match fault:
-            case "hang":
-                self._wake.wait(20)
-            case "slow":
-                time.sleep(self.slow_s)
-                return False
-            case "reset":
-                http.close_connection = True
-            case "drip":
-                http.send_response(200)
-                http.send_header("Content-Length", "1000")
-                http.end_headers()
-                while not self._wake.wait(0.05):
-                    http.wfile.write(b" ")
-                    http.wfile.flush()
-            case "html":
-                self._raw(http, 200, b"<!DOCTYPE html><html><title>Sign in</title></html>", "text/html")
             case "404-html":
-                self._raw(http, 404, b"<html>nginx</html>", "text/html")
-            case "redirect":
-                self._raw(http, 302, b"", "text/html", Location="https://login.example.com/")
+                return 404, "<html>nginx</html>"
             case "404":
-                self._raw(http, 404, b"404 page not found\n", "text/plain; charset=utf-8")
+                return 404, "404 page not found\n"
             case "401" | "403" | "409" | "500" | "502":
-                self._raw(http, int(fault), b"no, because \x1b[31mof " + self.password.encode(), "text/plain")
+                return int(fault), "no, because \x1b[31mof " + self.password
             case "503":
-                self._raw(http, 503, b"upstream is away", "text/plain", Retry_After="7")
-            case "429" | "429-after":
-                more = {"Retry_After": "7"} if fault == "429-after" else {}
-                self._raw(http, 429, b"slow down", "text/plain", **more)
-            case "429-date":
-                self._raw(http, 429, b"slow down", "text/plain", Retry_After=formatdate(self.now() + 9, usegmt=True))
-            case "no-post" if http.command == "POST":
-                self._raw(http, 405, b"Method Not Allowed", "text/plain")
-            case _:
-                return False
-        return True
+                return 503, "upstream is away", {"Retry-After": "7"}
+            case "429" | "429-after" | "429-date":
+                return 429, "slow down"
+            case "no-post" if asked.method == "POST":
+                return 405, "Method Not Allowed"
+            case "shape" | "empty":
+                return None  # known to be of its kind, and nothing in it
+        return super().canned(fault, asked)
 
-    def _answer(self, http: BaseHTTPRequestHandler, path: str, params: Mapping[str, str]) -> tuple[int, Any]:
-        if not self._known(http):
+    def answer_to(self, asked: Asked) -> Answer:
+        with self.lock:
+            status, answer = self._answer(asked, _params(asked))
+        return status, "404 page not found\n" if answer is None else answer
+
+    def _answer(self, asked: Asked, params: Mapping[str, str]) -> tuple[int, Any]:
+        path = asked.path
+        if not self._known(asked):
             return 401, {"status": "error", "errorType": "unauthorized", "error": "no"}
         if not path.startswith(self.prefix):
             return 404, None
@@ -346,10 +258,10 @@ class PrometheusLike:
         pattern = job[1].replace("\\\\", "\\") if job else ".*"
         return {name: h for name, h in self.hosts.items() if re.fullmatch(pattern, h.job)}
 
-    def _known(self, http: BaseHTTPRequestHandler) -> bool:
-        if self.tenant and http.headers.get("X-Scope-OrgID") != self.tenant:
+    def _known(self, asked: Asked) -> bool:
+        if self.tenant and asked.headers.get("x-scope-orgid") != self.tenant:
             return False
-        said = http.headers.get("Authorization", "")
+        said = asked.authorization
         if self.token:
             return said == f"Bearer {self.token}"
         pair = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
@@ -360,30 +272,25 @@ class PrometheusLike:
     def now(self) -> float:
         return time.time() + self.skew_s
 
-    def _send(self, http: BaseHTTPRequestHandler, status: int, answer: Any, fault: str | None) -> None:
-        if answer is None:
-            self._raw(http, status, b"404 page not found\n", "text/plain; charset=utf-8")
-            return
+    def bent(self, content: Any, fault: str | None) -> Any:
+        if not isinstance(content, dict):
+            return content
         if fault == "shape":
-            answer = {"status": "success", "data": {"resultType": "vector", "result": [{"metric": 7}]}}
-        elif fault == "empty":
-            answer = {}
-        elif fault == "missing-fields" and status == 200 and isinstance(answer.get("data", {}).get("result"), list):
-            answer = {"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}}]}}
-        elif fault == "unknown-fields":
-            answer |= {"infos": ["something new"], "stats": {"timings": {}}}
-        data = json.dumps(answer).encode()
-        self._raw(http, status, data[: len(data) // 2] if fault == "truncated" else data, "application/json")
+            return {"status": "success", "data": {"resultType": "vector", "result": [{"metric": 7}]}}
+        if fault == "empty":
+            return {}
+        found = content.get("data", {}).get("result") if content.get("status") == "success" else None
+        if fault == "missing-fields" and isinstance(found, list):
+            return {"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}}]}}
+        if fault == "unknown-fields":
+            return content | {"infos": ["something new"], "stats": {"timings": {}}}
+        return content
 
-    def _raw(self, http: BaseHTTPRequestHandler, status: int, data: bytes, kind: str, **headers: str) -> None:
-        http.send_response_only(status)
-        http.send_header("Date", formatdate(self.now(), usegmt=True))
-        http.send_header("Content-Type", kind)
-        http.send_header("Content-Length", str(len(data)))
-        for name, value in headers.items():
-            http.send_header(name.replace("_", "-"), value)
-        http.end_headers()
-        http.wfile.write(data)
+
+def _params(asked: Asked) -> dict[str, str]:
+    """The last value of each, of a form as of an address."""
+    form = parse_qs(asked.raw.decode(), keep_blank_values=True) if asked.raw else {}
+    return {k: v[-1] for k, v in (asked.query | form).items()}
 
 
 def _text(value: float) -> str:
