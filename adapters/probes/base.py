@@ -1,0 +1,121 @@
+"""What probes do alike: they run nothing, and each of their queries has a number, a few with labels, or a reason."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+from adapters.base import (
+    Action,
+    Adapter,
+    Listing,
+    NotDone,
+    NotSent,
+    Page,
+    Prepared,
+    Reconciled,
+    SendResult,
+)
+from adapters.errors import NotFound, Unsupported
+from adapters.extras import SeriesQuery
+from adapters.http import words
+from adapters.model import Caps, LogChunk, Pipeline, Run, Sample, StepRun, Verb
+from adapters.probes.values import NoValue, value_of
+
+MOST_A_QUERY: Final = 50
+"""Series that one ``[[series]]`` may give."""
+VIEWS: Final = ("steps", "log", "history", "items", "assets", "operations", "metrics-past")
+Labelled = tuple[Mapping[str, str], Any]
+"""One answer: the labels that tell it from the others (none: it is the only one), and what stood there."""
+
+
+class ProbeAdapter(Adapter):
+    """A source that measures by looking: ``nothing`` says why it runs nothing."""
+
+    nothing: ClassVar[str]
+    min_poll_s: ClassVar[float] = 10.0
+
+    @property
+    def caps(self) -> Caps:
+        return Caps(frozenset({"metrics"}), dict.fromkeys((*Verb, *VIEWS), self.nothing))
+
+    @abstractmethod
+    async def alive(self) -> int | None:
+        """Raises where the source as a whole does not answer. Its clock (ms), where it has one of its own."""
+
+    async def pipelines(self) -> Listing:
+        return Listing((), True)
+
+    async def runs(self, cursor: str | None, active_only: bool = False) -> Page:
+        """It has none; looked at all the same, since a source that is not asked would look well."""
+        return Page((), None, True, await self.alive())
+
+    async def history(self, pipeline: str, depth: int = 60, days: int = 60) -> Sequence[Run]:
+        raise NotFound(f"{self.nothing}: there is no pipeline")
+
+    async def read(self, key: str) -> Pipeline | Run:
+        raise NotFound(f"{self.nothing}: there is no pipeline")
+
+    async def steps(self, run: str) -> Sequence[StepRun]:
+        raise NotFound(f"{self.nothing}: there is no run")
+
+    async def log(self, step: str, attempt: int, cursor: str | None) -> LogChunk:
+        raise NotFound(f"{self.nothing}: there is no log")
+
+    async def prepare(self, action: Action) -> Prepared:
+        raise Unsupported(self.nothing)
+
+    async def send(self, prepared: Prepared) -> SendResult:
+        return NotSent(self.nothing)
+
+    async def reconcile(self, prepared: Prepared) -> Reconciled:
+        return NotDone(self.nothing, final=True)
+
+
+def now_ms() -> int:
+    """This host's clock: of what is looked at here it is the only one."""
+    return time.time_ns() // 1_000_000
+
+
+def as_series(query: SeriesQuery, answers: Iterable[Labelled], t: int, secrets: Sequence[str] = ()) -> list[Sample]:
+    """Answers as samples of the query's unit. NoValue: none of them is a value, or they are too many."""
+    out: dict[str, Sample] = {}
+    wrong: NoValue | None = None
+    for labels, raw in answers:
+        name = query.name
+        if labels:
+            name += "{" + ",".join(f"{k}={shown(v, secrets)}" for k, v in sorted(labels.items())) + "}"
+        if name in out and labels:
+            name = f"{name[:-1]},{len(out) + 1}}}"  # cut short, or told apart by nothing that is shown
+        try:
+            out[name] = Sample(name, t, value_of(raw, query.unit), query.unit)
+        except NoValue as error:
+            wrong = wrong or error
+    if len(out) > MOST_A_QUERY:
+        raise NoValue(f"it gives {len(out):,} series, at most {MOST_A_QUERY} are kept: ask for fewer")
+    if wrong is not None and not out:
+        raise wrong
+    return list(out.values())
+
+
+def shown(value: object, secrets: Sequence[str] = ()) -> str:
+    """A label's value inside a name: one harmless, short piece."""
+    text = words(str(value), secrets).replace("{", "(").replace("}", ")")
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def seconds(options: Mapping[str, Any], name: str, default: float, most: float) -> float:
+    """A number of seconds among the options; ValueError in one sentence."""
+    value = options.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
+        raise ValueError(f"options.{name}: expected seconds, more than 0 and at most {most:g}, got {value!r}")
+    return float(value)
+
+
+def known_options(options: Mapping[str, Any], *known: str) -> None:
+    """ValueError names the first key that is not known."""
+    for name in options:
+        if name not in known:
+            raise ValueError(f"options: unknown key {name!r}; known: {', '.join(sorted(known))}")
