@@ -62,7 +62,10 @@ class Server(Protocol):
         ...
 
     def change(self) -> str:
-        """Something ends: a running run of ``pipeline`` (add one first) turns success. Its key."""
+        """Something ends: a running run of ``pipeline`` (add one first) turns success. Its key.
+
+        A server of a system whose runs never end well (streams: they go on, or break) also has ``ends``, the State they end in.
+        """
         ...
 
     def failed(self) -> tuple[str, str]:
