@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
+from adapters.auth import HeaderAuth
 from adapters.base import (
     Action,
     Adapter,
@@ -31,7 +32,6 @@ from adapters.extras import Readings, SeriesInfo, SeriesQuery
 from adapters.http import Http
 from adapters.model import Caps, LogChunk, Pipeline, Run, Sample, StepRun, Verb
 from adapters.prometheus import fleet
-from adapters.prometheus.auth import HeaderAuth
 from adapters.prometheus.wire import (
     Api,
     Labels,
