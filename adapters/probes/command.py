@@ -64,11 +64,12 @@ class Query:
 
 
 class CommandAdapter(ProbeAdapter):
-    """``options``: ``commands`` = name → argv; ``env`` = variables that they see beside ``PATH HOME LANG TZ USER`` (a text, or
-    ``{ env = "NAME" }`` of the engine's own); ``timeout`` of each in seconds. What is under ``auth`` they see too, as variables of those names:
-    the place of secrets."""
+    """``options``: ``commands`` = name → argv; ``env`` = variables that they see beside ``PATH HOME LANG TZ USER``, each a text or
+    a reference; ``timeout`` of each in seconds. What is under ``auth`` they see too, as variables of those names: the place of
+    what is called like a secret."""
 
     kind: ClassVar[str] = "command"
+    secret_options: ClassVar[tuple[str, ...]] = ("env",)
     nothing: ClassVar[str] = "these commands measure; this source runs no pipelines"
 
     def __init__(self, settings: SourceSettings) -> None:
@@ -247,12 +248,8 @@ def _env(given: Any, auth: Mapping[str, str | Secret]) -> dict[str, str | Secret
     for name, value in (*cast("dict[str, Any]", given).items(), *auth.items()):
         if not _VARIABLE.fullmatch(name):
             raise ValueError(f"options.env: {name!r} is no name of a variable")
-        table = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-        if list(table) == ["env"] and isinstance(table["env"], str):
-            if table["env"] in os.environ:
-                out[name] = os.environ[table["env"]]
-        elif isinstance(value, (str, Secret)) and not (isinstance(value, str) and "\0" in value):
+        if isinstance(value, (str, Secret)) and not (isinstance(value, str) and "\0" in value):
             out[name] = value
         else:
-            raise ValueError(f'options.env.{name}: expected a text or {{ env = "NAME" }}; secrets stand under auth')
+            raise ValueError(f'options.env.{name}: expected a text, or a reference like {{ env = "NAME" }}')
     return out
