@@ -121,12 +121,12 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     show.add_argument(
         "screen",
-        help="floor timeline runs run history diff deadlines hosts layers actions morning log sources card help wall",
+        help="floor timeline runs run history diff deadlines hosts layers gaps actions morning log sources card help wall",
     )
     show.add_argument(
         "key",
         nargs="?",
-        help="for run, log and diff: the run's or step's key; for history: a pipeline's; for actions: an action's id, or audit",
+        help="for run, log and diff: the run's or step's key; for history and gaps: a pipeline's; for actions: an action's id, or audit",
     )
     show.add_argument("other", nargs="?", help="for diff: the run to compare with; default the last success before it")
     show.add_argument("--filter", default="", metavar="F", help="as typed after / on the screen")

@@ -22,7 +22,7 @@ CONTEXTS: Final[Mapping[str, str]] = {
     "sources": "Sources",
     "timeline": "Timeline",
     "deadlines": "Deadlines",
-    "layers": "Layers and matrix",
+    "layers": "Layers, matrix and gap map",
     "morning": "Morning check",
     "hosts": "Hosts and resources",
     "actions": "Actions and audit",
@@ -146,7 +146,9 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     KeyAction(
         "screen.hosts", ("6",), ("global",), "Hosts", "hosts and resources: now, over time, and when they fill up"
     ),
-    KeyAction("screen.layers", ("7",), ("global",), "Layers", "the chain by layer, and business dates × pipelines"),
+    KeyAction(
+        "screen.layers", ("7",), ("global",), "Layers", "the chain by layer, business dates × pipelines, the gap map"
+    ),
     KeyAction(
         "screen.morning", ("C",), ("global",), "morning check", "the night in one list, exceptions first; sign it off"
     ),
@@ -235,8 +237,9 @@ ACTIONS: Final[tuple[KeyAction, ...]] = (
     ),
     KeyAction("time.zone", ("t",), ("deadlines",), "UTC", "times in UTC, or in your own zone again", 57),
     # timeline
-    KeyAction("time.left", ("left",), ("timeline", "layers"), "earlier", "two hours (Matrix: a date) back", 2),
-    KeyAction("time.right", ("right",), ("timeline", "layers"), "later", "two hours (Matrix: a date) on", 3),
+    KeyAction("time.left", ("left",), ("timeline", "layers"), "earlier", "two hours (Matrix, gap map: a date) back", 2),
+    KeyAction("time.right", ("right",), ("timeline", "layers"), "later", "two hours (Matrix, gap map: a date) on", 3),
+    KeyAction("gaps.mark", ("space",), ("layers",), "range", "gap map: a range of dates begins here", 4),
     KeyAction("time.in", ("plus", "equals_sign"), ("timeline", "hosts"), "closer", "fewer hours", 4),
     KeyAction("time.out", ("minus", "underscore"), ("timeline", "hosts"), "wider", "more hours", 5),
     KeyAction("time.now", ("home", "n"), ("timeline",), "now", "back to now", 6),

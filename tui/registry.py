@@ -18,6 +18,7 @@ VIEWS: dict[str, str] = {
     "timeline": "tui.screens.timeline:TimelineView",
     "deadlines": "tui.screens.deadlines:DeadlinesView",
     "layers": "tui.screens.layers:LayersView",
+    "gaps": "tui.screens.gaps_view:GapsView",
     "morning": "tui.screens.morning:MorningView",
     "waive": "tui.screens.waive:WaiveView",
     "hosts": "tui.screens.hosts:HostsView",
@@ -32,7 +33,7 @@ VIEWS: dict[str, str] = {
 }
 SHOWN = (
     "floor", "runs", "run", "log", "sources", "help", "wall", "timeline", "deadlines", "layers", "morning", "hosts", "actions",
-    "history", "diff", "card",
+    "history", "diff", "card", "gaps",
 )  # fmt: skip
 """What ``watchfloor show`` prints."""
 

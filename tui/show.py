@@ -105,7 +105,7 @@ def _argument(args: Namespace, reader: Reader) -> str | None:
 
 def _known(args: Namespace, reader: Reader) -> None:
     """A key that nothing has is a mistake here; a terminal would show an empty screen and go on."""
-    if args.screen == "history" and reader.pipeline(args.key.partition("/")[0]) is None:
+    if args.screen in ("history", "gaps") and reader.pipeline(args.key.partition("/")[0]) is None:
         raise Asked(f"no pipeline {args.key!r} is known; watchfloor show floor --format csv lists them")
     if args.screen not in ("run", "log", "diff"):
         return

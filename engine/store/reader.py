@@ -40,6 +40,7 @@ from engine.store.asked import (
 from engine.store.audit_asked import AuditQuestions
 from engine.store.errors import SchemaChanged, StoreError, StoreMissing
 from engine.store.found_asked import FindQuestions
+from engine.store.gaps_asked import GapQuestions
 from engine.store.history_asked import HistoryQuestions
 from engine.store.items_asked import ItemQuestions
 from engine.store.owed_asked import OwedQuestions
@@ -81,7 +82,14 @@ def _now() -> int:
 
 
 class Reader(
-    OwedQuestions, ItemQuestions, SampleQuestions, HistoryQuestions, AuditQuestions, FindQuestions, OwnQuestions
+    OwedQuestions,
+    ItemQuestions,
+    SampleQuestions,
+    HistoryQuestions,
+    AuditQuestions,
+    FindQuestions,
+    OwnQuestions,
+    GapQuestions,
 ):
     """The store as a reader sees it. ``clock``: ms UTC, for what depends on the hour (stale, longer than usual)."""
 

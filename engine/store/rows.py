@@ -12,6 +12,7 @@ from adapters.model import ActionState, AlertState, Health, Mode, RunKind, Sever
 from engine.store.audit_rows import ActionDetail, AuditPage, AuditRow, EndedPage, EndedRow, Wanted
 from engine.store.chain import Broken, Checked
 from engine.store.found_rows import CardRow, LinkRow
+from engine.store.gaps_rows import Asker, Calendar, DatePromise, DateRuns, Spell
 from engine.store.history_rows import History, Ordinary, PastRun, PastStep, Shift, StepPlan, StepsRead, steps_read
 from engine.store.items_rows import AssetRow, ItemRow, OperationRow, PartRow, Standing
 from engine.store.owed_rows import (
@@ -36,11 +37,11 @@ from engine.store.samples_rows import CapacityRow, Chart, DayRow, Measured, RunL
 from engine.store.trouble import Trouble
 
 __all__ = [
-    "ActionDetail", "ActionRow", "Ailment", "AlertEventRow", "AlertRow", "ArmedRow", "AssetRow", "AttemptRow", "AuditPage", "AuditRow", "Bar",
-    "BasisRow", "Broken", "Calibration", "CapacityRow", "CardRow", "Chart", "CheckRow", "Checked", "Counts", "DatedRow", "DayRow",
+    "ActionDetail", "ActionRow", "Ailment", "AlertEventRow", "AlertRow", "ArmedRow", "Asker", "AssetRow", "AttemptRow", "AuditPage", "AuditRow", "Bar",
+    "BasisRow", "Broken", "Calendar", "Calibration", "CapacityRow", "CardRow", "Chart", "CheckRow", "Checked", "Counts", "DatePromise", "DateRuns", "DatedRow", "DayRow",
     "DeliveryRow", "EdgeRow", "EndedPage", "EndedRow", "EngineRow", "FeedRow", "FloorRow", "GaugeRow", "Glance", "History", "ItemRow", "LinkRow",
     "LogRow", "MarginRow", "Measured", "NoteRow", "OperationRow", "Ordinary", "OwedEvent", "OwedRow", "OwedWarning", "OwnEventRow", "OwnState", "PartRow", "PastRun", "PastStep",
-    "PredictionRow", "ProcessRow", "RunDetail", "RunLane", "RunRow", "SeriesRow", "Shift", "SignoffRow", "SourceRow", "SpanRow", "Standing",
+    "PredictionRow", "ProcessRow", "RunDetail", "RunLane", "RunRow", "SeriesRow", "Shift", "SignoffRow", "SourceRow", "SpanRow", "Spell", "Standing",
     "StepPlan", "StepRow", "StepsRead", "Strip", "TraitRow", "Trouble", "UseNow", "UseRow", "UsualRow", "Waived", "Wanted", "steps_read",
 ]  # fmt: skip
 

@@ -1,17 +1,20 @@
-"""Layers: the chain from sources to readers, a column a layer, who waits for whom; and the Matrix of business dates."""
+"""Layers: the chain from sources to readers, a column a layer, who waits for whom; the Matrix of business dates; the gap map."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
+from adapters.model import Verb
 from engine.store.rows import FeedRow, FloorRow, OwedRow
 from tui import keymap
 from tui.present import chain, frame, layers, lines, words
 from tui.present.chain import Chain, Hop, Lane
+from tui.present.cut import clean
 from tui.present.head import refresh_word
 from tui.present.layers import LOOP, About
-from tui.screens import window
+from tui.screens import cannot, open_plan, window
+from tui.screens.gaps import GapsPane
 from tui.screens.lists import Handler
 from tui.screens.matrix import MatrixPane
 from tui.screens.roster import PipelineScreen
@@ -19,10 +22,12 @@ from tui.view import Context, Effect, Line, Open, Say, Span
 
 COLUMN = 27
 """Cells of a layer's column at least."""
+PANES: Final = ("chain", "matrix", "gaps")
+"""In the order of the key for the next pane."""
 
 
 class LayersView(PipelineScreen):
-    """``arg``: ``matrix``, or key of a pipeline to put the cursor on."""
+    """``arg``: ``matrix``, ``gaps``, or key of a pipeline to put the cursor on."""
 
     name: ClassVar[str] = "layers"
     title: ClassVar[str] = "Layers"
@@ -31,13 +36,14 @@ class LayersView(PipelineScreen):
     def __init__(self, context: Context, arg: str | None = None) -> None:
         super().__init__(context)
         self.matrix = MatrixPane(context)
-        self.in_matrix = arg == "matrix"
+        self.gaps = GapsPane(context)
+        self.pane = arg if arg in PANES else "chain"
         self.all: list[Lane] = []
         self.lanes: list[Lane] = []
         self.by_key: dict[str, Lane] = {}
         self.chain: Chain = chain.chain_of((), {})
         self.hops: list[Hop] = []
-        self.cursor: str | None = None if self.in_matrix else arg
+        self.cursor: str | None = None if arg in PANES else arg
         self._feeds: Sequence[FeedRow] = ()
         self._places: dict[str, int] = {}
         self._tops: dict[str, int] = {}
@@ -54,12 +60,13 @@ class LayersView(PipelineScreen):
             self._feeds = self.context.reader.feeds()
         if moved & {"run", "owed", "pipeline"}:
             self.matrix.forget()
+            self.gaps.forget()
         if judged:
             self._lay()
         if moved & {"owed", "pipeline"}:
             self.chain = chain.chain_of(self.context.reader.edges(), {k: v.layer for k, v in self.by_key.items()})
-        if self.in_matrix:
-            self.matrix.read(count=True)
+        if self.grid is not None:
+            self.grid.read(count=True)
 
     def _lay(self) -> None:
         assert self.head is not None
@@ -86,21 +93,27 @@ class LayersView(PipelineScreen):
             first = next((lane for lane in self.lanes if lane.loud), self.lanes[0] if self.lanes else None)
             self.cursor = first.key if first is not None else None
         self.matrix.rows(self.lanes)
+        self.gaps.rows(self.lanes)
 
     def filtered(self) -> None:
         self._choose()
-        if self.in_matrix:
-            self.matrix.read()
+        if self.grid is not None:
+            self.grid.read()
 
     # --- the cursor -------------------------------------------------------------------------------------------------
+
+    @property
+    def grid(self) -> MatrixPane | GapsPane | None:
+        """The pane of dates that is open; None: the chain is."""
+        return None if self.pane == "chain" else self.matrix if self.pane == "matrix" else self.gaps
 
     def _index(self) -> int:
         return self._places.get(self.cursor or "", 0)
 
     @property
     def here(self) -> Lane | None:
-        if self.in_matrix:
-            return self.matrix.here
+        if self.grid is not None:
+            return self.grid.here
         return self.lanes[self._index()] if self.lanes else None
 
     @property
@@ -109,8 +122,8 @@ class LayersView(PipelineScreen):
 
     @property
     def owes(self) -> OwedRow | None:
-        if self.in_matrix:
-            owes = self.matrix.owes
+        if self.grid is not None:
+            owes = self.grid.owes
             return owes[0] if owes else None
         return self.here.owes if self.here is not None else None
 
@@ -120,24 +133,25 @@ class LayersView(PipelineScreen):
 
     @property
     def run_key(self) -> str | None:
-        if self.in_matrix:
-            return self.matrix.cell.run_key
+        if self.grid is not None:
+            return self.grid.cell.run_key
         return None if self.row is None else self.row.run_key
 
     @property
     def length(self) -> int:
-        return len(self.matrix.lanes) if self.in_matrix else len(self.lanes)
+        return len(self.lanes if self.grid is None else self.grid.lanes)
 
     def move(self, by: int) -> None:
-        if self.in_matrix:
-            self.matrix.move(by)
+        if self.grid is not None:
+            self.grid.move(by)
         elif self.lanes:
             self.cursor = self.lanes[min(max(self._index() + by, 0), len(self.lanes) - 1)].key
 
     def _aside(self, way: int) -> Sequence[Effect]:
-        """To the next layer, near the row where the cursor is; in the Matrix a date."""
-        if self.in_matrix:
-            return () if self.matrix.turn(way) else (Say("this is the newest business date"),)
+        """To the next layer, near the row where the cursor is; in the Matrix and the gap map a date."""
+        if self.grid is not None:
+            end = "newest business" if way > 0 or self.grid is self.matrix else "oldest"
+            return () if self.grid.turn(way) else (Say(f"this is the {end} date"),)
         lane = self.here
         if lane is None:
             return (Say("there is no row here"),)
@@ -187,8 +201,8 @@ class LayersView(PipelineScreen):
         return frame.page(ctx, top, self.under_menu(body, width, room), self._footer(width), width, height)
 
     def _tiny(self, room: int) -> list[list[Span]]:
-        shown = self.matrix.lanes if self.in_matrix else self.lanes
-        at = self.matrix.index if self.in_matrix else self._index()
+        shown = self.lanes if self.grid is None else self.grid.lanes
+        at = self._index() if self.grid is None else self.grid.index
         self._top = window(self._top, at, room, len(shown))
         out: list[list[Span]] = []
         for i, lane in enumerate(shown[self._top : self._top + room], self._top):
@@ -200,12 +214,12 @@ class LayersView(PipelineScreen):
 
     def _body(self, width: int, room: int) -> list[Line]:
         note = f" · {self.filter_note('', '')}" if self.filter else ""
-        if self.in_matrix:
-            if self.matrix.lanes:
-                return self.matrix.paint(width, room, note)
+        if self.grid is not None:
+            if self.grid.lanes:
+                return self.grid.paint(width, room, note)
             return [
-                lines.rule("Matrix", "", "", width, focused=True),
-                *(self.matrix.nothing() if self.all else self._nothing()),
+                lines.rule(self.grid.title, "", "", width, focused=True),
+                *(self.grid.nothing() if self.lanes else self._nothing()),
             ]
         n = f"{len(self.lanes)} of {len(self.all)}{note}" if self.filter else _counted(self.all)
         if self.silent:
@@ -395,7 +409,8 @@ class LayersView(PipelineScreen):
     def _footer(self, width: int) -> Line:
         if self.field is not None:
             return self.field_row(width, f"{self.length} shown")
-        said = {"view.pane": "chain" if self.in_matrix else "matrix", "list.open": "run" if self.in_matrix else "story"}
+        following = {"chain": "matrix", "matrix": "gaps", "gaps": "chain"}[self.pane]
+        said = {"view.pane": following, "list.open": "story" if self.grid is None else "run"}
         ids = [
             "list.open",
             "view.pane",
@@ -406,13 +421,16 @@ class LayersView(PipelineScreen):
             "owed.waive",
             "run.history",
         ]
+        if self.grid is self.gaps:
+            ids = list(dict.fromkeys(["list.open", "owed.basis", "pipeline.backfill", "gaps.mark", *ids]))
+            said |= {"owed.basis": "why", "pipeline.backfill": "fill"}
         if self.silent:
             ids = ["app.refresh", "screen.sources", *ids]
             said |= {"app.refresh": refresh_word(self.context), "screen.sources": "why"}
         ids += ["action.menu", "screen.timeline", "screen.deadlines", "nav.back", "app.quit"]
         said |= (
             {"time.left": "date before", "time.right": "date after"}
-            if self.in_matrix
+            if self.grid is not None
             else {"time.left": "layer before", "time.right": "layer after"}
         )
         return frame.footer_row(keymap.footer(self.contexts, width, only=ids, words=said), width)
@@ -426,19 +444,58 @@ class LayersView(PipelineScreen):
             "view.pane": self._pane,
             "time.left": lambda: self._aside(-1),
             "time.right": lambda: self._aside(1),
+            "gaps.mark": self._range,
         }
 
     def _pane(self) -> Sequence[Effect]:
-        """Chain and Matrix; the cursor stays on its pipeline where the other pane has it."""
+        """Chain, Matrix, gap map; the cursor stays on its pipeline where the next pane has it."""
         lane = self.here
-        self.in_matrix = not self.in_matrix
-        if lane is not None and self.in_matrix and any(m.key == lane.key for m in self.matrix.lanes):
-            self.matrix.cursor = lane.key
-        elif lane is not None and not self.in_matrix:
+        self.pane = PANES[(PANES.index(self.pane) + 1) % len(PANES)]
+        self.basis = False
+        if lane is not None and self.grid is None:
             self.cursor = lane.key
-        if self.in_matrix:
-            self.matrix.read()
+        elif lane is not None and self.grid is not None and any(m.key == lane.key for m in self.grid.lanes):
+            self.grid.cursor = lane.key
+        if self.grid is not None:
+            self.grid.read()
         return ()
+
+    # --- the gap map ------------------------------------------------------------------------------------------------
+
+    def _basis(self) -> Sequence[Effect]:
+        if self.grid is not self.gaps:
+            return super()._basis()
+        self.basis = not self.basis
+        return ()
+
+    def basis_rows(self, width: int) -> list[Line]:
+        if self.grid is not self.gaps:
+            return super().basis_rows(width)
+        rule = lines.rule(self.here_name, f"{self.gaps.date}, why", "Esc close", width, focused=True)
+        return [rule, *self.gaps.why(width)]
+
+    def _range(self) -> Sequence[Effect]:
+        if self.grid is not self.gaps:
+            return (Say("this key begins a range of dates in the gap map"),)
+        return (Say(self.gaps.mark()),)
+
+    def verb(self, action: str) -> Sequence[Effect]:
+        """A backfill from the gap map is for the dates under the cursor; it fills what is missing and what failed."""
+        row = self.row
+        if action != "pipeline.backfill" or self.grid is not self.gaps or row is None:
+            return super().verb(action)
+        name, source = clean(row.name), self.source_of(row)
+        if why := cannot(Verb.BACKFILL, source, self.context):
+            return (Say(f"backfill {name}: {why}", "warn"),)
+        chosen = self.gaps.chosen()
+        if chosen is None:
+            word = self.gaps.cell.look.word
+            mark = keymap.key_of("gaps.mark")
+            return (Say(f"{name}, {self.gaps.date}: {word}, there is no gap to fill; {mark} marks a range of dates"),)
+        first, last = chosen
+        again = self.gaps.reprocess(first, last)
+        given = {"from": first, "to": last, "reprocess": again}
+        return (open_plan(Verb.BACKFILL, row.key, name, source, self.context, **given),)
 
     def _open(self) -> Sequence[Effect]:
         lane = self.here
@@ -447,8 +504,8 @@ class LayersView(PipelineScreen):
         key = self.run_key
         if key is not None:
             return (Open("run", key),)
-        if self.in_matrix:
-            return (Say(f"{lane.name}, {self.matrix.date}: {self.matrix.cell.look.word}, there is no run to open"),)
+        if self.grid is not None:
+            return (Say(f"{lane.name}, {self.grid.date}: {self.grid.cell.look.word}, there is no run to open"),)
         if lane.row is None:
             return (Open("deadlines"),)
         return (Say(f"{lane.name} has not run yet: there is nothing to show"),)

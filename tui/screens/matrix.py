@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from engine.store.rows import DatedRow, OwedRow
 from tui import keymap
@@ -23,6 +23,8 @@ CHUNK = 200
 
 class MatrixPane:
     """Rows are the lanes that owe something or have a schedule; the cursor is on one cell."""
+
+    title: ClassVar[str] = "Matrix"
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -179,7 +181,7 @@ class MatrixPane:
         total = len(self.lanes)
         where = f"{self._top + 1}–{min(self._top + body, total)} of {total}" if total > body else str(total)
         out: list[Line] = [
-            lines.rule("Matrix", f"{where} jobs by business date{note}", self._hint(width), width, focused=True),
+            lines.rule(self.title, f"{where} jobs by business date{note}", self._hint(width), width, focused=True),
             *matrix.head_lines(days, grid, self.date),
         ]
         before = None

@@ -1,0 +1,274 @@
+"""The gap map: pipelines × the last 90 dates, a pane of the Layers. Only pipelines in view are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any, ClassVar
+
+from engine.store.rows import Asker, OwedRow, Spell
+from tui import keymap
+from tui.present import gaps, lines, words
+from tui.present.chain import NO_LAYER, Lane
+from tui.present.gaps import NOTHING, Cell, Grid
+from tui.screens import window
+from tui.view import Context, Line
+
+AHEAD = 3
+CHUNK = 200
+
+
+class GapsPane:
+    """Rows are the pipelines that have dates; the cursor is on one cell. ``anchor``: where a marked range began."""
+
+    title: ClassVar[str] = "Gap map"
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.lanes: list[Lane] = []
+        self.cursor: str | None = None
+        self.day: str | None = None
+        """Date under the cursor; None: today."""
+        self.anchor: str | None = None
+        self.page = 20
+        self._places: dict[str, int] = {}
+        self._top = 0
+        self._n = gaps.DAYS
+        self._back = 0
+        """Dates by which the view was scrolled into the past."""
+        self._cells: dict[str, dict[str, Cell]] = {}
+        self._spells: list[Spell] | None = None
+        self._today: str | None = None
+        self._full: tuple[tuple[int, ...], tuple[OwedRow, ...]] = ((), ())
+        self._asker: tuple[str, Asker | None] = ("", None)
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def rows(self, lanes: Sequence[Lane]) -> None:
+        """Take the lanes of the screen, in their order."""
+        self.lanes = [lane for lane in lanes if gaps.mapped(lane)]
+        self._places = {lane.key: i for i, lane in enumerate(self.lanes)}
+        if self.cursor not in self._places:
+            self.cursor, self.anchor = (self.lanes[0].key if self.lanes else None), None
+
+    def forget(self) -> None:
+        """Runs or promises moved."""
+        self._cells.clear()
+        self._spells = None
+        self._full = ((), ())
+        self._asker = ("", None)
+
+    def days(self) -> list[str]:
+        """All dates of the map, oldest first; a new day is a new map."""
+        days = gaps.window_days(self.context.now(), self.context.timezone)
+        if days[-1] != self._today:
+            self._today = days[-1]
+            self._cells.clear()
+        return days
+
+    def shown_days(self) -> list[str]:
+        """Those that the width has room for."""
+        days = self.days()
+        end = len(days) - min(self._back, max(len(days) - self._n, 0))
+        return days[max(end - self._n, 0) : end]
+
+    def read(self, *, count: bool = False) -> None:
+        """What of the pipelines in view is not known."""
+        del count
+        self.days()
+        top = window(self._top, self.index, self.page, len(self.lanes))
+        if any(lane.key not in self._cells for lane in self.lanes[top : top + self.page]):
+            self.read_lanes(self.lanes[max(top - AHEAD, 0) : top + self.page + AHEAD])
+
+    def read_lanes(self, lanes: Iterable[Lane]) -> None:
+        wanted = [lane for lane in lanes if lane.key not in self._cells and lane.id is not None]
+        if not wanted:
+            return
+        days, tz, now = self.days(), self.context.timezone, self.context.now()
+        zone = words.zone(tz)
+        since = date.fromisoformat(days[0])
+        if self._spells is None:
+            self._spells = self.context.reader.blind_spells(gaps.day_start(since, tz))
+        ids = [lane.id for lane in wanted if lane.id is not None]
+        found = self.context.reader.calendars(ids, since, now + 2 * words.DAY, zone)
+        for lane in wanted:
+            calendar = found.get(lane.id or 0)
+            if calendar is None:
+                continue
+            source = lane.source.name if lane.source is not None else None
+            spells = [s for s in self._spells if s.source is None or s.source == source]
+            blind = None if not lane.stale else lane.seen if lane.seen is not None else 0
+            self._cells[lane.key] = gaps.cells_of(calendar, days, spells, tz, blind_since=blind)
+
+    # --- the cursor -------------------------------------------------------------------------------------------------
+
+    @property
+    def index(self) -> int:
+        return self._places.get(self.cursor or "", 0)
+
+    @property
+    def here(self) -> Lane | None:
+        return self.lanes[self.index] if self.lanes else None
+
+    @property
+    def date(self) -> str:
+        """The date under the cursor."""
+        days = self.days()
+        return self.day if self.day in days else days[-1]
+
+    @property
+    def cells(self) -> Mapping[str, Cell]:
+        """Of the pipeline under the cursor."""
+        return self._cells.get(self.cursor or "", {})
+
+    @property
+    def cell(self) -> Cell:
+        return self.cells.get(self.date, NOTHING)
+
+    @property
+    def owes(self) -> tuple[OwedRow, ...]:
+        """The whole of the promises of the cell under the cursor."""
+        ids = tuple(one.id for one in self.cell.owes[:2])
+        if ids != self._full[0]:
+            found = [self.context.reader.owed_one(i) for i in ids]
+            self._full = ids, tuple(row for row in found if row is not None)
+        return self._full[1]
+
+    def move(self, by: int) -> None:
+        if self.lanes:
+            before = self.cursor
+            self.cursor = self.lanes[min(max(self.index + by, 0), len(self.lanes) - 1)].key
+            if self.cursor != before:
+                self.anchor = None  # a range is of one pipeline
+            self.read()
+
+    def turn(self, by: int) -> bool:
+        """A date further; at the left edge the dates move. False: there is none further on that side."""
+        days = self.days()
+        at = days.index(self.date) + by
+        if not 0 <= at < len(days):
+            return False
+        self.day = days[at]
+        shown = self.shown_days()
+        if self.day < shown[0]:
+            self._back += 1
+        elif self.day > shown[-1]:
+            self._back = max(self._back - 1, 0)
+        return True
+
+    def mark(self) -> str:
+        """Begin a range at the cursor, or take it away; what to say of it."""
+        self.anchor = None if self.anchor is not None else self.date
+        if self.anchor is None:
+            return "the range is gone: the backfill key takes the gap under the cursor"
+        return f"a range begins at {self.anchor}: go to its other end, then {keymap.key_of('pipeline.backfill')}"
+
+    def chosen(self) -> tuple[str, str] | None:
+        """Dates that a backfill is for: the marked range, else the gap under the cursor; None: there is no gap."""
+        if self.anchor is not None:
+            return min(self.anchor, self.date), max(self.anchor, self.date)
+        return gaps.gap_around(self.cells, self.days(), self.date)
+
+    def reprocess(self, first: str, last: str) -> str:
+        return gaps.reprocess(self.cells, [d for d in self.days() if first <= d <= last])
+
+    # --- painting ---------------------------------------------------------------------------------------------------
+
+    def paint(self, width: int, room: int, note: str) -> list[Line]:
+        grid = Grid.of(width)
+        self._n = grid.n
+        about = self._about_rows(room)
+        body = max(room - 4 - about, 1)
+        self.page = body
+        self._top = window(self._top, self.index, body, len(self.lanes))
+        self.read()
+        shown = self.lanes[self._top : self._top + body]
+        total, days = len(self.lanes), self.shown_days()
+        where = f"{self._top + 1}–{min(self._top + body, total)} of {total}" if total > body else str(total)
+        told = "" if len(days) == gaps.DAYS else f", {gaps.span(days[0], days[-1])} in view"
+        hint = f"{keymap.key_of('owed.basis')} why  {keymap.key_of('pipeline.backfill')} fill  {keymap.key_of('gaps.mark')} range"
+        out: list[Line] = [
+            lines.rule(
+                self.title, f"{where} pipelines · last {gaps.DAYS} dates{told}{note}", hint, width, focused=True
+            ),
+            *gaps.head_lines(days, grid, self.date),
+        ]
+        chosen = self.chosen() if self.anchor is not None else None
+        marked = frozenset(d for d in days if chosen is not None and chosen[0] <= d <= chosen[1])
+        before = None
+        for lane in shown:
+            layer = "" if lane.layer == before else "none" if lane.layer == NO_LAYER else lane.layer
+            before = lane.layer
+            here = lane.key == self.cursor
+            cells = self._cells.get(lane.key, {})
+            line = gaps.row_line(lane, layer, cells, days, grid, here=here, at=self.date, marked=marked)
+            if here:
+                line = lines.merge([*line, (" " * max(width - lines.cells(line), 0), "on:cursor-bg")])
+            out.append(line)
+        out += [[]] * max(room - about - 1 - len(out), 0)
+        return [*out, gaps.legend(width), *self._about(width, about)]
+
+    @staticmethod
+    def _about_rows(room: int) -> int:
+        return 4 if room >= 24 else 3
+
+    def _about(self, width: int, rows: int) -> list[Line]:
+        lane = self.here
+        if lane is None:
+            return []
+        tz, now, days = self.context.timezone, self.context.now(), self.days()
+        said = [gaps.about(self.date, self.cell, tz, now), gaps.summary(self.cells, days), gaps.where(self.cells, days)]
+        if self.anchor is not None and (chosen := self.chosen()) is not None:
+            said.insert(1, [[("range ", "dim"), (gaps.span(*chosen), "key b")], "backfill takes these dates"])
+        return [
+            lines.rule(lane.name, lane.layer, "", width),
+            *([(" ", ""), *words.sentence(one, width - 2)] for one in said[: rows - 1]),
+        ]
+
+    def why(self, width: int) -> list[Line]:
+        """The pane that says why the cell under the cursor is what it is."""
+        cell = self.cell
+        asker = None
+        if cell.runs is not None:
+            if self._asker[0] != cell.runs.run_key:
+                self._asker = cell.runs.run_key, self.context.reader.asker(cell.runs.run_key, cell.runs.day)
+            asker = self._asker[1]
+        return gaps.why_lines(cell, self.date, asker, self.context.timezone, self.context.now(), width)
+
+    def nothing(self) -> list[Line]:
+        sources = keymap.key_of("screen.sources")
+        return [
+            [("   no pipeline here has dates: none has a schedule, owes something or names a business date", "dim")],
+            [
+                ("   [[expectation]] says what is due by when, business_date what date a run is for   ", "dim"),
+                (sources, "key b"),
+                (" says how the sources are", "dim"),
+            ],
+        ]
+
+    # --- for scripts ------------------------------------------------------------------------------------------------
+
+    def records(self) -> list[dict[str, Any]]:
+        """A record for each date of each pipeline, from its oldest known run on."""
+        for i in range(0, len(self.lanes), CHUNK):
+            self.read_lanes(self.lanes[i : i + CHUNK])
+        days = self.days()
+        return [r for lane in self.lanes for r in gaps.records(lane, self._cells.get(lane.key, {}), days)]
+
+    def data(self) -> Mapping[str, Any]:
+        """Of each pipeline its gaps, how many dates of each fate, and every date."""
+        records = self.records()
+        days = self.days()
+        by_key: dict[str, dict[str, Any]] = {}
+        for r in records:
+            by_key.setdefault(r["key"], {})[r["date"]] = {k: r[k] for k in ("state", "why", "run", "runs")}
+        found = [
+            {
+                "key": lane.key, "name": lane.name, "layer": lane.layer,
+                "counts": {f.name.lower(): n for f, n in sorted(gaps.counts(cells, days).items())},
+                "gaps": [{"from": a, "to": b} for a, b in gaps.gaps(cells, days)],
+                "dates": by_key.get(lane.key, {}),
+            }
+            for lane in self.lanes for cells in (self._cells.get(lane.key, {}),)
+        ]  # fmt: skip
+        return {"from": days[0], "to": days[-1], "pipelines": found}
