@@ -37,7 +37,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
-__all__ = ["CHANGES_ONLY", "COMMON", "STATUS", "Answer", "Asked", "BadDays", "Query", "Seen", "walk"]
+from adapters.contract import Fault
+
+__all__ = ["CHANGES_ONLY", "COMMON", "DAYS", "STATUS", "Answer", "Asked", "BadDays", "Query", "Seen", "walk"]
 
 Query = dict[str, list[str]]
 Answer = tuple[int, Any] | tuple[int, Any, Mapping[str, str]]
@@ -74,6 +76,30 @@ COMMON = frozenset(STATUS) | {
     "lost-500",  # a change takes effect, then 500
     "noop",  # a change is answered as if done, and nothing is
 }
+DAYS: Mapping[Fault, str] = {
+    Fault.DOWN: "down",
+    Fault.SLOW: "slow",
+    Fault.HANG: "hang",
+    Fault.UNAUTHORIZED: "401",
+    Fault.FORBIDDEN: "403",
+    Fault.NOT_FOUND: "404",
+    Fault.CONFLICT: "409",
+    Fault.RATE_LIMITED: "429",
+    Fault.RATE_LIMITED_AFTER: "429-after",
+    Fault.RATE_LIMITED_DATE: "429-date",
+    Fault.SERVER_ERROR: "500",
+    Fault.HTML: "html",
+    Fault.TRUNCATED: "truncated",
+    Fault.SHAPE: "shape",
+    Fault.MISSING_IDS: "missing-ids",
+    Fault.MISSING_FIELDS: "missing-fields",
+    Fault.UNKNOWN_FIELDS: "unknown-fields",
+    Fault.UNKNOWN_STATE: "unknown-state",
+    Fault.PAGE_TWO: "page2",
+    Fault.LOST_ANSWER: "lost",
+    Fault.DOES_NOTHING: "noop",
+}
+"""The bad days of the contract by their names here. ``missing-*``, ``unknown-state`` and ``page2`` are a server's own to play."""
 CHANGES_ONLY = frozenset({"lost", "lost-once", "lost-500", "noop"})
 
 
