@@ -325,7 +325,7 @@ def _lines(path: str, known: dict[str, tuple[tuple[int, ...], int]], limit_s: fl
         raise NoValue(f"{name} is not there") from None
     except PermissionError:
         raise NoValue(f"{name} may not be read: permission denied") from None
-    with open(fd, "rb", buffering=0) as file:
+    try:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode):
             raise NoValue(f"{name} is no file")
@@ -334,11 +334,13 @@ def _lines(path: str, known: dict[str, tuple[tuple[int, ...], int]], limit_s: fl
         if before is not None and before[0] == stamp:
             return float(before[1])
         n, last = 0, b"\n"
-        while part := file.read(1 << 20):
+        while part := os.read(fd, 1 << 20):
             n += part.count(b"\n")
             last = part[-1:]
             if time.monotonic() > end:
                 raise NoValue(f"{name} is too large to be counted within {limit_s:g} s: {info.st_size:,} bytes")
+    finally:
+        os.close(fd)
     n += last != b"\n"
     if len(known) > KNOWN:
         known.clear()
