@@ -119,7 +119,9 @@ class Client:
     """One connection to a cluster. Made by ``open``; every question raises adapters.errors only."""
 
     def __init__(self, admin: Admin, said: list[tuple[str, str]], timeout_s: float, secrets: Sequence[str]) -> None:
-        self._admin: Admin | None = admin
+        self._box: list[Admin] = [admin]
+        """Its only reference but for the moment of a call: what hangs on an error (frames, with what they hold) would keep its
+        threads alive until somebody collects garbage."""
         self._said = said
         self._timeout = timeout_s
         self._secrets = secrets
@@ -158,18 +160,14 @@ class Client:
 
     async def close(self) -> None:
         """Ends librdkafka's threads, which may take a moment; never raises."""
-        admin, self._admin = self._admin, None
-        if admin is not None:
-            hold = [admin]
-            del admin
-            await asyncio.to_thread(hold.clear)  # the last reference: its threads are joined here, not on the loop
+        await asyncio.to_thread(self._box.clear)  # the last reference: its threads are joined there, not on the loop
 
     # --- questions --------------------------------------------------------------------------------------------------
 
     async def cluster(self) -> Cluster:
         """Brokers, topics, leaders and copies: one question."""
-        admin = self._ask()
-        found = await self._told(asyncio.to_thread(_listed, admin, self._timeout), "the cluster")
+        self._ask()
+        found = await self._told(asyncio.to_thread(_listed, self._box, self._timeout), "the cluster")
         self._said.clear()
         topics: dict[str, dict[int, PartitionState]] = {}
         wrong: dict[str, str] = {}
@@ -185,9 +183,9 @@ class Client:
 
     async def groups(self) -> Listed:
         """Names of consumer groups: one question to every broker."""
-        admin = self._ask()
+        self._ask()
         found = await self._told(
-            self._future(lambda: admin.list_consumer_groups(request_timeout=self._timeout)), "the groups"
+            self._future(lambda: self._box[0].list_consumer_groups(request_timeout=self._timeout)), "the groups"
         )
         errors = [self._typed(error, "the groups") for error in found.errors or ()]
         names = tuple(sorted({str(one.group_id) for one in found.valid or () if one.group_id}))
@@ -199,12 +197,13 @@ class Client:
         """State and members of each; a group that is not there is ``dead``."""
         if not groups:
             return {}
-        admin = self._ask()
+        self._ask()
         out: dict[str, GroupState | AdapterError] = {}
         for start in range(0, len(groups), 100):
             part = list(groups[start : start + 100])
             futures = await self._made(
-                lambda part=part: admin.describe_consumer_groups(part, request_timeout=self._timeout), "the groups"
+                lambda part=part: self._box[0].describe_consumer_groups(part, request_timeout=self._timeout),
+                "the groups",
             )
             found = await asyncio.gather(
                 *(self._told(asyncio.wrap_future(futures[g]), f"group {g}") for g in part), return_exceptions=True
@@ -225,7 +224,8 @@ class Client:
         self, groups: Sequence[str], partitions: Sequence[Partition] | None
     ) -> dict[str, Mapping[Partition, int] | AdapterError]:
         """What each group has committed; ``NONE`` where nothing. ``partitions`` None: wherever it has committed anything."""
-        admin = self._ask() if groups else None
+        if groups:
+            self._ask()
         lib = library()[0]
         loop = asyncio.get_running_loop()
         end, gate = loop.time() + ROUND_S, asyncio.Semaphore(AT_ONCE)
@@ -237,7 +237,7 @@ class Client:
                 wanted = None if partitions is None else [lib.TopicPartition(*p) for p in partitions]
                 try:
                     futures = await self._made(
-                        lambda: admin.list_consumer_group_offsets(  # type: ignore[union-attr]
+                        lambda: self._box[0].list_consumer_group_offsets(
                             [lib.ConsumerGroupTopicPartitions(group, wanted)], request_timeout=self._timeout
                         ),
                         f"group {group}",
@@ -257,12 +257,12 @@ class Client:
         wanted = sorted(set(partitions))
         if not wanted:
             return {}
-        admin = self._ask()
+        self._ask()
         lib, module = library()
         level = {"read_committed": "READ_COMMITTED", "read_uncommitted": "READ_UNCOMMITTED"}[isolation]
         request = {lib.TopicPartition(*p): module.OffsetSpec.latest() for p in wanted}
         futures = await self._made(
-            lambda: admin.list_offsets(
+            lambda: self._box[0].list_offsets(
                 request, isolation_level=getattr(lib.IsolationLevel, level), request_timeout=self._timeout
             ),
             "the ends",
@@ -287,11 +287,11 @@ class Client:
 
     # --- errors -----------------------------------------------------------------------------------------------------
 
-    def _ask(self) -> Admin:
-        if self._admin is None:
+    def _ask(self) -> None:
+        """One question more; none once it is closed."""
+        if not self._box:
             raise Unreachable("the source is closed", sent=False)
         self.asked += 1
-        return self._admin
 
     async def _made(self, call: Callable[[], Any], what: str) -> Any:
         """A call that gives futures at once, or says at once what is wrong with the question."""
@@ -300,8 +300,12 @@ class Client:
             return call()
         except lib.KafkaException as error:
             raise self._typed(error.args[0], what) from None
+        except IndexError:
+            text = ""
         except (ValueError, TypeError, RuntimeError) as error:
             text = words(str(error), self._secrets)
+        if not self._box:
+            raise Unreachable("the source is closed", sent=False)
         raise BadResponse(words(f"{what}: {text}"))
 
     async def _future(self, call: Callable[[], Any]) -> Any:
@@ -313,9 +317,10 @@ class Client:
             return await answer
         except lib.KafkaException as error:
             cause = error.args[0] if error.args else None
-        admin = self._admin
-        if admin is not None and _name(cause) in _AWAY:
-            await asyncio.to_thread(admin.poll, 0)  # what it said meanwhile (error_cb): the reason is there
+        except IndexError:
+            raise Unreachable("the source is closed", sent=False) from None
+        if self._box and _name(cause) in _AWAY:
+            await asyncio.to_thread(_heard, self._box)
         raise self._typed(cause, what)
 
     def _typed(self, error: Any, what: str) -> AdapterError:
@@ -352,11 +357,17 @@ class Client:
         return BadResponse(words(f"{_of(what)}: {_short(text) or name}"))
 
 
-def _listed(admin: Admin, timeout: float) -> Any:
-    """Also lets it say what it had to say (``error_cb``), so that nothing old is taken for a reason later."""
+def _listed(box: list[Admin], timeout: float) -> Any:
+    """Also lets it say what it had to say, so that nothing old is taken for a reason later."""
     try:
-        return admin.list_topics(timeout=timeout)
+        return box[0].list_topics(timeout=timeout)
     finally:
+        _heard(box)
+
+
+def _heard(box: list[Admin]) -> None:
+    """``error_cb`` is called from here alone: why nobody answers."""
+    for admin in box[:1]:
         admin.poll(0)
 
 
