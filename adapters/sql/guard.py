@@ -86,12 +86,11 @@ def wrong(text: str, dialect: Dialect) -> str | None:
         tokens.pop()
     if any(t.text == ";" for t in tokens):
         return "it holds more than one statement: write a [[series]] for each"
-    words = [t for t in tokens if t.word]
-    if not words:
+    if not tokens:
         return "it is empty"
-    first = words[0].text
-    if first not in FIRST or any(t.text != "(" for t in tokens[: tokens.index(words[0])]):
-        return f"it begins with {tokens[0].text if tokens[0].text != '(' else first}: asked are only {', '.join(FIRST)}"
+    first = next((t for t in tokens if t.text != "("), tokens[0]).text
+    if first not in FIRST:
+        return f"it begins with {first[:40]}: asked are only {', '.join(FIRST)}"
     return _writes(tokens, first, dialect)
 
 

@@ -82,7 +82,7 @@ class PostgreSQL(Engine):
         ):
             return Lost(said)
         if state == "42501":
-            return Refused(f"{said}: GRANT it to the user, or ask for something else")
+            return Refused(f"{said} (GRANT it to the user, or ask for something else)")
         return Refused(said)
 
     def _not_opened(self, text: str, said: str, state: str) -> AdapterError:
@@ -91,12 +91,10 @@ class PostgreSQL(Engine):
         low = text.lower()
         fatal = re.search(r"(?:FATAL|ERROR|PANIC):\s*(.*)", text)
         told = fatal[1] if fatal else said
-        if state.startswith("28") or re.search(
-            r"password authentication failed|no password supplied|role .* does not exist", low
-        ):
-            return AuthFailed(
-                f"{self.title} at {at} does not accept the user or the password: {told}", "see auth of this source"
-            )
+        if "no password supplied" in low:
+            return AuthFailed(f"{self.title} at {at} wants a password, and none is given", "see auth of this source")
+        if state.startswith("28") or "password authentication failed" in low or re.search(r"role .* does not exist", low):
+            return AuthFailed(f"{self.title} at {at} does not accept the login ({told})", "see auth of this source")
         if "pg_hba.conf" in low or state == "42501":
             return Forbidden(
                 f"{self.title} at {at} does not let this user in: {told}", "ask for a line in its pg_hba.conf"
