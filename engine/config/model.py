@@ -167,9 +167,11 @@ class Feed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What must be true before a success counts (``done_when``): a command that exits 0, or a file written since the run began.
+    """What must be true before a success counts (``done_when``): a command that exits 0, a file written since the run began, or a
+    reading of ``series`` since then within ``normal``.
 
-    ``{business_date}`` and ``{run}`` are filled in. A check with neither waits for ``watchfloor ping NAME ok``.
+    ``{business_date}`` and ``{run}`` are filled in. A check with none of them waits for ``watchfloor ping NAME ok``.
+    ``on``: it is the output of these pipelines, expected of each run; ``step``: of this step of them.
     """
 
     name: str
@@ -178,6 +180,10 @@ class Check:
     min_size: int = 0
     timeout_ms: int = 30_000
     place: str = ""
+    on: str | None = None
+    step: str | None = None
+    series: str | None = None
+    normal: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -290,13 +290,20 @@ _ON = {"source_arrival": '"feed:NAME" of a [[feed]]', "heartbeat": '"ping:NAME"'
 
 
 def _check_check(node: Node) -> None:
-    if "run" in node.given and "file" in node.given:
-        (node.at / "file").problem("expected either run or file, got both", "keep one of them, or make two checks")
+    kinds = [key for key in ("run", "file", "series") if key in node.given]
+    if len(kinds) > 1:
+        words = f"expected either {kinds[0]} or {kinds[1]}, got both"
+        (node.at / kinds[1]).problem(words, "keep one of them, or make two checks")
         return
+    normal = node["normal"]
+    if normal is not None and normal[0] > normal[1]:
+        (node.at / "normal").problem("expected the lowest value first", f"write [{normal[1]:g}, {normal[0]:g}]")
+    if node["on"] is not None and node["on"].partition(":")[0] in units.THING_WORDS:
+        (node.at / "on").problem(NOT_THINGS.format(printable(node["on"])), "an output is of pipelines")
     run = node["run"]
     if run and not run[0].strip():
         (node.at / "run" / 0).problem("expected a program, got nothing", 'write ["python", "count.py"]')
-    for key, needs in (("min_size", "file"), ("timeout", "run")):
+    for key, needs in (("min_size", "file"), ("timeout", "run"), ("normal", "series"), ("step", "on")):
         if key in node.given and needs not in node.given:
             (node.at / key).problem(f"expected {needs} beside {key}, there is none", f"add {needs}, or remove {key}")
     _check_path(node, CHECK_FILLED)
@@ -384,6 +391,8 @@ def feed(node: Node, zone: str) -> Feed:
 def check(node: Node) -> Check:
     values: dict[str, Any] = {"timeout_ms" if k == "timeout" else k: v for k, v in node.items()}
     values["file"] = _absolute(node)
+    if values["normal"] is not None:
+        values["normal"] = tuple(values["normal"])
     return Check(**values, place=_place(node.at))
 
 

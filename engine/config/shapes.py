@@ -335,8 +335,17 @@ CHECK = Table(
         "file": Field(words, "a file that must have been written since the run began"),
         "min_size": Field(Text(units.SIZE, parse=units.size), "least size of the file", default=0),
         "timeout": Field(Duration(1000), "longest time of the program", default=30_000),
+        "on": Field(
+            selector, "pipelines whose output it is: asked of each of their runs, and shown beside what was expected"
+        ),
+        "step": Field(words, "the step of them that makes it; none: the whole run"),
+        "series": Field(words, "a [[series]] that must have a reading since then, in place of run and file"),
+        "normal": Field(
+            ListOf(Number(), least=2, most=2, what="lowest and highest value"),
+            "lowest and highest value of series; inf: no end",
+        ),
     },
-    "what must be true before a success counts; without run and file: `watchfloor ping NAME ok`",
+    "what must be true before a success counts, or what a step must have made; without run, file and series: `watchfloor ping NAME ok`",
 )
 
 WINDOW = Table(
