@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from adapters.errors import Unsupported
 from adapters.extras import Asset, Operation, Readings, SeriesQuery, SourceItem
 from adapters.model import Caps, LogChunk, Pipeline, Run, Sample, StepRun, Verb
+from adapters.parameters import Parameter
 
 
 class Secret:
@@ -127,6 +128,8 @@ class Prepared:
     proof: str
     undo: str = ""
     note: str = ""
+    warnings: tuple[str, ...] = ()
+    """What speaks against it and forbids nothing (a parameter outside of what is recommended): shown among the guards."""
     steady: int = 1
     patience_s: float = 120.0
     memo: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -191,6 +194,8 @@ class Adapter(ABC):
     min_poll_s: ClassVar[float] = 5.0
     near: ClassVar[bool] = False
     """On this host: asking costs next to nothing, so listings and steps are asked for at every change."""
+    secret_options: ClassVar[tuple[str, ...]] = ()
+    """Names of tables in ``options`` whose values may be references to secrets, as in ``auth``: they come as ``Secret``."""
 
     def __init__(self, settings: SourceSettings) -> None:
         self.settings = settings
@@ -228,6 +233,11 @@ class Adapter(ABC):
     @abstractmethod
     async def prepare(self, action: Action) -> Prepared:
         """Exact calls for an action. Unsupported / Conflict / NotFound where it makes no sense now."""
+
+    def parameters(self, verb: Verb, key: str) -> Sequence[Parameter]:
+        """What the verb may be given beside its key, for the plan to ask for. ``prepare`` reads and checks the values itself
+        (``adapters.parameters.read_all``). Known without asking anybody; a strange key has none."""
+        return ()
 
     @abstractmethod
     async def send(self, prepared: Prepared) -> SendResult: ...

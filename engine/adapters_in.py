@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import entry_points
+from typing import Any, cast
 
 from adapters.base import Adapter, SourceSettings
 from engine.config.model import Config, SecretRef, Source
 from engine.config.paths import Places
-from engine.config.secrets import resolve
+from engine.config.secrets import reference, resolve
 
 GROUP = "watchfloor.adapters"
 
@@ -36,6 +38,7 @@ def make_adapter(source: Source, config: Config, places: Places) -> Adapter:
     """Construct it; secrets stay references until the first call."""
     folder = places.state / source.name
     folder.mkdir(parents=True, exist_ok=True)
+    kind = adapter_class(source.kind)
     auth = {
         name: resolve(value, config.folder) if isinstance(value, SecretRef) else value
         for name, value in source.auth.items()
@@ -50,10 +53,21 @@ def make_adapter(source: Source, config: Config, places: Places) -> Adapter:
         tls_verify=source.tls_verify,
         tls_ca=config.folder / source.tls_ca if source.tls_ca else None,
         include=source.include,
-        options=source.options,
+        options=_options(kind, source, config),
         folder=folder,
         requests_per_min=source.requests_per_min,
         jobs=config.jobs if source.kind == "local" else (),
         config_folder=config.folder,
     )
-    return adapter_class(source.kind)(settings)
+    return kind(settings)
+
+
+def _options(kind: type[Adapter], source: Source, config: Config) -> Mapping[str, Any]:
+    """The adapter's own settings; references to secrets in the tables that it names, resolved as those of ``auth``."""
+    found: dict[str, Any] = dict(source.options)
+    for name in kind.secret_options:
+        table = found.get(name)
+        if isinstance(table, dict):
+            pairs = cast("dict[str, Any]", table).items()
+            found[name] = {k: v if (ref := reference(v)) is None else resolve(ref, config.folder) for k, v in pairs}
+    return found

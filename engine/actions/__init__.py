@@ -167,7 +167,7 @@ class Actions:
                 if first is not None:
                     return first, False
                 armed = self._arming.left(target.environment, peer.uid)
-                guards = evaluate(ctx, tx, target, observed, peer, armed, None)
+                guards = evaluate(ctx, tx, target, observed, peer, armed, None, plan.prepared.warnings)
                 self._check(tx, plan, guards, reason)
                 record = self._executor.commit(tx, plan, peer, reason, observed, guards)
         except sqlite3.IntegrityError:

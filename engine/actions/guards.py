@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -41,9 +42,17 @@ class Guard:
 
 
 def evaluate(
-    ctx: Context, tx: Tx, target: Target, observed: Observed, peer: Peer, armed_s: float, unable: str | None
-) -> list[Guard]:  # fmt: skip
-    """All guards in the order in which they are shown. ``unable``: why the adapter cannot do it, None where it can."""
+    ctx: Context,
+    tx: Tx,
+    target: Target,
+    observed: Observed,
+    peer: Peer,
+    armed_s: float,
+    unable: str | None,
+    warnings: Sequence[str] = (),
+) -> list[Guard]:
+    """All guards in the order in which they are shown. ``unable``: why the adapter cannot do it, None where it can;
+    ``warnings``: what it says against it."""
     return [
         _read_only(ctx),
         _fresh(ctx, target, observed),
@@ -52,6 +61,7 @@ def evaluate(
             unable is None,
             f"{target.source.kind} can {target.verb}" if unable is None else clean(unable, 300),
         ),
+        *(Guard("parameters", None, clean(words, 300)) for words in warnings),
         _role(ctx, target, peer),
         *_armed(target, armed_s),
         *_windows(ctx, target),

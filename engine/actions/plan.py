@@ -95,9 +95,12 @@ class Planner:
         )
         prepared, unable = await _prepare(adapter, found, action)
         with ctx.store.transaction() as tx:
-            guards = evaluate(ctx, tx, found, observed, peer, self._arming.left(found.environment, peer.uid), unable)
+            armed_s = self._arming.left(found.environment, peer.uid)
+            warnings = () if prepared is None else prepared.warnings
+            guards = evaluate(ctx, tx, found, observed, peer, armed_s, unable, warnings)
             last = rows.latest_on(tx, found.scope)
         reply = _reply(found, observed, prepared, guards)
+        reply["asks"] = [p.shown() for p in adapter.parameters(verb, found.key)]
         if prepared is None:
             return reply
         plan = self._keep(found, observed, adapter, prepared, reply, peer, None if last is None else last.id)
@@ -202,6 +205,7 @@ def _reply(target: Target, observed: Observed, prepared: Prepared | None, guards
         "calls": calls,
         "copy": copy_text(calls),
         "guards": [g.shown() for g in guards],
+        "asks": [],
         "blocked": None if stop is None else stop.words,
         "needs": needs(target, guards, unarmed),
         "candidates": [],
@@ -276,6 +280,7 @@ def _choose(found: Several, now: int) -> dict[str, Any]:
         "business_date": None,
         "calls": [],
         "guards": [],
+        "asks": [],
         "blocked": blocked,
         "needs": {"armed": False, "reason": False, "typed": None, "key": "enter"},
         "candidates": list(runs),

@@ -34,6 +34,8 @@ def plan_text(reply: Mapping[str, Any], width: int = 100) -> str:
     for label, name in (("it will", "effect"), ("so", "so")):
         out += _row(label, str(reply.get(name) or ""), width)
     out += _params(reply, width)
+    for number, ask in enumerate(cast("Sequence[Mapping[str, Any]]", reply.get("asks") or ())):
+        out += _row("takes" if number == 0 else "", _ask(ask), width)
     for number, call in enumerate(cast("Sequence[Mapping[str, Any]]", reply["calls"])):
         out += _call("call" if number == 0 else "", call, width)
     for label in ("proof", "undo", "note"):
@@ -67,6 +69,13 @@ def _params(reply: Mapping[str, Any], width: int) -> list[str]:
     if reply.get("params"):
         out += _row("with", json.dumps(reply["params"], ensure_ascii=False), width)
     return out
+
+
+def _ask(ask: Mapping[str, Any]) -> str:
+    """``concurrency = 3: whole number, usually 1 to 5``; what must be given has no default."""
+    given = "" if ask["default"] is None else f" = {ask['default']}"
+    must = ", must be given" if ask["required"] and ask["default"] is None else ""
+    return f"{ask['name']}{given}: {ask['words']}{must}" + (f" · {ask['means']}" if ask["means"] else "")
 
 
 def _call(label: str, call: Mapping[str, Any], width: int) -> list[str]:

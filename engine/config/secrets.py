@@ -32,6 +32,21 @@ def resolve(ref: SecretRef, folder: Path) -> Secret:
     return Secret(lambda: _read(ref, folder), str(ref))
 
 
+def reference(value: object) -> SecretRef | None:
+    """The reference that a table of the configuration is (``{ env = "NAME" }``); None where it is none."""
+    match value:
+        case {"env": str(what), **rest} if not rest:
+            return SecretRef("env", what)
+        case {"file": str(what), **rest} if not rest:
+            return SecretRef("file", what)
+        case {"cred": str(what), **rest} if not rest:
+            return SecretRef("cred", what)
+        case {"cmd": [*argv], **rest} if not rest and argv and all(isinstance(word, str) for word in argv):
+            return SecretRef("cmd", tuple(map(str, argv)))
+        case _:
+            return None
+
+
 def warning(ref: SecretRef, folder: Path) -> tuple[str, str] | None:
     """(what, what to do) where a secret lies open to others, else None."""
     if ref.kind != "file":
