@@ -357,5 +357,5 @@ async def test_a_wrong_query_is_seen_beforehand_and_said_when_asked(tmp_path: Pa
 
 @pytest.mark.parametrize("options", [{"roots": "x"}, {"root": 3}, {"timeout": 0}, {"timeout": True}, {"timeout": 999}])
 def test_wrong_options_are_one_sentence(tmp_path: Path, options: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="^options"):
+    with pytest.raises(ValueError, match=r"^options"):
         files(tmp_path, **options)
