@@ -461,15 +461,41 @@ def test_the_cursor_goes_from_the_host_through_its_resources(busy):
     assert row_of(view, "ops-01 memory 24 h")
 
 
-def test_tab_turns_the_panes(busy):
+def _panes(view: HostsView, size=(80, 24)) -> list[str]:
+    """The panes below the resources, from above, by their titles."""
+    titles = ("ops-01 CPU", "Will fill up", "Running on")
+    return [t for line in painted(view, *size) for t in titles if line.startswith(f" {t}")]
+
+
+def test_tab_shows_the_pane_that_is_hidden_and_none_changes_its_place(busy):
     view = view_of(busy)
-    firsts = []
-    for _ in range(4):
-        shown = painted(view, 80, 24)
-        at = next(i for i, line in enumerate(shown) if line.startswith(" Resources"))
-        firsts.append(" ".join(shown[at + 5].split()[:2]))
-        view.act("view.pane")
-    assert firsts == ["ops-01 CPU", "Will fill", "Running on", "ops-01 CPU"]
+    assert _panes(view) == ["ops-01 CPU", "Will fill up"]
+    view.act("view.pane")
+    assert _panes(view) == ["ops-01 CPU", "Running on"]
+    assert "no run of ours" in "\n".join(painted(view, 80, 24))
+    view.act("view.pane")
+    assert _panes(view) == ["ops-01 CPU", "Will fill up"]
+    view.act("view.pane")
+    assert view.act("nav.back") == ()  # as it was, then back
+    assert _panes(view) == ["ops-01 CPU", "Will fill up"]
+    assert view.act("nav.back") == (Back(),)
+
+
+def test_tab_says_so_where_every_pane_is_whole(busy):
+    view = view_of(busy)
+    before = painted(view, 120, 40)
+    assert len(_panes(view, (120, 40))) == 3
+    assert view.act("view.pane") == (Say("every pane is shown whole"),)
+    assert painted(view, 120, 40) == before
+
+
+def test_a_long_list_of_limits_is_served_first_once_asked_for(busy):
+    view = view_of(busy)
+    view.limits = [replace(view.limits[0], series=f"host.disk:/d{i}") for i in range(9)]
+    assert "more that are further away" in "\n".join(painted(view, 80, 24))
+    view.act("view.pane")
+    assert _panes(view) == ["Will fill up"]
+    assert "more that are further away" not in "\n".join(painted(view, 80, 24))
 
 
 def test_a_filter_leaves_what_it_names(busy):

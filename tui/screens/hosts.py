@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
 from engine.store.rows import CapacityRow, Chart, SeriesRow, UseNow, UsualRow
@@ -13,6 +13,7 @@ from tui.present.frame import Head
 from tui.present.hosts import Host, Resource
 from tui.screens import window
 from tui.screens.hosts_curve import LABEL, Curve
+from tui.screens.hosts_panes import Stack, limits_pane, running_pane, wants
 from tui.screens.hosts_processes import Processes
 from tui.screens.lists import Handler, ListScreen
 from tui.view import Back, Context, Effect, Line, Open, Say, Span
@@ -26,7 +27,6 @@ _AGAIN_MS: Final = 10_000
 _MANY: Final = 100
 """Limits; of more they are asked for again once a minute."""
 _USUAL_MS: Final = 600_000
-_PANES: Final = ("chart", "limits", "running")
 
 
 class HostsView(ListScreen):
@@ -47,7 +47,7 @@ class HostsView(ListScreen):
         self.use = UseNow(None, (), None, 0)
         self.range = _DAY_RANGE
         self.processes = Processes(context)
-        self.pane = 0
+        self.panes = Stack()
         self.cursor: str | None = arg
         self.words = ""
         self._rows: list[Host | Resource] = []
@@ -255,34 +255,19 @@ class HostsView(ListScreen):
             return self._nothing(width)
         gap: list[Line] = [] if frame.is_narrow(width) else [[(" " * width, "")]]
         table = self._table(width, max(room // 3 - 2, 3))
-        order = [*_PANES[self.pane :], *_PANES[: self.pane]]
         shown = self._resources()
         # resources scroll; what they do not need goes to the panes below, the curve takes the rest
-        kept = min(len(shown), max(room - 30, 4 if frame.is_narrow(width) else 6))
+        narrow = frame.is_narrow(width)
+        kept = min(len(shown), max(room - 30, 4 if narrow else 6))
         body: list[Line] = [*table, *gap, *self._resource_pane(width, 1 + kept)]
-        panes = {"chart": self._chart, "limits": self._limits, "running": self._running}
-        for i, what in enumerate(order):
-            left = room - len(body) - len(gap)
-            if left < 3:
-                break
-            size = self._left_for_curve(left, order[i + 1 :], width, len(gap)) if what == "chart" else left
-            body += [*gap, *panes[what](width, size)[:size]]
-        return body
-
-    def _left_for_curve(self, left: int, later: Sequence[str], width: int, gap: int) -> int:
-        """Rows of the curve: all that the panes after it do not take, of those that fit at all."""
-        least = 6 if frame.is_narrow(width) else 9
-        for what in later:
-            wants = self._wants(what) + gap
-            if left - wants >= least:
-                left -= wants
-        return left
-
-    def _wants(self, what: str) -> int:
-        """Rows that a pane would take."""
-        if what == "chart":
-            return 10
-        return 2 + min(max(len(self.limits), 1), 6) if what == "limits" else 3 + min(len(self.use.runs), 5)
+        panes: dict[str, Callable[[int], list[Line]]] = {
+            "chart": lambda size: self._chart(width, size),
+            "limits": lambda size: limits_pane(self.limits, self._this(), width, size, stale=self.stale),
+            "running": lambda size: running_pane(
+                self.use, self._this(), width, size, stale=self.stale, loud=self._rest_is_loud()
+            ),
+        }
+        return body + self.panes.paint(room - len(body), gap, narrow, wants(self.limits, self.use), panes)
 
     def _nothing(self, width: int) -> list[Line]:
         key = keymap.key_of("app.refresh")
@@ -367,44 +352,9 @@ class HostsView(ListScreen):
 
     # --- limits and users -------------------------------------------------------------------------------------------
 
-    def _limits(self, width: int, size: int) -> list[Line]:
-        out: list[Line] = [lines.rule("Will fill up", "Theil–Sen over daily peaks, 90 d at most", "", width)]
-        if not self.limits:
-            return [*out, [("   nothing that has a limit is measured yet: [[limit]] sets one for any series", "dim")]]
-        out.append(capacity.pane_head(width))
-        room = size - 2
-        shown = self.limits if len(self.limits) <= room else self.limits[: max(room - 1, 1)]
-        for c in shown:
-            stale = self.stale and c.series.startswith("host")
-            line = capacity.line(c, self._this(), width, stale=stale)
-            out.append(frame.as_stale(line) if stale else line)
-        if len(shown) < len(self.limits):
-            out.append([(f"   and {len(self.limits) - len(shown)} more that are further away", "dim")])
-        return out
-
     def _this(self) -> str:
         engine = self.head.engine if self.head is not None else None
         return clean(engine.host) if engine is not None else "this host"
-
-    def _running(self, width: int, size: int) -> list[Line]:
-        hint = f"{keymap.key_of('list.open')} all processes"
-        out: list[Line] = [
-            lines.rule(f"Running on {cut_middle(self._this(), 24)}", "process trees of runs", hint, width)
-        ]
-        use = self.use
-        if use.rest is None and not use.runs:
-            return [*out, [("   no reading yet", "dim")]]
-        io = any(u.read is not None or u.write is not None for u in use.runs)
-        out.append(lines.head(hosts.use_columns(width, io=io)))
-        room = max(size - 3, 1)
-        shown = use.runs if len(use.runs) <= room else use.runs[: max(room - 1, 0)]
-        for u in shown:
-            out.append(self._as_known(hosts.use_line(u, width, io=io, stale=self.stale)))
-        if len(shown) < len(use.runs):
-            out.append([(f"   and {len(use.runs) - len(shown)} more runs", "dim")])
-        if use.rest is not None:
-            out.append(self._as_known(hosts.use_line(use.rest, width, io=io, loud=self._rest_is_loud())))
-        return out
 
     def _rest_is_loud(self) -> bool:
         """CPU that is unusually high, most of it of nobody we know."""
@@ -455,13 +405,12 @@ class HostsView(ListScreen):
         if self.processes.open:
             self.processes.end()
             return ()
-        return (Back(),)
+        return () if self.panes.reset() else (Back(),)
 
     def _turn(self) -> Sequence[Effect]:
         if self.processes.open:
             return self._sort()
-        self.pane = (self.pane + 1) % len(_PANES)
-        return ()
+        return () if self.panes.turn() else (Say("every pane is shown whole"),)
 
     def _sort(self) -> Sequence[Effect]:
         if not self.processes.open:
