@@ -14,6 +14,7 @@ from engine.facts.feeds import Feeds
 from engine.facts.pings import Pings
 from engine.owed.judge import Judge
 from engine.owed.live import Live
+from engine.owed.measured import Measured
 from engine.owed.outlook import Outlook
 from engine.owed.people import People
 from engine.store import owed
@@ -26,7 +27,7 @@ class Owing:
 
     def __init__(self, ctx: Context, alerts: Alerts, audit: Audit) -> None:
         outlook = Outlook(ctx)
-        self.judge = Judge(ctx, alerts, outlook, Live(ctx, outlook))
+        self.judge = Judge(ctx, alerts, outlook, Live(ctx, outlook), Measured(ctx))
         self.feeds = Feeds(ctx, self.judge)
         self.checks = Checks(ctx, self.judge)
         self.pings = Pings(ctx, self.judge, self.checks.poke)

@@ -147,6 +147,8 @@ def facts_of(tx: Tx, key: str) -> Facts:
     """Of a run or pipeline key, of a feed, a heartbeat, a set, or of a source's name."""
     if key.startswith("feed:"):
         return alerts_owed.feed(tx, key.removeprefix("feed:"))
+    if key.startswith("series:"):
+        return alerts_owed.series(tx, key)
     if ":" not in key:
         seen = rows.source(tx, key)
         return Facts(key=key, source=key, environment=seen.environment if seen else "")

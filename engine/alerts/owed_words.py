@@ -11,7 +11,7 @@ from typing import Final
 from adapters.model import Course, Owed
 from engine.notify import message
 from engine.notify.message import Story
-from engine.owed.bound import PER_RUN, OwedChange
+from engine.owed.bound import APART, OwedChange
 from engine.owed.wording import span, time_words
 from engine.store.alerts import PipelineFacts
 
@@ -27,6 +27,14 @@ _LATE: Final = {
     "max_duration": "runs too long",
     "duration_anomaly": "unusual duration",
     "runaway": "runs away",
+    "freshness": "not fresh",
+    "metric": "out of its limits",
+    "resource": "short",
+    "volume": "unusual volume",
+    "reconcile": "does not agree",
+    "quota": "quota used up",
+    "budget": "over budget",
+    "forecast": "fills up",
 }
 _ENDS: Final = {
     "finish_by": "a success, or a waiver",
@@ -40,6 +48,14 @@ _ENDS: Final = {
     "max_duration": "the end of this run",
     "duration_anomaly": "the end of this run",
     "runaway": "the end of this run, or progress",
+    "freshness": "something newer, or a waiver",
+    "metric": "two readings within its limits, or a waiver",
+    "resource": "two readings within its limits, or a waiver",
+    "volume": "the next usual volume, or a waiver",
+    "reconcile": "both in agreement, or a waiver",
+    "quota": "its next period, or a waiver",
+    "budget": "its next period, or a waiver",
+    "forecast": "room again, or a waiver",
 }
 _DONE: Final = {"finish_by": "finished", "start_by": "started", "source_arrival": "arrived"}
 
@@ -100,8 +116,8 @@ def fact(change: OwedChange, timezone: str) -> str:
     one = change.after
     if one.state is Owed.UNKNOWN:
         seen = one.reason.partition(", it was")[0].partition("; ")[0]
-        return f"{_was(change)} — {seen}" if _per_run(change) else f"{_was(change)} — {due(change, timezone)}, {seen}"
-    if _per_run(change):
+        return f"{_was(change)} — {seen}" if _apart(change) else f"{_was(change)} — {due(change, timezone)}, {seen}"
+    if _apart(change):
         return f"{'at risk' if one.state is Owed.AT_RISK else _LATE[one.type]} — {one.reason}"
     when = due(change, timezone)
     if one.state is Owed.AT_RISK:
@@ -127,7 +143,7 @@ def headline(change: OwedChange, timezone: str) -> str:
 
 def details(change: OwedChange, timezone: str) -> str:
     """``due 06:00, if rerun now 06:12 ± 9m``."""
-    said = "" if _per_run(change) else outlook(change, start=change.after.state is Owed.AT_RISK)
+    said = "" if _apart(change) else outlook(change, start=change.after.state is Owed.AT_RISK)
     return _due_or_reason(change, timezone) + (f", {said}" if said else "")
 
 
@@ -136,8 +152,8 @@ def short(change: OwedChange, timezone: str) -> str:
     return f"{_word(change)}: {details(change, timezone)}"
 
 
-def _per_run(change: OwedChange) -> bool:
-    return change.after.type in PER_RUN
+def _apart(change: OwedChange) -> bool:
+    return change.after.type in APART
 
 
 def _word(change: OwedChange) -> str:
@@ -146,7 +162,7 @@ def _word(change: OwedChange) -> str:
         word = _was(change)
     elif one.state is Owed.AT_RISK:
         word = "at risk"
-    elif _per_run(change):
+    elif _apart(change):
         return _LATE[one.type]
     else:
         word = "deadline broken" if change.alerting else "deadline passed"
@@ -154,7 +170,7 @@ def _word(change: OwedChange) -> str:
 
 
 def _due_or_reason(change: OwedChange, timezone: str) -> str:
-    return message.plain(change.after.reason, 120) if _per_run(change) else due(change, timezone)
+    return message.plain(change.after.reason, 120) if _apart(change) else due(change, timezone)
 
 
 def story(change: OwedChange, known: PipelineFacts | None, timezone: str, cause: str = "") -> Story:
@@ -225,6 +241,8 @@ def _first_step(change: OwedChange, known: PipelineFacts | None) -> str:
         return "ask who sends it; this ends when it is there"
     if one.type == "completeness":
         return "see to those that are missing; watchfloor show deadlines has all of them"
+    if one.on.startswith("series:"):
+        return f"see its curve: watchfloor show hosts, and what it measures: {message.quoted(one.on.partition(':')[2])}"
     if known is not None and one.type in ("start_by", "finish_by", "schedule", "overdue"):
         return f"see why it did not start, or start it: watchfloor act start {message.quoted(one.on)}"
     return f"see what it waits for: watchfloor show deadlines --filter {message.quoted(one.on.partition(':')[2])}"

@@ -325,7 +325,6 @@ class _Build:
                 for name in env or {}:
                     if looks_secret(name):
                         (at / name).warn("this looks like a secret written in the file", f'use pass_env = ["{name}"]')
-        self.owed.warn()
         for file in self.files:
             try:
                 mode = file.stat().st_mode
@@ -377,7 +376,15 @@ class _Build:
             checks=tuple(owed.check(n) for n in self.all("check")),
             access=tuple(Access(n["allow"], n["role"], n["on"]) for n in self.all("access")),
             series=tuple(
-                Series(n["name"], n["source"], n["query"], n["unit"], n["normal"], f"{n.at.doc.name}:{_line(n.at)}")
+                Series(
+                    n["name"],
+                    n["source"],
+                    n["query"],
+                    n["unit"],
+                    n["normal"],
+                    f"{n.at.doc.name}:{_line(n.at)}",
+                    n["every"],
+                )
                 for n in self.all("series")
             ),
             cards=tuple(Card(**n) for n in self.all("card")),

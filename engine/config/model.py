@@ -142,7 +142,47 @@ class Expectation:
     after: str | None = None
     warn: float = 0.5
     warning_counts: bool = True
+    business_date: str | None = None
+    value: ValueRule | None = None
+    """Of what is measured (``metric``, ``volume``, ``quota`` …)."""
     place: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueRule:
+    """What a measured value owes; numbers in the unit of its series.
+
+    ``series``: name of the number that a pipeline's runs tell; without it ``on`` names series. ``above``, ``below``: of each
+    reading; ``mean_above``, ``mean_below``, ``peak_above``: of ``window_ms``. ``for_ms``: how long it must be so. ``clear_at``: what
+    it must come back to. ``events``, ``min_events``: below so many of that series nothing is said. ``normal``, ``least_share``,
+    ``anomaly``, ``allow_empty``: of a volume. ``most``: of quota, budget, forecast; ``share``: of it, that is a risk. ``resets``: cron of a
+    quota. ``period``, ``over``: of a budget. ``within_ms``: of a forecast. ``against``, ``tolerance``, ``tolerance_percent``: of reconcile.
+    """
+
+    series: str | None = None
+    above: float | None = None
+    below: float | None = None
+    mean_above: float | None = None
+    mean_below: float | None = None
+    peak_above: float | None = None
+    window_ms: int = 900_000
+    for_ms: int = 60_000
+    clear_at: float | None = None
+    events: str | None = None
+    min_events: float = 0.0
+    normal: tuple[float, float] | None = None
+    least_share: float | None = None
+    anomaly: bool = True
+    allow_empty: bool = False
+    most: float | None = None
+    share: float = 0.8
+    resets: str | None = None
+    period: str = "month"
+    over: float = 0.2
+    within_ms: int | None = None
+    against: str | None = None
+    tolerance: float = 0.0
+    tolerance_percent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,6 +297,8 @@ class Series:
     unit: str = ""
     normal: tuple[float, float] | None = None
     where: str = field(default="", compare=False)
+    every_ms: int | None = None
+    """How often it is asked; None: with each look at its source."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

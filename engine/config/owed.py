@@ -12,12 +12,13 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from adapters import schedule as schedules
 from adapters.model import Severity
 from engine.config import shapes, units
 from engine.config.errors import Problem
 from engine.config.fields import At, Node, printable
 from engine.config.lines import line_of
-from engine.config.model import Check, Expectation, Feed, Window
+from engine.config.model import Check, Expectation, Feed, ValueRule, Window
 from engine.config.paths import relative
 from engine.owed.calendar import DAILY, ONE_DAY, BusinessCalendar, Days
 from engine.owed.holidays import Holidays, read_holidays
@@ -28,8 +29,14 @@ _CYCLE = (date(2024, 1, 1), date(2024, 1, 1) + timedelta(days=28 * 365 + 7))  # 
 _HELD = re.compile(r"\{[^{}]*\}")
 FEED_FILLED = ("{business_date}", "{yyyymmdd}")
 CHECK_FILLED = ("{business_date}", "{run}")
+MEASURED = ("metric", "resource", "volume", "reconcile", "quota", "budget", "forecast")
+"""Types that are judged of measured values."""
+_RULE = (
+    "series", "above", "below", "mean_above", "mean_below", "peak_above", "clear_at", "events", "min_events", "normal", "least_share",
+    "anomaly", "allow_empty", "most", "share", "resets", "period", "over", "against", "tolerance", "tolerance_percent",
+)  # fmt: skip
 NOT_THINGS = 'expected a selector of pipelines, got "{}"'
-WHERE_THINGS = "feed: belongs to source_arrival and to after of [[pipeline]], ping: to heartbeat"
+WHERE_THINGS = "feed: belongs to source_arrival and to after of [[pipeline]], ping: to heartbeat, series: and asset: to what is measured"
 
 
 class OwedChecks:
@@ -183,7 +190,7 @@ class OwedChecks:
                 (node.at / "after").problem("expected another pipeline than on, got the same", "name what comes first")
 
     def check_keys(self, node: Node, kind: str) -> None:
-        takes = shapes.TAKES.get(kind, shapes.TAKES_UNJUDGED)
+        takes = shapes.TAKES[kind]
         for key in shapes.EXPECTATION.fields:
             if key in node.given and key not in takes and key not in shapes.EVERY:
                 (node.at / key).problem(
@@ -224,8 +231,70 @@ class OwedChecks:
                         f'expected a heartbeat\'s name, like "ping:backup", got "{printable(on)}"',
                         "its program says `watchfloor ping NAME ok`",
                     )
+            case "freshness":
+                self.check_fresh(node, at, head)
+            case _ if kind in MEASURED:
+                self.check_measured(node, at, head)
             case _:
                 _pipelines_only(at, on)
+
+    def check_fresh(self, node: Node, at: At, head: str) -> None:
+        """Of a pipeline, of a series that tells an instant or a date, or of an asset."""
+        if head in units.THING_WORDS and head not in ("series", "asset"):
+            at.problem(NOT_THINGS.format(printable(node["on"])), "freshness is of pipelines, series:NAME or asset:NAME")
+        if "by" in node.given and "max_age" in node.given:
+            (node.at / "max_age").problem("expected either by or max_age, got both", "keep one of them, or make two")
+        if head == "asset" and "by" in node.given:
+            (node.at / "by").problem(
+                "expected max_age of an asset, got by", "an asset tells when it was made, not of which date"
+            )
+        for key in ("days", "business_date"):
+            if key in node.given and "by" not in node.given:
+                (node.at / key).problem(f"expected by beside {key}, there is none", f"add by, or remove {key}")
+
+    def check_measured(self, node: Node, at: At, head: str) -> None:
+        kind, of_runs = node["type"], node["series"] is not None
+        if of_runs and head in units.THING_WORDS:
+            (node.at / "series").problem(
+                f'expected pipelines in on beside series, got "{printable(node["on"])}"',
+                "name the pipelines, or remove series",
+            )
+        elif not of_runs and head != "series":
+            hint = 'write on = "series:NAME"' + (
+                ", or name in series what its runs tell" if "series" in shapes.TAKES[kind] else ""
+            )
+            at.problem(f'expected what is measured, like "series:cdm_lag", got "{printable(node["on"])}"', hint)
+        for key in ("against", "events"):
+            if node[key] is not None and not node[key].startswith("series:"):
+                (node.at / key).problem(f'expected "series:NAME", got "{printable(node[key])}"', "name one series")
+        normal = node["normal"]
+        if normal is not None and normal[0] > normal[1]:
+            (node.at / "normal").problem("expected the lowest value first", f"write [{normal[1]}, {normal[0]}]")
+        if node["clear_at"] is not None:
+            self.check_clear(node)
+        if "min_events" in node.given and node["events"] is None:
+            (node.at / "min_events").problem(
+                "expected events beside min_events, there is none", 'add events = "series:NAME"'
+            )
+        if node["resets"] is not None:
+            try:
+                schedules.parse(node["resets"], node["timezone"] or self.zone)
+            except ValueError as error:
+                (node.at / "resets").problem(str(error).partition("; ")[0], 'write "0 0 * * *" for each midnight')
+        if kind in ("quota", "budget", "forecast") and node["most"] is not None and node["most"] <= 0:
+            (node.at / "most").problem(f"expected more than nothing, got the number {node['most']:g}", "name the limit")
+        if kind == "forecast" and "within" not in node.given:
+            (node.at / "type").problem("expected within with forecast, there is none", 'add within = "14d"')
+
+    def check_clear(self, node: Node) -> None:
+        clear, above, below = node["clear_at"], node["above"], node["below"]
+        if (above is None) == (below is None):
+            (node.at / "clear_at").problem("expected either above or below beside clear_at", "name one of them")
+        elif (above is not None and clear > above) or (below is not None and clear < below):
+            (node.at / "clear_at").problem(
+                f"expected clear_at on the good side of {above if below is None else below:g}, got the number {clear:g}",
+                "it is where a value must come back to",
+            )
 
     def check_overlaps(self) -> None:
         """Two promises of one type, on one selector, that owe something on one date would be told twice."""
@@ -233,7 +302,7 @@ class OwedChecks:
         ids: set[str] = set()
         for node in self.nodes("expectation"):
             kind, name = node["type"], node["id"]
-            if kind not in shapes.TAKES or name is None or name in ids:
+            if kind not in shapes.TAKES or kind in MEASURED or kind == "freshness" or name is None or name in ids:
                 continue
             ids.add(name)
             thing = tuple(sorted(_members(node))) if kind == "completeness" else (node["on"], node["after"])
@@ -277,16 +346,10 @@ class OwedChecks:
             out += [(node.at / key, node[key]) for node in self.nodes("expectation") if node[key]]
         return out
 
-    def warn(self) -> None:
-        for node in self.nodes("expectation"):
-            if node["type"] in shapes.NOT_JUDGED:
-                node.at.warn(
-                    f"read and checked, but this version does not judge {node['type']} yet",
-                    "nothing is said when it is late",
-                )
 
-
-_ON = {"source_arrival": '"feed:NAME" of a [[feed]]', "heartbeat": '"ping:NAME"'}
+_ON = {"source_arrival": '"feed:NAME" of a [[feed]]', "heartbeat": '"ping:NAME"'} | dict.fromkeys(
+    MEASURED, '"series:NAME"'
+)
 
 
 def _check_check(node: Node) -> None:
@@ -377,6 +440,11 @@ def expectation(node: Node, zone: str) -> Expectation:
     )
     if values["severity"] is None:
         values["severity"] = Severity.HIGH
+    rule = {key: values.pop(key) for key in _RULE}
+    spans = {key: values.pop(key) for key in ("window", "for", "within")}
+    if node["type"] in MEASURED:
+        held = spans["for"] if node["type"] in ("metric", "resource") or "for" in node.given else 0
+        values["value"] = ValueRule(**rule, window_ms=spans["window"], for_ms=held, within_ms=spans["within"])
     if node["type"] == "completeness":
         values |= {"of": _members(node), "on": f"set:{node['id']}"}
     return Expectation(**values, place=_place(node.at))

@@ -231,7 +231,10 @@ ROUTE = Table(
 EXPECTATION = Table(
     {
         "id": Field(Text("a name without |", r"[^|]+"), "its id", required=True),
-        "on": Field(selector, "which pipelines; feed:NAME of source_arrival, ping:NAME of heartbeat"),
+        "on": Field(
+            selector,
+            "which pipelines; feed:NAME of source_arrival, ping:NAME of heartbeat, series:NAME of what is measured, asset:NAME",
+        ),
         "of": Field(
             ListOf(selector, least=1, unique=True, what="a list of selectors"),
             "members of a completeness, in place of on",
@@ -256,6 +259,33 @@ EXPECTATION = Table(
         "severity": Field(severity, "of its alert"),
         "runbook": Field(words, "file in the runbooks folder"),
         "consumers": Field(ListOf(words, unique=True), "who waits for it", default=()),
+        "business_date": Field(
+            Text('"start" or "start - 1d"', FEED_DATE), 'which partition is required; none: "start - 1d"'
+        ),
+        "series": Field(words, "the number of its runs that is meant, where on names pipelines"),
+        "above": Field(Number(), "broken while a reading is above"),
+        "below": Field(Number(), "broken while a reading is below"),
+        "mean_above": Field(Number(), "broken while the mean of window is above"),
+        "mean_below": Field(Number(), "broken while the mean of window is below"),
+        "peak_above": Field(Number(), "broken while the highest of window is above"),
+        "window": Field(Duration(60_000), "of mean and peak", default=900_000),
+        "for": Field(Duration(0), "how long it must be so", default=60_000),
+        "clear_at": Field(Number(), "it is over when a reading is back at this"),
+        "events": Field(selector, "series:NAME of how many events a ratio is of"),
+        "min_events": Field(Number(), "below so many events nothing is said", default=0.0),
+        "normal": Field(ListOf(Number(), least=2, most=2, what="lowest and highest value"), "lowest and highest value"),
+        "least_share": Field(Share(), "least share of the median volume, like 0.5"),
+        "anomaly": Field(Bool(), "whether an unusual volume is told", default=True),
+        "allow_empty": Field(Bool(), "whether nothing at all is fine", default=False),
+        "most": Field(Number(), "the quota, the budget, the limit"),
+        "share": Field(Share(), "share of most that is a risk", default=0.8),
+        "resets": Field(words, 'when a quota begins anew: five cron fields, or "every 1h"'),
+        "period": Field(Choice(("day", "week", "month", "quarter", "year")), "of a budget", default="month"),
+        "over": Field(Number(), "share above the prorated budget that breaks it", default=0.2),
+        "within": Field(Duration(), "reached sooner than this it is broken"),
+        "against": Field(selector, "series:NAME that it must equal"),
+        "tolerance": Field(Number(), "how far apart they may be", default=0.0),
+        "tolerance_percent": Field(Number(), "how far apart they may be, in percent of the larger", default=0.0),
     },
     "what is owed, and by when",
 )
@@ -267,9 +297,19 @@ NEEDS = {
     "source_arrival": ("due",),
     "completeness": ("due",),
     "heartbeat": ("max_age",),
+    "metric": ("above", "below", "mean_above", "mean_below", "peak_above"),
+    "resource": ("above", "below", "mean_above", "mean_below", "peak_above"),
+    "reconcile": ("against",),
+    "quota": ("most",),
+    "budget": ("most",),
+    "forecast": ("most",),
 }
 """Of each type of expectation: one of these keys must be there."""
 _DATED = ("days", "calendar", "alert_if_late_by")
+_LIMITS = (
+    "series", "above", "below", "mean_above", "mean_below", "peak_above", "window", "for", "clear_at", "events", "min_events",
+    "alert_if_late_by",
+)  # fmt: skip
 TAKES = {
     "start_by": ("due", "due_after_schedule", "start_grace", *_DATED),
     "finish_by": ("due", "due_after_schedule", "expected", "warn", "warning_counts", *_DATED),
@@ -279,11 +319,17 @@ TAKES = {
     "completeness": ("of", "due", "expected", "warn", "warning_counts", *_DATED),
     "source_arrival": ("due", "margin", *_DATED),
     "heartbeat": ("max_age", "calendar", "alert_if_late_by"),
+    "freshness": ("by", "max_age", "business_date", "warning_counts", *_DATED),
+    "metric": _LIMITS,
+    "resource": _LIMITS,
+    "volume": ("series", "normal", "least_share", "anomaly", "allow_empty", "alert_if_late_by"),
+    "reconcile": ("against", "tolerance", "tolerance_percent", "for", "alert_if_late_by"),
+    "quota": ("most", "share", "resets", "alert_if_late_by"),
+    "budget": ("most", "period", "over", "alert_if_late_by"),
+    "forecast": ("most", "within", "alert_if_late_by"),
 }
 """Of each type that is judged: the keys that mean something, beside ``EVERY``."""
 EVERY = ("id", "on", "type", "timezone", "severity", "runbook", "consumers")
-NOT_JUDGED = tuple(t for t in EXPECTATION_TYPES if t not in TAKES)
-TAKES_UNJUDGED = ("due", "due_after_schedule", "by", "limit", "max_age", *_DATED)
 MADE = ("schedule", "overdue", "runaway")
 """Ids of what is owed without configuration."""
 
@@ -387,7 +433,8 @@ SERIES = Table(
         "name": Field(words, "name", required=True),
         "source": Field(words, "which source is asked", required=True),
         "query": Field(Text(free=True), "what it is asked", required=True),
-        "unit": Field(words, "unit", default=""),
+        "unit": Field(words, 'unit; "time" of an instant, "date" of a business date', default=""),
+        "every": Field(Duration(10_000), "how often it is asked; none: with each look at its source"),
         "normal": Field(
             ListOf(Number(), least=2, most=2, what="lowest and highest normal value"), "lowest and highest normal value"
         ),

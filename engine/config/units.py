@@ -27,7 +27,7 @@ _RATE = re.compile(r"(\d+) ?/ ?(s|sec|min|m|h|hour)", re.ASCII)
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 SELECTOR_WORDS = ("app", "layer", "tag", "env", "src")
-THING_WORDS = ("feed", "ping", "set")
+THING_WORDS = ("feed", "ping", "set", "series", "asset")
 """Sources that are not configured: keys of what is owed by no pipeline begin with them."""
 
 DURATION = 'a duration like "90s", "15m", "4h" or "7d"'

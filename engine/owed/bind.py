@@ -8,27 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from hashlib import blake2b
 from typing import Final
 
 from adapters import schedule as schedules
+from adapters.extras import series_of
 from adapters.model import Mode, Severity, Trigger
 from adapters.schedule import Schedule
-from engine.config.model import LOCAL, Config, Expectation, Facts, Feed, matches
-from engine.owed.bound import PER_RUN, Bound
+from engine.config.model import LOCAL, Config, Expectation, Facts, Feed, ValueRule, matches
+from engine.owed.bound import APART, MEASURED, PER_RUN, Bound
 from engine.owed.calendar import BusinessCalendar
 from engine.owed.occurrences import Promise, disagreement, promise
 from engine.owed.windows import Window, from_config, with_calendar
+from engine.owed.wording import amount
 from engine.store.owed_facts import Thing
 
 SCHEDULE, OVERDUE, RUNAWAY = "schedule", "overdue", "runaway"
 """Promise ids of what is owed without configuration."""
 GRACE_MS: Final = 600_000
-FEED, PING, SET = "feed:", "ping:", "set:"
+FEED, PING, SET, SERIES, ASSET = "feed:", "ping:", "set:", "series:", "asset:"
+OUTSIDE: Final = (FEED, PING, SET, SERIES, ASSET)
+"""How keys of what is no pipeline begin."""
 _GLOB: Final = frozenset("*?[")
 _FACTS: Final = frozenset({"app", "layer", "tag", "env", "src"})
 _EVENTS: Final = (Trigger.EVENT, Trigger.MANUAL, Trigger.CONTINUOUS)
-_ON_PIPELINES: Final = ("start_by", "finish_by", "sequence", *PER_RUN)
+_ON_PIPELINES: Final = ("start_by", "finish_by", "sequence", "freshness", *PER_RUN, *MEASURED)
 
 Warned = tuple[str, str, str]
 """(promise, words, place)."""
@@ -51,7 +56,9 @@ class Binder:
         self._exact: dict[str, list[Expectation]] = {}
         self._globs: list[Expectation] = []
         self.others: list[Expectation] = []
-        """Expectations of feeds, heartbeats and sets."""
+        """Expectations of feeds, heartbeats, sets, series and assets."""
+        self.series: Mapping[str, str] = {}
+        """Series that are measured now, and their sources."""
         for e in config.expectations:
             self._lay(e).append(e)
         self._windows: list[tuple[str, Window]] = []
@@ -70,7 +77,7 @@ class Binder:
 
     def _lay(self, e: Expectation) -> list[Expectation]:
         """Among which others it stands."""
-        if e.type == "completeness" or e.on.startswith((FEED, PING, SET)):
+        if e.type == "completeness" or e.on.startswith(OUTSIDE):
             return self.others
         source, colon, _ = e.on.partition(":")
         if colon and not _GLOB.intersection(e.on) and source not in _FACTS:
@@ -110,6 +117,9 @@ class Binder:
         return [*chosen, *(e for e in self._globs if matches(e.on, facts))]
 
     def _declared(self, e: Expectation, thing: Thing, warned: list[Warned]) -> Draft | None:
+        if e.type in MEASURED:
+            made = promise(e, thing.key, windows=self._windows_of(thing.facts))
+            return self._draft(e, made, e.severity, thing, words_of(e, None))
         schedule = self.schedule_of(thing)
         if e.due is None and schedule is None and e.type in ("start_by", "finish_by"):
             if thing.trigger in _EVENTS:
@@ -216,6 +226,32 @@ class Binder:
                     e, e.on, calendar=self._calendar(e), windows=self._windows_of(Facts(key=e.on, source="ping"))
                 )
                 found.append(self._draft(e, made, e.severity, None, words_of(e, None)))
+            elif e.on.startswith(SERIES):
+                found += self._of_series(e, warned)
+            elif e.on.startswith(ASSET):
+                made = promise(e, e.on, windows=self._windows_of(Facts(key=e.on, source="asset")))
+                found.append(self._draft(e, made, e.severity, None, words_of(e, None)))
+        return found
+
+    def _of_series(self, e: Expectation, warned: list[Warned]) -> list[Draft]:
+        """Of each series that the selector means; also of one that is configured and was never answered."""
+        wanted = e.on.removeprefix(SERIES)
+        meant = [name for name in self.series if name == wanted or fnmatchcase(name, wanted) or series_of(wanted, name)]
+        if not meant and any(s.name == wanted for s in self.config.series):
+            meant = [wanted]
+        if not meant:
+            warned.append((e.id, f'"{e.on}" matches no series that is measured: nothing is owed by it', e.place))
+        found: list[Draft] = []
+        for name in meant:
+            source = self.series.get(name) or next((s.source for s in self.config.series if s.name == name), "")
+            environment = next((s.environment for s in self.config.sources if s.name == source), "")
+            facts = Facts(key=SERIES + name, source=source, environment=environment)
+            made = promise(
+                e, SERIES + name, calendar=self._calendar(e), business_date=e.business_date or "start - 1d",
+                windows=self._windows_of(facts),
+            )  # fmt: skip
+            draft = self._draft(e, made, e.severity, None, words_of(e, None))
+            found.append(replace(draft, bound=replace(draft.bound, source=source)))
         return found
 
     def _feed(self, e: Expectation, feed: Feed) -> Draft:
@@ -337,7 +373,7 @@ class Binder:
 
 def changed(old: Config, new: Config) -> tuple[list[Expectation], list[Expectation]] | None:
     """(gone or changed, new or changed) expectations; None where more than expectations changed, so that all are bound anew."""
-    for part in ("windows", "calendars", "feeds", "pipelines", "jobs", "sources", "timezone", "checks"):
+    for part in ("windows", "calendars", "feeds", "pipelines", "jobs", "sources", "timezone", "checks", "series"):
         a, b = getattr(old, part), getattr(new, part)
         if a is not b and a != b:
             return None
@@ -392,11 +428,49 @@ def words_of(e: Expectation, schedule: str | None) -> str:
             words = f"a sign of life every {span(e.max_age_ms or 0)}"
         case "source_arrival":
             words = f"arrive by {due}" + (f" + {span(e.margin_ms)}" if e.margin_ms else "")
+        case "freshness":
+            words = (
+                f"fresh by {_clock(e.by)} {e.timezone}"
+                if e.by is not None
+                else f"not older than {span(e.max_age_ms or 0)}"
+            )
         case _:
-            words = e.type.replace("_", " ")
-    if e.type not in PER_RUN and e.type != "heartbeat" and e.days.text not in ("", "daily"):
+            words = e.type.replace("_", " ") if e.value is None else value_words(e.type, e.value)
+    if e.type not in APART and e.type != "heartbeat" and e.days.text not in ("", "daily"):
         words += f", {e.days.text}"
     return words + (f", calendar {e.calendar}" if e.calendar else "")
+
+
+def value_words(kind: str, rule: ValueRule) -> str:
+    """``above 20,000 for 1m``, ``at most 90 within 14 days``, ``equal to rdv_rows``."""
+    last = span(rule.window_ms)
+    parts = [
+        f"{words} {amount(limit)}"
+        for words, limit in (
+            ("not above", rule.above), ("not below", rule.below), (f"mean of {last} not above", rule.mean_above),
+            (f"mean of {last} not below", rule.mean_below), (f"peak of {last} not above", rule.peak_above),
+        )
+        if limit is not None
+    ]  # fmt: skip
+    most = amount(rule.most or 0.0)
+    match kind:
+        case "volume":
+            parts = [] if rule.normal is None else [f"{amount(rule.normal[0])} to {amount(rule.normal[1])}"]
+            parts += [] if rule.least_share is None else [f"at least {rule.least_share:.0%} of the usual"]
+            parts += ["as usual"] if rule.anomaly else []
+        case "reconcile":
+            parts = [f"equal to {(rule.against or '?').removeprefix(SERIES)}"]
+            parts += [f"± {amount(rule.tolerance)}"] if rule.tolerance else []
+            parts += [f"± {amount(rule.tolerance_percent)} %"] if rule.tolerance_percent else []
+        case "quota":
+            parts = [f"at most {most}" + (f', anew "{rule.resets}"' if rule.resets else "")]
+        case "budget":
+            parts = [f"at most {most} a {rule.period}"]
+        case "forecast":
+            parts = [f"{most} not reached within {span(rule.within_ms or 0)}"]
+        case _:
+            pass
+    return ", ".join(parts) or kind
 
 
 def _of(selectors: tuple[str, ...]) -> str:

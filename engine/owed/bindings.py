@@ -9,14 +9,15 @@ from typing import Any, Final, Protocol
 from adapters.model import Mode, Owed
 from engine.config.model import Config, Expectation, matches
 from engine.context import Context
-from engine.owed.bind import FEED, PING, RUNAWAY, SET, Draft, Warned
-from engine.owed.bound import PER_RUN, Bound, OwedChange
+from engine.owed.bind import OUTSIDE, RUNAWAY, SERIES, Draft, Warned
+from engine.owed.bound import MEASURED, PER_RUN, Bound, OwedChange
 from engine.owed.judging import Looking, Outlook
 from engine.owed.ledger import SETTLED, Ledger, bound_record
 from engine.owed.occurrences import Occurrence
 from engine.owed.watch import DAY, FORGET, FREEZE, Entry, Watch
 from engine.store import owed as rows
 from engine.store import owed_facts as asked
+from engine.store import values
 from engine.store.owed_facts import Thing
 from engine.store.runs import RunChange
 from engine.store.writer import Tx
@@ -43,16 +44,33 @@ class Live(Protocol):
     def on_waived(self, tx: Tx, occurrence_key: str) -> list[OwedChange]: ...
 
 
+class Values(Protocol):
+    """Who judges what is measured (``engine.owed.measured``)."""
+
+    wrote: bool
+
+    def configured(self, tx: Tx, bounds: Sequence[Bound]) -> None: ...
+    def forget(self) -> None: ...
+    def tick(self, tx: Tx) -> list[OwedChange]: ...
+    def on_waived(self, tx: Tx, occurrence_key: str) -> list[OwedChange]: ...
+
+
 class Bindings:
     """Bounds by what they are about. Whoever takes over says what is upstream of a thing, and which member was waived."""
 
     def __init__(
-        self, ctx: Context, alerts: Told | None, outlook: Outlook | None = None, live: Live | None = None
+        self,
+        ctx: Context,
+        alerts: Told | None,
+        outlook: Outlook | None = None,
+        live: Live | None = None,
+        measured: Values | None = None,
     ) -> None:
         self.ctx = ctx
         self.alerts = alerts
         self.outlook = outlook
         self.live = live
+        self.measured = measured
         self._seen: dict[str, int] = {}
         self._generation = -1
         self._tx: Tx | None = None
@@ -74,6 +92,9 @@ class Bindings:
         self._of_other: dict[int, set[int]] = {}
         self._of_thing: dict[str, list[Watch]] = {}
         self._per_run: dict[Spot, Bound] = {}
+        self._measured: dict[Spot, Bound] = {}
+        self._series: tuple[int, int, int] | None = None
+        self._series_at = 0
         self._live_now: dict[str, dict[int, tuple[int, int]]] = {}
         self._now: dict[str, int] = {}
         self._warned: dict[str, list[Warned]] = {}
@@ -110,8 +131,11 @@ class Bindings:
             self._put_thing(row)
         self._listed = {t.source for t in self._looking.things.values()} | set(self._looking.before)
         self._known = rows.known_expectations(tx)
+        self._series, self._looking.binder.series = values.series_mark(tx), values.series_names(tx)
+        if self.measured is not None:
+            self.measured.forget()
         self._now = rows.now_rows(tx)
-        for thing, id, state, due in rows.unsettled_per_run(tx):
+        for thing, id, state, due in rows.unsettled_apart(tx):
             self._live_now.setdefault(thing, {})[id] = (state, due)
         self._bind_all(tx, loading=True)
 
@@ -187,11 +211,11 @@ class Bindings:
         drafts: list[Draft] = []
         for thing in meant.values():
             drafts += self._drafts_of(thing)
-        others = any(e.type == "completeness" or e.on.startswith((FEED, PING, SET)) for e in (*old, *new))
+        others = any(e.type == "completeness" or e.on.startswith(OUTSIDE) for e in (*old, *new))
         if others:
             drafts += self._other_drafts()
         keys = {t.key for t in meant.values()}
-        mine = [s for s in (*self._watches, *self._per_run) if s[1] in keys or (s[0] in ids)]
+        mine = [s for s in (*self._watches, *self._per_run, *self._measured) if s[1] in keys or (s[0] in ids)]
         wanted = {(d.bound.promise.id, d.bound.promise.on) for d in drafts}
         self._reopen(tx, self._put_all(tx, drafts))
         for spot in mine:
@@ -235,6 +259,9 @@ class Bindings:
                 id = known.id
             if promise.type in PER_RUN:
                 self._per_run[spot] = replace(d.bound, id=id)
+                continue
+            if promise.type in MEASURED:
+                self._measured[spot] = replace(d.bound, id=id)
                 continue
             w = self._watches.get(spot)
             if w is None:
@@ -295,6 +322,7 @@ class Bindings:
 
     def _retire(self, tx: Tx, spot: Spot, why: str) -> None:
         self._per_run.pop(spot, None)
+        self._measured.pop(spot, None)
         w = self._watches.pop(spot, None)
         known = self._known.get(spot)
         if w is not None:
@@ -332,6 +360,30 @@ class Bindings:
             self._forecast_anew(tx, [d for d in downs if before.get(d) != self._ups.get(d)])
         if runs and self.live is not None:
             self.live.configured(tx, list(self._per_run.values()))
+        if self.measured is not None:
+            self.measured.configured(tx, list(self._measured.values()))
+
+    def _series_moved(self, tx: Tx) -> None:
+        """Series came or went: those that a selector means now are bound, those that nobody measures any more are not."""
+        mark = values.series_mark(tx)
+        if mark == self._series:
+            return
+        self._series = mark
+        names = values.series_names(tx)
+        binder = self._looking.binder
+        if names == binder.series or not any(e.on.startswith(SERIES) for e in binder.others):
+            binder.series = names
+            return
+        binder.series = names
+        self._writing(tx)
+        drafts = self._other_drafts()
+        wanted = {(d.bound.promise.id, d.bound.promise.on) for d in drafts}
+        mine = [s for s in (*self._watches, *self._measured) if s[1].startswith(SERIES)]
+        self._reopen(tx, self._put_all(tx, drafts))
+        for spot in mine:
+            if spot not in wanted:
+                self._retire(tx, spot, "its series is no longer measured")
+        self._around(tx, edges=False, runs=False)
 
     def _put_thing(self, row: tuple[Any, ...]) -> Thing:
         looking = self._looking

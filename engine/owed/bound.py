@@ -10,6 +10,10 @@ from engine.owed.predict import Prediction
 
 PER_RUN = ("max_duration", "duration_anomaly", "runaway")
 """Types that are judged while a run goes on; ``runaway`` and ``overdue`` need no configuration."""
+MEASURED = ("metric", "resource", "volume", "reconcile", "quota", "budget", "forecast")
+"""Types that are judged of measured values, whenever they are measured."""
+APART = (*PER_RUN, *MEASURED)
+"""Types that no calendar and no schedule opens: their words are what goes on, not a due time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

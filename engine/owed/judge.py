@@ -15,7 +15,7 @@ from typing import Final
 from adapters.model import Mode, Owed
 from engine.owed.bind import FEED, PING, SET, Binder, Draft, changed
 from engine.owed.bindings import WRONG, Bindings
-from engine.owed.bound import PER_RUN, OwedChange
+from engine.owed.bound import MEASURED, PER_RUN, OwedChange
 from engine.owed.judging import PREDICTED
 from engine.owed.occurrences import Occurrence
 from engine.owed.watch import DAY, HOUR, NEVER, Watch
@@ -32,6 +32,8 @@ PORTION: Final = 1_000
 RIPPLE: Final = 10
 """Seconds over which what is downstream of a change is predicted anew."""
 SPANS: Final = 2 * DAY
+SERIES_EVERY: Final = 10_000
+"""How often it is looked whether series came or went."""
 DEPTH: Final = 12
 AGAIN: Final = 600_000
 _RANK: Final = {Owed.BREACHED: 0, Owed.AT_RISK: 1, Owed.UNKNOWN: 2, Owed.PENDING: 3, Owed.SHIFTED: 3}
@@ -49,7 +51,8 @@ class Judge(Bindings):
             self._config = self.ctx.config
             parts = changed(before, self.ctx.config)
             if parts is None:
-                self._looking.binder = Binder(self.ctx.config)
+                series, self._looking.binder = self._looking.binder.series, Binder(self.ctx.config)
+                self._looking.binder.series = series
                 self._bind_all(tx)
             else:
                 self._looking.binder.follow(self.ctx.config, *parts)
@@ -84,7 +87,8 @@ class Judge(Bindings):
         drafts += self._other_drafts()
         wanted = {(d.bound.promise.id, d.bound.promise.on) for d in drafts}
         keys = {t.key: t for t in moved}
-        mine = [s for s in (*self._watches, *self._per_run) if s[1] in keys or s[1].startswith(SET)]
+        bound = (*self._watches, *self._per_run, *self._measured)
+        mine = [s for s in bound if s[1] in keys or s[1].startswith(SET)]
         self._reopen(tx, self._put_all(tx, drafts))
         for spot in mine:
             if spot not in wanted:
@@ -259,6 +263,11 @@ class Judge(Bindings):
                 self._writing(tx)
                 self._took(self.live.on_waived(tx, occurrence_key))
                 self._tell(tx)
+            if self.measured is not None and held.one.type in MEASURED:
+                self._writing(tx)
+                self._took(self.measured.on_waived(tx, occurrence_key))
+                self._measured_wrote(tx)
+                self._tell(tx)
             return
         self._writing(tx)
         e = w.entries.get(occurrence_key)
@@ -282,12 +291,23 @@ class Judge(Bindings):
                 self._dirty.add(id)
         if self.live is not None:
             self._took(self.live.tick(tx))
+        if self.measured is not None:
+            if now >= self._series_at:
+                self._series_at = now + SERIES_EVERY
+                self._series_moved(tx)
+            self._took(self.measured.tick(tx))
+            self._measured_wrote(tx)
         if now >= self._spans_at:
             self._spans_at = now + HOUR
             rows.put_spans(tx, self._looking.binder.spans(now - SPANS, now + SPANS))
         if self._dirty or self._ledger.changes:
             self._writing(tx)
             self._judge(tx)
+
+    def _measured_wrote(self, tx: Tx) -> None:
+        if self.measured is not None and self.measured.wrote:
+            self.measured.wrote = False
+            self._writing(tx)
 
     # --- judging --------------------------------------------------------------------------------------------------
 

@@ -9,8 +9,9 @@ from typing import Any, Final, Protocol
 
 from adapters.model import Owed, State
 from engine.context import Context
-from engine.owed.bind import PING, SCHEDULE, Binder, span
+from engine.owed.bind import ASSET, PING, SCHEDULE, SERIES, Binder, span
 from engine.owed.bound import Bound
+from engine.owed.fresh import Fresh
 from engine.owed.held import Runs
 from engine.owed.ledger import Ledger
 from engine.owed.matching import RunFact, match
@@ -27,6 +28,8 @@ PATIENCE: Final = 5_000
 LONGEST: Final = 60_000
 """A due time waits for the poll that was asked for, before it is UNKNOWN: three polls of its source, this at most, and PATIENCE."""
 RECHECK: Final = 5_000
+FRESH: Final = 15_000
+"""How often it is looked whether something measured is newer."""
 NEAREST: Final = 2
 """So many open occurrences of a bound are predicted."""
 STARTS: Final = 31
@@ -60,6 +63,7 @@ class Looking:
         self.ledger = ledger
         self.root = root
         self.runs = Runs()
+        self.fresh = Fresh(self.runs)
         self.binder = Binder(ctx.config)
         self.things: dict[int, Thing] = {}
         self.by_key: dict[str, int] = {}
@@ -157,6 +161,8 @@ class Looking:
                 self.blind.setdefault(self.things[pipeline].source, {})[w.bound.id] = min(now, one.due_at)
         if w.bound.promise.type == "source_arrival" and one.state.unsettled and one.due_at <= now:
             later = min(later, now + RECHECK)
+        if w.bound.promise.type == "freshness" and w.thing.startswith((SERIES, ASSET)) and one.state.unsettled:
+            later = min(later, now + FRESH)
         if one.state is Owed.BREACHED and not e.told:
             later = min(later, max(now + 1, (one.since or one.due_at) + one.alert_at - one.due_at))
         if e.waiver is not None and e.waiver.until is not None and e.waiver.until > now:
@@ -200,6 +206,8 @@ class Looking:
         if promise.type == "sequence":
             upstream, looked = self._upstream(tx, w, e)
             return Facts(runs=e.runs, seen=seen, waiver=e.waiver, upstream=upstream, upstream_seen=looked, gone=w.gone)
+        if promise.type == "freshness" and w.thing.startswith(SERIES):
+            return Facts(seen=seen, waiver=e.waiver, arrivals=self.fresh.partition(tx, w.thing, one))
         if promise.type == "source_arrival":
             feed = w.thing.partition(":")[2]
             return Facts(seen=seen, waiver=e.waiver, arrivals=asked.arrivals(tx, feed, one.from_at - 2 * DAY))
@@ -258,6 +266,8 @@ class Looking:
         """When its source was last seen. What is known to be broken was seen after it was due, also before a restart."""
         if one.type == "source_arrival":
             seen = asked.looked(tx, w.thing.partition(":")[2])
+        elif w.thing.startswith(SERIES):
+            seen = self.fresh.looked(tx, w.thing)
         else:
             seen = None
             for n, source in enumerate(w.sources):
@@ -336,7 +346,52 @@ class Looking:
     def _roll(self, tx: Tx, w: Watch, now: int) -> int:
         if w.bound.promise.type == "heartbeat":
             return self._beat(tx, w, now)
+        if w.bound.promise.type == "freshness":
+            return self._age(tx, w, now)
         return self._overdue(tx, w, now)
+
+    def _age(self, tx: Tx, w: Watch, now: int) -> int:
+        """Not older than so much: a value that tells an instant or a date, an asset, or the last success of a pipeline."""
+        promise = w.bound.promise
+        for _ in range(3):
+            e = next((e for e in w.entries.values() if e.unsettled), None)
+            sign = self.fresh.newest(tx, w, e.one if e is not None else None, now)
+            if e is None:
+                if not w.since:
+                    w.since = w.opened_until or now
+                    rows.set_opened(tx, w.bound.id, w.since)
+                one = rolling(promise, w.since if sign.at is None else sign.at)
+                if one is None:
+                    return now + DAY
+                e = self._opened(tx, w, one)
+            elif sign.at is not None and sign.at + 1 < e.one.from_at and e.one.state is not Owed.BREACHED:
+                self.ledger.drop(tx, w, e)  # what was known when it opened was less, or it went back
+                w.since = 0
+                w.opened_until = sign.at
+                continue
+            seen = sign.seen
+            if w.bound.pipeline_id is not None:
+                seen = self._seen(tx, w, e.one, now)
+            if now >= e.one.due_at and (seen is None or seen < e.one.due_at):
+                self._ask(w, e)
+            broken = e.one.state is Owed.BREACHED
+            good = sign.at is not None and (not broken or sign.at + (promise.max_age_ms or 0) > now)
+            facts = Facts(
+                beats=(sign.at,) if good and sign.at is not None else (), newest=sign.words, seen=seen, waiver=e.waiver, gone=w.gone
+            )  # fmt: skip
+            after = judge(e.one, facts, now)
+            unseen = e.one.state is Owed.UNKNOWN and after.state is Owed.MET_LATE  # what was there meanwhile nobody saw
+            if (after.state is Owed.MET and not broken) or unseen:
+                self.ledger.drop(tx, w, e)
+                w.since = max(w.since, after.met_at or 0)
+                continue
+            self._took(tx, w, e, after, now)
+            if after.state in (Owed.MET, Owed.MET_LATE):
+                w.entries.pop(after.key, None)
+                w.since = max(w.since, after.met_at or 0)
+                continue
+            return self._again(w, e, now, now, now + DAY)
+        return now + RECHECK
 
     def _beat(self, tx: Tx, w: Watch, now: int) -> int:
         name = w.thing.removeprefix(PING)

@@ -37,7 +37,7 @@ _EARLY_SHARE: Final = 10
 _SILENT_DAYS: Final = 800
 _LOOK_BACK_DAYS: Final = 31
 _RULE: Final = re.compile(r"(start|logical|interval_end|param:\S+)(?:\s*([+-])\s*(\d{1,3})\s*d)?")
-OPENED: Final = ("start_by", "finish_by", "completeness", "source_arrival", "sequence", "heartbeat")
+OPENED: Final = ("start_by", "finish_by", "completeness", "source_arrival", "sequence", "heartbeat", "freshness")
 """Types that a calendar or a schedule opens; the others are judged per run or rolling."""
 
 
@@ -95,7 +95,7 @@ def promise(
         type=expectation.type,
         on=on,
         zone=expectation.timezone,
-        due=expectation.due,
+        due=expectation.by if expectation.type == "freshness" else expectation.due,
         due_after_ms=expectation.due_after_schedule_ms,
         schedule=schedule,
         days=days or expectation.days,

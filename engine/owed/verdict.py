@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
-from adapters.model import Owed, State
+from adapters.model import Owed, RunKind, State
 from adapters.schedule import zone as zone_of
 from engine.owed.matching import RunFact, newest
 from engine.owed.occurrences import Evidence, Occurrence
@@ -65,7 +65,8 @@ class Facts:
     ``seen``: when its source last gave a complete answer (ms UTC), None if never. ``risk``: why it is at risk, in words, as
     prediction (with its hysteresis) says. ``members``: of completeness, the runs of each for this occurrence; ``excused``:
     members that were waived. ``upstream``, ``upstream_seen``: of a sequence. ``beats``: signs that all is well; ``fails``: (when,
-    in what words) it said itself that it failed. ``gone``: its pipeline is no longer there.
+    in what words) it said itself that it failed. ``gone``: its pipeline is no longer there. ``newest``: of a freshness by age,
+    what is newest, in words.
     """
 
     runs: tuple[RunFact, ...] = ()
@@ -80,6 +81,7 @@ class Facts:
     beats: tuple[int, ...] = ()
     fails: tuple[tuple[int, str], ...] = ()
     gone: bool = False
+    newest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,16 @@ def first_success(runs: Sequence[RunFact], warning_counts: bool) -> int | None:
     """When the first of these runs was finished and verified; None: none was."""
     done = _first_success(newest(runs), warning_counts)
     return None if done is None else done[0]
+
+
+def last_success(runs: Sequence[RunFact], warning_counts: bool) -> int | None:
+    """When the newest of these runs that is no backfill was finished and verified: what fills an old date is not fresh."""
+    done = [
+        at
+        for run in newest(runs)
+        if run.kind is not RunKind.BACKFILL and (at := _success(run, warning_counts)) is not None
+    ]
+    return max(done, default=None)
 
 
 def _proof(one: Occurrence, run: RunFact, at: int | None, what: str = "run") -> Evidence:
@@ -317,7 +329,24 @@ def _failed_itself(one: Occurrence, facts: Facts, now: int) -> Occurrence | None
     return _verdict(one, Owed.BREACHED, words, at, _Found(None, words, proof))
 
 
+def _fresh(one: Occurrence, facts: Facts) -> _Found:
+    """Of a partition: when it was there. Of an age: the newest value, or success, since the one before. Of a pipeline by a time of day:
+    a success of the business date."""
+    if facts.arrivals:
+        best = min(facts.arrivals, key=lambda a: a.at)
+        words = f"partition {one.business_date} seen {_time(one, best.at)}"
+        return _Found(best.at, words, (Evidence("value", best.what, best.at, words),))
+    if facts.newest is None:
+        return _finish(one, facts)
+    fresh = [at for at in facts.beats if at >= one.from_at]
+    if not fresh:
+        return _Found(None, facts.newest)
+    at = max(fresh)
+    return _Found(at, facts.newest, (Evidence("value", one.on, at, facts.newest),))
+
+
 _LOOK: Final = {
+    "freshness": _fresh,
     "finish_by": _finish,
     "start_by": _start,
     "completeness": _complete,

@@ -114,7 +114,9 @@ class Watch:
 
     @property
     def rolling(self) -> bool:
-        return (self.bound.promise.id == OVERDUE and self.default) or self.bound.promise.type == "heartbeat"
+        promise = self.bound.promise
+        aged = promise.type == "freshness" and promise.max_age_ms is not None
+        return (promise.id == OVERDUE and self.default) or promise.type == "heartbeat" or aged
 
     @property
     def taken(self) -> frozenset[str]:

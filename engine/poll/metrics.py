@@ -14,7 +14,7 @@ from typing import Final
 
 from adapters.base import Adapter
 from adapters.errors import AdapterError, BadResponse, RateLimited, Unsupported
-from adapters.extras import Readings, SeriesQuery
+from adapters.extras import Readings, SeriesQuery, series_of
 from engine.config.model import Source
 from engine.context import Context
 from engine.store import items as store_items
@@ -74,6 +74,10 @@ class Metrics:
         self._named: Mapping[str, str] | None = None
         self._past_due = 0.0
         self._tries: dict[str | None, int] = {}
+        self._asked: dict[str, float] = {}
+        """When each query was answered last; those with an ``every`` are not asked sooner."""
+        self._unasked = True
+        """Whether it measures something that nobody named, so that it is asked though no query is due."""
         self._part: int | None = None
         """Until when the past of what is measured without being asked is not fetched yet (ms); None: not begun."""
 
@@ -91,6 +95,7 @@ class Metrics:
     def soon(self) -> None:
         """Ask with the next look (F5)."""
         self._due = 0.0
+        self._asked.clear()
 
     @property
     def queries(self) -> list[SeriesQuery]:
@@ -110,9 +115,20 @@ class Metrics:
             if not offered:
                 self._bad(self._adapter.caps.why("metrics"), None)
                 return
-            await self._ask(queries)
+            due = self._due_now(queries, now)
+            if due or self._unasked:
+                await self._ask(due)
         elif not self._failed and now >= self._past_due and self._adapter.caps.can("metrics-past") and self._room(2):
             await self._fill(queries)
+
+    def _due_now(self, queries: Sequence[SeriesQuery], now: float) -> list[SeriesQuery]:
+        every = {s.name: s.every_ms for s in self._ctx.config.series if s.source == self._source}
+        due: list[SeriesQuery] = []
+        for q in queries:
+            rest, last = every.get(q.name), self._asked.get(q.name)
+            if rest is None or last is None or now - last >= rest / 1000 - LOOK_S:
+                due.append(q)
+        return due
 
     def _name(self, queries: Sequence[SeriesQuery]) -> None:
         """A query is there as soon as it is configured; one that the configuration names no more is not."""
@@ -121,6 +137,7 @@ class Metrics:
             with self._ctx.store.transaction() as tx:
                 store_metrics.put_queries(tx, self._source, named)
             self._named, self._due, self._past_due = named, 0.0, 0.0
+            self._asked.clear()
 
     async def _ask(self, queries: Sequence[SeriesQuery]) -> None:
         try:
@@ -143,12 +160,18 @@ class Metrics:
 
     def _keep(self, queries: Sequence[SeriesQuery], found: Readings) -> None:
         skew = self._skew()
-        named = {q.name: q.unit for q in queries}
-        if named != {q.name: q.unit for q in self.queries}:  # the configuration changed while it answered
+        named = {q.name: q.unit for q in self.queries}
+        if (
+            named != self._named or not {q.name for q in queries} <= named.keys()
+        ):  # the configuration changed while it answered
             return
+        now = self._ctx.clock.monotonic()
+        self._asked.update({q.name: now for q in queries})
+        self._unasked = not named or any(not any(series_of(n, s.series) for n in named) for s in found.samples)
         with self._ctx.store.transaction() as tx:
             store_items.put_part(tx, self._id, "metrics", found.failed.get(""))
-            store_metrics.put_readings(tx, self._source, named, found, skew if abs(skew) > SKEW_MS else 0)
+            asked = {q.name for q in queries}
+            store_metrics.put_readings(tx, self._source, named, found, skew if abs(skew) > SKEW_MS else 0, asked)
 
     def _bad(self, why: str, error: AdapterError | None) -> None:
         """All stays as it was known, with its age and the reason. Asked again ever later, or when the server says."""

@@ -169,3 +169,13 @@ def feed(tx: Tx, name: str) -> Facts:
     row = tx.db.execute("SELECT layer, application FROM feed WHERE name = ?", (name,)).fetchone()
     layer, application = row or (None, None)
     return Facts(key=f"feed:{name}", source="feed", layer=layer, application=application)
+
+
+def series(tx: Tx, key: str) -> Facts:
+    """What a selector can ask of a series: the source that measures it, and its environment."""
+    row = tx.db.execute(
+        "SELECT c.name, c.environment FROM series s JOIN source c ON c.name = s.source WHERE s.name = ?",
+        (key.partition(":")[2],),
+    ).fetchone()
+    source, environment = row or ("local", "local")
+    return Facts(key=key, source=source, environment=environment)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -51,9 +51,11 @@ def put_queries(tx: Tx, source: str, queries: Mapping[str, str]) -> None:
             tx.bump("sample")
 
 
-def put_readings(tx: Tx, source: str, queries: Mapping[str, str], found: Readings, skew: int = 0) -> int:
+def put_readings(
+    tx: Tx, source: str, queries: Mapping[str, str], found: Readings, skew: int = 0, asked: Collection[str] | None = None
+) -> int:  # fmt: skip
     """One answer of a source. ``queries``: name to unit; ``skew``: its clock minus ours, ms, taken off the samples' times; none of
-    them lies in the future. Older readings never overwrite newer ones. How many readings were taken.
+    them lies in the future. ``asked``: which of the queries it was asked now, None: all. Older readings never overwrite newer ones. How many readings were taken.
     """
     put_queries(tx, source, queries)
     rows = tx.db.execute(
@@ -94,11 +96,11 @@ def put_readings(tx: Tx, source: str, queries: Mapping[str, str], found: Reading
         "UPDATE series_now SET tried = ?, why = NULL WHERE series_id = (SELECT id FROM series WHERE name = ?) AND source = ?",
         [(tx.now, name, source) for name in again],
     )
-    _unanswered(tx, source, queries, found, {s.series for s in found.samples})
+    _unanswered(tx, source, queries if asked is None else asked, found, {s.series for s in found.samples})
     return len(fresh)
 
 
-def _unanswered(tx: Tx, source: str, queries: Mapping[str, str], found: Readings, given: set[str]) -> None:
+def _unanswered(tx: Tx, source: str, queries: Collection[str], found: Readings, given: set[str]) -> None:
     """Why the other series of this source have no reading this time."""
     rows = tx.db.execute(
         "SELECT n.series_id, s.name, n.query, n.why FROM series_now n JOIN series s ON s.id = n.series_id WHERE n.source = ?",
@@ -108,7 +110,7 @@ def _unanswered(tx: Tx, source: str, queries: Mapping[str, str], found: Readings
     wrong: list[tuple[str, int, int]] = []
     stood_in: list[tuple[int]] = []
     for number, name, query, why in rows:
-        if name in given:
+        if name in given or (query and query not in queries):
             continue
         if name == query and query in labelled:  # its answers have names of their own
             stood_in.append((number,))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from adapters.model import Owed, Severity
-from engine.owed.bound import Bound
+from engine.owed.bound import APART, Bound
 from engine.owed.history import Basis
 from engine.owed.occurrences import Evidence, Occurrence, Promise
 from engine.owed.predict import Prediction, Risk
@@ -384,11 +384,13 @@ def now_rows(tx: Tx) -> dict[str, int]:
     return dict(tx.db.execute("SELECT thing, occurrence_id FROM owed_now").fetchall())
 
 
-def unsettled_per_run(tx: Tx) -> list[tuple[str, int, int, int]]:
-    """(thing, occurrence id, state, due) of what is judged while a run goes on and is broken or at risk."""
+def unsettled_apart(tx: Tx) -> list[tuple[str, int, int, int]]:
+    """(thing, occurrence id, state, due) of what is judged of runs that go on, or of measured values, and is broken or at risk."""
     return tx.db.execute(
         "SELECT e.thing, o.id, o.state, o.due_at FROM occurrence o CROSS JOIN expectation e ON e.id = o.expectation_id"
-        " WHERE o.state IN (0, 1, 4, 5, 7) AND o.state IN (1, 4) AND e.type IN ('max_duration', 'duration_anomaly', 'runaway') AND e.gone = 0"
+        " WHERE o.state IN (0, 1, 4, 5, 7) AND o.state IN (1, 4) AND e.gone = 0"
+        " AND e.type IN (SELECT value FROM json_each(?))",
+        (json.dumps(APART),),
     ).fetchall()
 
 

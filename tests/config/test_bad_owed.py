@@ -105,7 +105,7 @@ CASES = {
     ),
     "feed on finish_by": (
         FEED + FINISH.replace('"*"', '"feed:eia"') + 'due = "05:00"',
-        '6: expectation[e].on: expected a selector of pipelines, got "feed:eia"; feed: belongs to source_arrival and to after of [[pipeline]], ping: to heartbeat',
+        '6: expectation[e].on: expected a selector of pipelines, got "feed:eia"; feed: belongs to source_arrival and to after of [[pipeline]], ping: to heartbeat, series: and asset: to what is measured',
     ),
     "source_arrival on pipeline": (
         FINISH.replace("finish_by", "source_arrival") + 'due = "05:00"',
@@ -137,7 +137,7 @@ CASES = {
     ),
     "sequence on feed": (
         FINISH.replace("finish_by", "sequence") + 'after = "feed:eia"',
-        '5: expectation[e].after: expected a selector of pipelines, got "feed:eia"; feed: belongs to source_arrival and to after of [[pipeline]], ping: to heartbeat',
+        '5: expectation[e].after: expected a selector of pipelines, got "feed:eia"; feed: belongs to source_arrival and to after of [[pipeline]], ping: to heartbeat, series: and asset: to what is measured',
     ),
     "completeness none": (
         HEAD + 'type = "completeness"\ndue = "05:00"',
@@ -157,7 +157,7 @@ CASES = {
     ),
     "completeness of a feed": (
         HEAD + 'type = "completeness"\ndue = "05:00"\nof = ["feed:x"]',
-        '5: expectation[e].of[1]: expected a selector of pipelines, got "feed:x"; feed: belongs to source_arrival and to after of [[pipeline]], ping: to heartbeat',
+        '5: expectation[e].of[1]: expected a selector of pipelines, got "feed:x"; feed: belongs to source_arrival and to after of [[pipeline]], ping: to heartbeat, series: and asset: to what is measured',
     ),
     "overlap": (
         FINISH + 'due = "05:00"\n' + FINISH.replace('"e"', '"f"') + 'due = "06:00"\ndays = "mon-fri"',
@@ -199,7 +199,7 @@ CASES = {
     ),
     "pipeline after ping": (
         '[[pipeline]]\nmatch = "*"\nafter = ["ping:x"]',
-        '3: pipeline[*].after[1]: expected a selector of pipelines, got "ping:x"; feed: belongs to source_arrival and to after of [[pipeline]], ping: to heartbeat',
+        '3: pipeline[*].after[1]: expected a selector of pipelines, got "ping:x"; feed: belongs to source_arrival and to after of [[pipeline]], ping: to heartbeat, series: and asset: to what is measured',
     ),
     "pipeline after word": (
         '[[pipeline]]\nmatch = "*"\nafter = ["sales"]',
@@ -243,7 +243,7 @@ CASES = {
     ),
     "feeds a feed": (
         FEED + 'feeds = ["feed:x"]',
-        '4: feed[eia].feeds[1]: expected a selector of pipelines, got "feed:x"; feed: belongs to source_arrival and to after of [[pipeline]], ping: to heartbeat',
+        '4: feed[eia].feeds[1]: expected a selector of pipelines, got "feed:x"; feed: belongs to source_arrival and to after of [[pipeline]], ping: to heartbeat, series: and asset: to what is measured',
     ),
     "feed twice": (
         FEED + FEED,

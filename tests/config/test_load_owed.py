@@ -196,13 +196,30 @@ def test_a_window_on_chosen_days_may_overlap_another() -> None:
     assert config.warnings == (), "windows are kept to"
 
 
-@pytest.mark.parametrize("kind", ["volume", "metric", "reconcile", "resource", "quota", "budget", "forecast"])
-def test_what_is_not_judged_is_said(kind: str) -> None:
-    config = loaded(owed(f'on = "air:*"\ntype = "{kind}"'))
-    assert config.warnings == (
-        f"watchfloor.toml:11: expectation[e]: read and checked, but this version does not judge {kind} yet; "
-        "nothing is said when it is late",
-    )
+SERIES = '[[series]]\nname = "lag"\nsource = "air"\nquery = "x"\n'
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys"),
+    [
+        ("metric", "above = 5"), ("resource", "mean_above = 65\npeak_above = 85\nwindow = \"10m\""), ("volume", "least_share = 0.5"),
+        ("reconcile", 'against = "series:lag"'), ("quota", 'most = 10\nresets = "0 0 * * *"'), ("budget", "most = 10"),
+        ("forecast", 'most = 10\nwithin = "14d"'),
+    ],
+)  # fmt: skip
+def test_what_is_measured_is_owed(kind: str, keys: str) -> None:
+    config = loaded(SERIES + owed(f'on = "series:lag"\ntype = "{kind}"\n{keys}'))
+    (one,) = config.expectations
+    assert one.value is not None
+    assert config.warnings == ()
+
+
+def test_limits_hold_for_a_minute_and_the_rest_at_once() -> None:
+    (one,) = loaded(SERIES + owed('on = "series:lag"\ntype = "metric"\nabove = 5')).expectations
+    (two,) = loaded(SERIES + owed('on = "series:lag"\ntype = "budget"\nmost = 5')).expectations
+    assert one.value is not None
+    assert two.value is not None
+    assert (one.value.for_ms, two.value.for_ms) == (60_000, 0)
 
 
 def test_a_source_that_nobody_knows_is_said_wherever_it_is_named() -> None:

@@ -10,12 +10,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from adapters.base import Listing
-from adapters.model import Owed, Pipeline, Run, Severity, State, Trigger, run_key
+from adapters.extras import Readings
+from adapters.model import Owed, Pipeline, Run, Sample, Severity, State, Trigger, run_key
 from engine.config.model import Config, Expectation, Source
 from engine.context import Context
 from engine.owed.bound import OwedChange
 from engine.owed.judge import Judge
-from engine.store import runs, sources
+from engine.owed.measured import Measured
+from engine.store import metrics, runs, sources
 from engine.store.reader import Reader
 from engine.store.rows import OwedRow
 from engine.store.writer import Store, Tx
@@ -72,7 +74,7 @@ class Court:
             self.clock, self.store, self.config, None, {}, self.ids, self.poked.append, self.lines.append,  # type: ignore[arg-type]
         )  # fmt: skip
         self.outlook, self.live = outlook, live
-        self.judge = Judge(self.ctx, self.heard, outlook, live)
+        self.judge = Judge(self.ctx, self.heard, outlook, live, Measured(self.ctx))
         self._listed: dict[str, Pipeline] = {}
         self._readers: list[Reader] = []
         with self.store.transaction() as tx:
@@ -123,6 +125,19 @@ class Court:
             self.judge.seen(source, self.now)
         self.tick()
 
+    def measure(self, source: str = "air", t: int | None = None, failed: str = "", **values: float | None) -> None:
+        """One answer of a source to its ``[[series]]``; None: it gave none of that one. ``failed``: it gave nothing at all."""
+        named = {s.name: s.unit for s in self.config.series if s.source == source}
+        at = self.now if t is None else t
+        samples = [Sample(name, at, value) for name, value in values.items() if value is not None]
+        with self.store.transaction() as tx:
+            metrics.put_queries(tx, source, named)
+            if failed:
+                metrics.put_failed(tx, source, failed)
+            else:
+                metrics.put_readings(tx, source, named, Readings(samples=samples), asked=set(values))
+        self.tick()
+
     def tick(self) -> None:
         with self.store.transaction() as tx:
             self.judge.tick(tx)
@@ -146,7 +161,7 @@ class Court:
     def restart(self) -> None:
         """Another engine over the same store."""
         self.heard = Heard()
-        self.judge = Judge(self.ctx, self.heard, self.outlook, self.live)
+        self.judge = Judge(self.ctx, self.heard, self.outlook, self.live, Measured(self.ctx))
         with self.store.transaction() as tx:
             self.judge.configured(tx)
 

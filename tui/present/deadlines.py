@@ -12,7 +12,7 @@ from tui.present import frame, owed, words
 from tui.present.cut import clean, cut, cut_middle, first_line, width
 from tui.present.glyphs import LOOKS, Look, State
 from tui.present.lines import Cell, Column, merge, recolour, row
-from tui.present.owed import PER_RUN
+from tui.present.owed import MEASURED, PER_RUN
 from tui.present.words import Clause
 
 if TYPE_CHECKING:
@@ -158,6 +158,8 @@ def will(d: Due, tz: str, now: int) -> list[Clause]:
         return [why.partition("waived by ")[2] or why if r.state is Owed.WAIVED else why]
     if r.type in PER_RUN:
         return _per_run(d, now)
+    if r.type in MEASURED:
+        return [first_line(r.reason) or "not measured yet"]
     if r.type == "sequence" and r.state is Owed.BREACHED:
         return [f"began {beside(_run_at(r), tz, r.due)}, too early"]
     if r.type == "heartbeat" and r.state.waiting and (beat := _last_beat(r)) is not None:

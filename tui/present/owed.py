@@ -44,7 +44,9 @@ _CELL: Final = 10
 """Cells of the column DUE ±LATE."""
 PER_RUN: Final = ("max_duration", "duration_anomaly", "runaway")
 """Types that are owed by one run while it goes on: their due time is the end of what it may take."""
-_NO_END: Final = ("start_by", "sequence", "heartbeat", "source_arrival")
+MEASURED: Final = ("metric", "resource", "volume", "reconcile", "quota", "budget", "forecast")
+"""Types that are judged of measured values: what was measured is what there is to say."""
+_NO_END: Final = ("start_by", "sequence", "heartbeat", "source_arrival", "freshness", *MEASURED)
 """Types of which no end is predicted: until they are due nothing can be said of their lateness."""
 
 

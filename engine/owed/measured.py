@@ -1,0 +1,439 @@
+"""What measured values owe, judged whenever they are measured: limits, volumes, quotas, budgets, forecasts, reconciliations.
+
+One of these is broken from the first reading that says so for as long as it must (``for``), and kept again after two good
+readings. What is not measured any more is unknown: it neither breaks nor ends. A row stands while something is to be said;
+of a quota and a budget one for each period. Pure rules: ``engine.owed.values``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from heapq import heappop, heappush
+from typing import Final
+
+from adapters import schedule as schedules
+from adapters.extras import series_of
+from adapters.model import Owed
+from adapters.schedule import Schedule
+from adapters.schedule import zone as zone_of
+from engine.config.model import Expectation, ValueRule
+from engine.context import Context
+from engine.owed import values
+from engine.owed.bound import Bound, OwedChange
+from engine.owed.occurrences import Evidence, Occurrence
+from engine.owed.values import Period, Said
+from engine.owed.wording import time_words
+from engine.store import owed as rows
+from engine.store import values as asked
+from engine.store.owed_facts import waiver as waived
+from engine.store.values import Latest
+from engine.store.writer import Tx
+
+SERIES: Final = "series:"
+LOOK_MS: Final = 10_000
+"""Between two looks at one value; sooner where it is measured more often makes no sense: series are asked each ten seconds."""
+SLOW_MS: Final = 300_000
+"""Between two looks at a forecast: its days change once a day."""
+STALE_POLLS: Final = 3
+STALE_LEAST_MS: Final = 60_000
+PORTION: Final = 200
+"""Values looked at in one tick at most; the rest follow with the next one."""
+WELL_AGAIN: Final = 2
+"""Good readings in a row that end it."""
+TOLD_MS: Final = 60_000
+"""How often the words of what goes on are written anew."""
+PAST_DAYS: Final = 70
+WAIVED_KEPT: Final = 14 * values.DAY
+
+
+@dataclass(slots=True)
+class Value:
+    """One bound and what is known of it. ``id`` None: it has no row. ``bad_since``: the first reading in a row that was bad;
+    ``good``: readings in a row that were not; ``seen``: the last reading that was looked at."""
+
+    bound: Bound
+    type: str
+    rule: ValueRule
+    series: str
+    cadence: int
+    schedule: Schedule | None = None
+    one: Occurrence | None = None
+    id: int | None = None
+    told: bool = False
+    look: int = 0
+    bad_since: int | None = None
+    risk_since: int | None = None
+    good: int = 0
+    seen: int | None = None
+    written: int = 0
+    doubt_since: int | None = None
+    known: str = ""
+    """What was said of the last reading, where it was not well."""
+
+
+class Measured:
+    """Asked by the judge inside its transactions: ``configured`` with all bounds, ``tick`` about once a second."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._values: dict[int, Value] = {}
+        self._heap: list[tuple[int, int]] = []
+        self.wrote = False
+        """Whether the store was written to: to be taken back by whoever asks."""
+
+    def configured(self, tx: Tx, bounds: Iterable[Bound]) -> None:
+        """All bounds there are. What is broken stays so until it is measured to be well."""
+        expectations = {e.id: e for e in self._ctx.config.expectations}
+        before, self._values, self._heap = self._values, {}, []
+        for bound in bounds:
+            e = expectations.get(bound.promise.id)
+            if e is None or e.value is None:
+                continue
+            made = self._make(bound, e)
+            had = before.get(bound.id)
+            if had is not None and had.rule == made.rule and had.series == made.series:
+                had.bound, had.cadence = made.bound, made.cadence
+                made = had
+            else:
+                self._take_back(tx, made)
+            self._values[bound.id] = made
+            made.look = tx.now + bound.id % LOOK_MS
+            heappush(self._heap, (made.look, bound.id))
+
+    def forget(self) -> None:
+        """The store is otherwise than was thought (a rollback): all is taken from there with the next ``configured``."""
+        self._values, self._heap = {}, []
+
+    def tick(self, tx: Tx) -> list[OwedChange]:
+        """Look at what is due."""
+        told: list[OwedChange] = []
+        for _ in range(PORTION):
+            if not self._heap or self._heap[0][0] > tx.now:
+                break
+            at, id = heappop(self._heap)
+            v = self._values.get(id)
+            if v is None or v.look != at:
+                continue
+            told += self._look(tx, v)
+            v.look = tx.now + (SLOW_MS if v.type == "forecast" and v.seen is not None else LOOK_MS)
+            heappush(self._heap, (v.look, id))
+        return told
+
+    def on_waived(self, tx: Tx, occurrence_key: str) -> list[OwedChange]:
+        """Somebody waived it, or took that back: looked at again now."""
+        for v in self._values.values():
+            if v.one is not None and v.one.key == occurrence_key:
+                return self._waive(tx, v)
+        return []
+
+    # --- one value --------------------------------------------------------------------------------------------------
+
+    def _make(self, bound: Bound, e: Expectation) -> Value:
+        assert e.value is not None
+        rule, thing = e.value, bound.promise.on
+        series = thing.removeprefix(SERIES) if rule.series is None else f"{rule.series}{{pipeline={thing}}}"
+        schedule = None if rule.resets is None else schedules.parse(rule.resets, bound.promise.zone)
+        return Value(bound, e.type, rule, series, self._cadence(series, bound.source), schedule)
+
+    def _cadence(self, series: str, source: str) -> int:
+        """How often it is measured, ms."""
+        own = next((s for s in self._ctx.config.series if series_of(s.name, series)), None)
+        if own is not None and own.every_ms is not None:
+            return own.every_ms
+        name = own.source if own is not None else source
+        poll = next((s.poll_ms for s in self._ctx.config.sources if s.name == name), 10_000)
+        return max(poll, 10_000)
+
+    def _take_back(self, tx: Tx, v: Value) -> None:
+        """Its open row of before this start, or of before it was configured otherwise."""
+        for held in rows.held_open(tx, v.bound.id):
+            v.one, v.id, v.told = held.one, held.id, held.told
+            v.known = held.one.reason.rpartition("; last known: ")[2]
+            v.bad_since = held.one.since if held.one.state is Owed.BREACHED else None
+        if v.one is None:  # what somebody waived stays so until it was well
+            last = rows.held_all(tx, v.bound.id, tx.now - WAIVED_KEPT)
+            if last and last[-1].one.state is Owed.WAIVED:
+                v.one, v.id, v.told = last[-1].one, last[-1].id, last[-1].told
+
+    def _look(self, tx: Tx, v: Value) -> list[OwedChange]:
+        if v.one is not None and v.one.state is Owed.WAIVED and self._still_waived(tx, v):
+            return []
+        period = self._period(v, tx.now)
+        told: list[OwedChange] = []
+        if period is not None and v.one is not None and v.one.due_at <= tx.now and v.type in values.PERIODIC:
+            told += self._over(tx, v, v.one.due_at)
+        found = asked.latest(tx, v.series)
+        doubt = self._doubt(v, found, tx.now)
+        said = None
+        if found is not None and found.t is not None and doubt is None:
+            said, doubt = self._said(tx, v, found, found.t, period)
+            if said is not None:
+                v.doubt_since = None
+                return told + self._take(tx, v, said, found.t, period)
+        v.doubt_since = tx.now if v.doubt_since is None else v.doubt_since
+        if v.one is None and tx.now - v.doubt_since < STALE_LEAST_MS:
+            return told  # its first answer is on its way
+        return told + self._unknown(tx, v, doubt or "not measured")
+
+    def _doubt(self, v: Value, found: Latest | None, now: int) -> str | None:
+        """Why it is not known now; a number that a run told stays as it was told."""
+        if found is None:
+            return f"there is no series {v.series}"
+        if found.t is None:
+            return f"never measured: {found.why or 'not answered yet'}"
+        if v.rule.series is not None or v.type == "volume":
+            return None
+        heard = max(found.t, found.tried) if found.why is None else found.t
+        if now - heard <= max(STALE_POLLS * v.cadence, STALE_LEAST_MS):
+            return None
+        since = time_words(v.bound.promise.zone, heard, now)
+        return f"not measured since {since}" + (f": {found.why}" if found.why else "")
+
+    def _said(self, tx: Tx, v: Value, found: Latest, t: int, period: Period | None) -> tuple[Said | None, str | None]:
+        """The verdict on a reading; None with the reason where another one is missing."""
+        rule, now, zone = v.rule, tx.now, v.bound.promise.zone
+        match v.type:
+            case "metric" | "resource":
+                if rule.events is not None:
+                    events = asked.latest(tx, rule.events.removeprefix(SERIES))
+                    if events is None or events.t is None:
+                        return None, f"{rule.events} is not measured"
+                    if events.value < rule.min_events:
+                        few = f"{events.value:,.0f} of at least {rule.min_events:,.0f} events: nothing is said"
+                        return Said(Owed.PENDING, few), ""
+                spans = rule.mean_above is not None or rule.mean_below is not None or rule.peak_above is not None
+                window = asked.window(tx, v.series, now - rule.window_ms) if spans else None
+                broken = v.one is not None and v.one.state is Owed.BREACHED
+                return values.limits(rule, found.unit, found.value, window, broken), ""
+            case "volume":
+                day = _day(t)
+                past = [
+                    (d, mean) for d, mean, _ in asked.days(tx, v.series, day - timedelta(days=PAST_DAYS)) if d < day
+                ]
+                return values.volume(rule, found.unit, day, found.value, past), ""
+            case "reconcile":
+                name = (rule.against or "").removeprefix(SERIES)
+                other = asked.latest(tx, _beside(v.series, name))
+                doubt = self._doubt(v, other, now)
+                if other is None or other.t is None or doubt is not None:
+                    return None, f"{name}: {doubt or 'not measured'}"
+                return values.reconcile(rule, found.unit, found.value, other.value, (v.series, name)), ""
+            case "quota":
+                before = None if period is None else asked.at_or_before(tx, v.series, now - values.RECENT)
+                return values.quota(rule, found.unit, zone, now, found.value, period, before), ""
+            case "budget":
+                assert period is not None
+                return values.budget(rule, found.unit, zone, now, found.value, period), ""
+            case _:
+                today = _day(now)
+                days = [(d, most) for d, _, most in asked.days(tx, v.series, today - timedelta(days=90))]
+                return values.growing(rule, found.unit, zone, [*days, (today, found.value)]), ""
+
+    def _period(self, v: Value, now: int) -> Period | None:
+        if v.type == "budget":
+            return values.budget_period(v.rule.period, v.bound.promise.zone, now)
+        return values.quota_period(v.schedule, now) if v.type == "quota" and v.schedule is not None else None
+
+    # --- what becomes of it -----------------------------------------------------------------------------------------
+
+    def _take(self, tx: Tx, v: Value, said: Said, t: int, period: Period | None) -> list[OwedChange]:
+        """A verdict on a reading of ``t``. It holds for as long as it must, and ends after good readings in a row."""
+        fresh = v.seen is None or t != v.seen
+        v.seen, v.known = t, said.words
+        state = said.state
+        if state is Owed.PENDING:
+            v.bad_since = None
+            v.good += fresh
+        else:
+            v.good = 0
+        if state is Owed.BREACHED:
+            v.bad_since = t if v.bad_since is None else v.bad_since
+            held = max(t, tx.now if v.rule.for_ms else t) - v.bad_since
+            if held < v.rule.for_ms and not (v.one is not None and v.one.state is Owed.BREACHED):
+                state = Owed.AT_RISK if v.one is not None and v.one.state is Owed.AT_RISK else Owed.PENDING
+        elif v.one is not None and v.one.state is Owed.BREACHED:
+            if v.good < (1 if v.rule.series is not None or v.type == "volume" else WELL_AGAIN):
+                return []
+            return self._kept_again(tx, v, said, t, period)
+        if v.one is None:
+            if state is Owed.PENDING and (period is None or v.type not in values.PERIODIC):
+                return []
+            self._open(tx, v, period, said, v.bad_since if state is Owed.BREACHED else t)
+        return self._move(tx, v, state, said.words, v.bad_since if state is Owed.BREACHED else None, said.due)
+
+    def _kept_again(self, tx: Tx, v: Value, said: Said, t: int, period: Period | None) -> list[OwedChange]:
+        """It is well again: what was broken ends late; of a period that goes on the next row opens with the next look."""
+        assert v.one is not None
+        told = self._end(
+            tx, v, Owed.MET_LATE, f"well again {time_words(v.bound.promise.zone, t, v.one.due_at)}: {said.words}", t
+        )
+        v.bad_since = None
+        return told
+
+    def _over(self, tx: Tx, v: Value, at: int) -> list[OwedChange]:
+        """A period ended."""
+        assert v.one is not None
+        state = Owed.MET_LATE if v.one.state is Owed.BREACHED else Owed.MET
+        words = f"the period is over; last: {v.one.reason}"
+        v.bad_since, v.good, v.seen = None, 0, None
+        return self._end(tx, v, state, words, at)
+
+    def _unknown(self, tx: Tx, v: Value, why: str) -> list[OwedChange]:
+        v.good = 0
+        if v.one is None:
+            self._open(tx, v, self._period(v, tx.now), Said(Owed.PENDING, why), tx.now)
+        words = f"{why}; last known: {v.known}" if v.known else why
+        return self._move(tx, v, Owed.UNKNOWN, words, None, None)
+
+    def _open(self, tx: Tx, v: Value, period: Period | None, said: Said, since: int | None) -> None:
+        promise = v.bound.promise
+        at = since if since is not None else tx.now
+        periodic = period is not None and v.type in values.PERIODIC
+        when = _iso(period.start if periodic and period is not None else at)
+        due = (
+            period.end
+            if periodic and period is not None
+            else said.due
+            if said.due is not None and v.type == "forecast"
+            else at
+        )
+        key = f"{promise.id}|{promise.on}|{when}"
+        held = rows.held_one(tx, key)
+        if held is not None:  # of this period, settled before
+            v.one, v.id, v.told = held.one, held.id, False
+            return
+        one = Occurrence(
+            key=key, promise=promise.id, type=v.type, on=promise.on, zone=promise.zone, business_date=_local(promise.zone, at),
+            tick=None, from_at=at, declared_at=due, due_at=due, alert_at=due + promise.late_by_ms, dated=False, by_clock=False,
+            reason=said.words,
+        )  # fmt: skip
+        self.wrote = True
+        (v.id,) = rows.insert_occurrences(tx, v.bound.id, [one])
+        v.one, v.told, v.written = one, False, tx.now
+
+    def _move(self, tx: Tx, v: Value, state: Owed, words: str, since: int | None, due: int | None) -> list[OwedChange]:
+        assert v.one is not None
+        assert v.id is not None
+        was = v.one.state
+        since = since if since is not None else (v.one.since if state is was else tx.now)
+        if state is was and (words == v.one.reason or tx.now - v.written < TOLD_MS):
+            return self._later(tx, v)
+        known = v.seen is not None and state is not Owed.UNKNOWN
+        proof = (Evidence("value", v.series, v.seen, words),) if known else v.one.evidence
+        v.one = replace(v.one, state=state, reason=words, since=since, evidence=proof)
+        if v.type == "forecast" and due is not None and state is Owed.BREACHED and was is not Owed.BREACHED:
+            v.one = replace(v.one, due_at=due, declared_at=due)
+        v.written, self.wrote = tx.now, True
+        rows.update_occurrence(tx, v.id, v.one)
+        if state is was:
+            return self._later(tx, v)
+        if state is Owed.PENDING and v.type not in values.PERIODIC:
+            return self._end(tx, v, Owed.MET, words, v.seen or tx.now, was)
+        return [self._tell(tx, v, was)]
+
+    def _later(self, tx: Tx, v: Value) -> list[OwedChange]:
+        """People are told of what is broken for ``alert_if_late_by``."""
+        if v.one is None or v.told or v.one.state is not Owed.BREACHED or not _alerting(v.one, tx.now):
+            return []
+        return [self._tell(tx, v, Owed.BREACHED)]
+
+    def _end(self, tx: Tx, v: Value, state: Owed, words: str, at: int, was: Owed | None = None) -> list[OwedChange]:
+        """It is settled. Of what was kept nothing stays; what was broken stays as late."""
+        assert v.one is not None
+        assert v.id is not None
+        before = v.one.state if was is None else was
+        late = None if state is Owed.MET else max(0, at - (v.one.since or v.one.due_at))
+        v.one = replace(v.one, state=state, reason=words, met_at=at, since=at, lateness_ms=late)
+        told: list[OwedChange] = []
+        self.wrote = True
+        if state is Owed.MET:
+            if before is not Owed.PENDING:
+                told = [self._tell(tx, v, before)]
+            rows.drop_occurrence(tx, v.id)
+        else:
+            rows.update_occurrence(tx, v.id, v.one)
+            told = [self._tell(tx, v, before)]
+        v.one, v.id, v.told = None, None, False
+        return told
+
+    def _tell(self, tx: Tx, v: Value, before: Owed) -> OwedChange:
+        assert v.one is not None
+        assert v.id is not None
+        alerting = v.one.state is Owed.BREACHED and _alerting(v.one, tx.now)
+        if alerting and not v.told:
+            v.told = self.wrote = True
+            rows.put_told(tx, v.id, True)
+        return OwedChange(bound=v.bound, occurrence_id=v.id, before=before, after=v.one, alerting=alerting)
+
+    # --- waivers ----------------------------------------------------------------------------------------------------
+
+    def _waive(self, tx: Tx, v: Value) -> list[OwedChange]:
+        assert v.one is not None
+        assert v.id is not None
+        said = waived(tx, v.one.key)
+        was = v.one.state
+        if said is not None and (said.until is None or tx.now < said.until):
+            proof = (Evidence("waiver", said.by, None, said.reason),)
+            until = "" if said.until is None else f" until {time_words(v.one.zone, said.until, tx.now)}"
+            v.one = replace(
+                v.one,
+                state=Owed.WAIVED,
+                reason=f"waived by {said.by}{until}: {said.reason}",
+                evidence=proof,
+                since=None,
+            )
+        elif was is Owed.WAIVED:
+            v.one = replace(v.one, state=Owed.PENDING, reason="no longer waived", evidence=(), since=None)
+            v.bad_since, v.good = None, 0
+        if v.one.state is was:
+            return []
+        self.wrote = True
+        rows.update_occurrence(tx, v.id, v.one)
+        heappush(self._heap, (tx.now, v.bound.id))
+        v.look = tx.now
+        return [self._tell(tx, v, was)]
+
+    def _still_waived(self, tx: Tx, v: Value) -> bool:
+        """Until its time is over, or until it is well: a waiver is of what was broken then, not of the next time."""
+        assert v.one is not None
+        said = waived(tx, v.one.key)
+        if said is not None and (said.until is None or tx.now < said.until):
+            found = asked.latest(tx, v.series)
+            if found is None or found.t is None or self._doubt(v, found, tx.now) is not None:
+                return True
+            verdict, _ = self._said(tx, v, found, found.t, self._period(v, tx.now))
+            fresh = found.t != v.seen
+            v.seen = found.t
+            v.good = v.good + fresh if verdict is not None and verdict.state is Owed.PENDING else 0
+            if v.good >= WELL_AGAIN and v.type not in values.PERIODIC:
+                v.one, v.id, v.told, v.bad_since = None, None, False, None
+            return True
+        self._waive(tx, v)
+        return False
+
+
+# --- small things ---------------------------------------------------------------------------------------------------
+
+
+def _alerting(one: Occurrence, now: int) -> bool:
+    return now >= (one.since or one.due_at) + one.alert_at - one.declared_at
+
+
+def _beside(series: str, name: str) -> str:
+    """The other one of a pair: with the labels of the first, where the name has none."""
+    _, brace, labels = series.partition("{")
+    return f"{name}{{{labels}" if brace and "{" not in name else name
+
+
+def _day(ms: int) -> date:
+    return datetime.fromtimestamp(ms / 1000, UTC).date()
+
+
+def _local(zone: str, ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, zone_of(zone)).date().isoformat()
+
+
+def _iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
