@@ -106,12 +106,6 @@ def put_health(tx: Tx, source_id: int, **fields: Any) -> None:
     tx.bump("health")
 
 
-def cursor_of(tx: Tx, source_id: int) -> str | None:
-    """The adapter's cursor as it was last stored, so that a restart goes on where it was."""
-    row = tx.db.execute("SELECT cursor FROM source_health WHERE source_id = ?", (source_id,)).fetchone()
-    return None if row is None else row[0]
-
-
 def standing_of(tx: Tx, source_id: int) -> dict[str, Any]:
     """What was known of a source when the last engine ended, so that the age of truth outlives it."""
     names = ("health", "since", "last_ok", "detail", "hint", "version", "identity", "skew_ms", "cursor")
@@ -170,13 +164,6 @@ def engine_note(tx: Tx, note: str | None) -> None:
     """A sentence about the engine itself that people should see until its next start."""
     if tx.db.execute("UPDATE engine SET note = ? WHERE id = 1 AND note IS NOT ?", (note, note)).rowcount:
         tx.bump("engine")
-
-
-def put_config(tx: Tx, config_hash: str, body: str) -> None:
-    """Keep a configuration that ran (its text holds references, never secrets)."""
-    tx.db.execute(
-        "INSERT OR IGNORE INTO config_version (hash, loaded, body) VALUES (?, ?, ?)", (config_hash, tx.now, body)
-    )
 
 
 def put_note(tx: Tx, key: str, who: str, text: str) -> None:
