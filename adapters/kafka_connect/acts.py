@@ -219,7 +219,7 @@ async def _one(http: Http, method: str, where: str, patience: Patience) -> SendR
 
 
 def _taken(answer: Answer) -> SendResult:
-    """202 (and 204 of a restart) is a promise. Anything that Kafka Connect does not answer may come from before it."""
+    """202, or 204 of a stop or a restart, is a promise. Anything that Kafka Connect does not answer may come from before it."""
     body = answer.body.strip()
     if answer.status in _TOOK and (
         not body or (answer.status == 202 and body.startswith(b"{") and body.endswith(b"}"))
@@ -293,7 +293,7 @@ def _restarted(status: Status, memo: Mapping[str, Any]) -> tuple[bool, bool, str
     if again:
         said += f"; {_list(again)} failed again"
     elif still:
-        said += f"; {_list(still)} still FAILED"
+        said += f"; {_list(still)} still FAILED, or again with the same trace"
     return done, bool(again or waiting or len(still) < len(failed)), said
 
 

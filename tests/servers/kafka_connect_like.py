@@ -142,7 +142,7 @@ class KafkaConnectLike(BadDays):
         one = self._changed(name)
         if self.mode != "noop":
             self.state.change(verb, one, {"pause": "PAUSED", "resume": "RUNNING", "stop": "STOPPED"}[verb])
-        return 202, None
+        return (204 if verb == "stop" else 202), None  # as Kafka 4.1 does
 
     def _restart(self, name: str, asked: Asked) -> Answer:
         query = {k: v[0] for k, v in asked.query.items()}

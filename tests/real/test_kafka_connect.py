@@ -1,0 +1,203 @@
+"""A real Kafka Connect (one distributed worker, one broker), read by the adapter and operated through the engine.
+
+What happened is asked of Kafka Connect with the test's own plain client, and of the files that its connectors read and write.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import urllib.error
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.base import Secret, SourceSettings
+from adapters.errors import AuthFailed, BadResponse, NotFound
+from adapters.kafka_connect import KafkaConnectAdapter
+from adapters.model import ActionState, Health, Mode, Run, State
+from engine.ask import Ask
+from tests.engine.rig import Rig, until
+from tests.real.connect_stand import PASSWORD, USER, Worker, libraries
+from tests.real.kafka_stand import VERSION, Broker
+
+pytestmark = pytest.mark.real
+NAME = "real"
+REASON = "a test of the whole engine"
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    folder = tmp_path_factory.mktemp("connect")
+    with (
+        Broker(folder / "broker", libraries=libraries(), config={"auto.create.topics.enable": "true"}) as broker,
+        Worker(folder / "worker", broker) as running,
+    ):
+        yield running
+
+
+def adapter(worker: Worker, password: str = PASSWORD) -> KafkaConnectAdapter:
+    return KafkaConnectAdapter(
+        SourceSettings(
+            name=NAME,
+            kind="kafka_connect",
+            url=worker.url,
+            auth={"user": USER, "password": Secret(lambda: password, "env:T")},
+        )
+    )
+
+
+@contextlib.contextmanager
+def watching(worker: Worker, folder: Path) -> Iterator[Rig]:
+    (folder / "secret").write_text(PASSWORD)
+    (folder / "secret").chmod(0o600)
+    toml = (
+        f'[[source]]\nname = "{NAME}"\nkind = "kafka_connect"\nurl = "{worker.url}"\nenvironment = "test"\nprotected = false\n'
+        f'poll = "5s"\nrequests = "900/min"\nauth = {{ user = "{USER}", password = {{ file = "secret" }} }}\n'
+    )
+    with Rig(folder, toml) as rig:
+        yield rig
+
+
+def source(worker: Worker, folder: Path, *, topic: str = "lines") -> str:
+    """A connector that reads a file; running."""
+    name = f"from file {uuid.uuid4().hex[:6]}"
+    (folder / "in.txt").write_text("one\ntwo\n")
+    worker.put(
+        name,
+        {"connector.class": "FileStreamSource", "tasks.max": "1", "file": str(folder / "in.txt"), "topic": topic,
+         "some.password": "s3cr3t-of-the-config"},
+    )  # fmt: skip
+    until(lambda: worker.states(name) == ("RUNNING", ["RUNNING"]), 60, 0.2)
+    return name
+
+
+def key_of(name: str, life: int = 0) -> str:
+    from adapters.model import pipeline_key, run_key
+
+    key = pipeline_key(NAME, name)
+    return run_key(key, f"life-{life}") if life else key
+
+
+def state(rig: Rig, key: str) -> State | None:
+    detail = rig.reader().run(key)
+    return detail.row.state if detail else None
+
+
+def do(ask: Ask, verb: str, key: str) -> str:
+    plan = ask("plan", verb=verb, key=key)
+    assert not plan["blocked"], plan["blocked"]
+    return str(ask("act", plan=plan["plan"], nonce=plan["nonce"], hash=plan["hash"], reason=REASON, typed="")["action"])
+
+
+def done(rig: Rig, action: str, seconds: float = 90) -> Any:
+    def ended() -> Any:
+        row = rig.reader().action(action)
+        return row if row is not None and not row.state.in_flight else None
+
+    row = until(ended, seconds)
+    assert row.state is ActionState.DONE, (row.state, row.words)
+    return row
+
+
+async def test_it_is_as_the_test_server_says(worker: Worker, tmp_path: Path) -> None:
+    """The facts that the adapter builds on, and the shapes that our own server copies."""
+    one = adapter(worker)
+    probe = await one.probe()
+    assert probe.version == VERSION
+    assert probe.server_time is not None
+    assert probe.warnings == ()
+    assert one.caps.can("stop"), "GET of /stop is 405"
+    wrong = adapter(worker, "no")
+    with pytest.raises(AuthFailed):
+        await wrong.probe()
+    await wrong.close()
+    name = source(worker, tmp_path)
+    listing = await one.pipelines()
+    pipeline = next(p for p in listing.items if p.name == name)
+    assert "FileStreamSource" in (pipeline.description or "")
+    assert "some.password" in (pipeline.description or "")
+    assert "s3cr3t" not in repr(listing)
+    assert await one.read(pipeline.key) == pipeline
+    run = await one.read(key_of(name, 1))
+    assert isinstance(run, Run)
+    assert (run.state, run.native, run.sub) == (State.RUNNING, "RUNNING", None)
+    assert [(s.step, s.state) for s in await one.steps(run.key)] == [
+        ("connector", State.RUNNING),
+        ("task-0", State.RUNNING),
+    ]
+    assert [i.words for i in await one.items()] == ["1 connector, 1 task"]
+    with pytest.raises(NotFound, match="not found"):
+        await one.read(key_of("nobody"))
+    with pytest.raises((NotFound, BadResponse)):  # Jetty 12 takes no slash in a name
+        await one.read(key_of("no/body"))
+    page = await one.runs(None)
+    worker.ask("DELETE", f"/connectors/{name.replace(' ', '%20')}")
+    until(lambda: worker.states(name) == ("", []), 30, 0.2)
+    page = await one.runs(page.cursor)
+    assert [(r.native, r.state) for r in page.runs if r.key == run.key] == [("deleted", State.STOPPED)]
+    await one.close()
+
+
+def test_a_task_that_cannot_write_is_an_alert_and_is_restarted(worker: Worker, tmp_path: Path) -> None:
+    name, out = f"to file {uuid.uuid4().hex[:6]}", tmp_path / "missing" / "out.txt"
+    reads = source(worker, tmp_path, topic="written")
+    with watching(worker, tmp_path) as rig, rig.ask() as ask:
+        until(lambda: state(rig, key_of(reads, 1)) is State.RUNNING, 30)
+        worker.put(name, {"connector.class": "FileStreamSink", "tasks.max": "1", "file": str(out), "topics": "written"})
+        until(lambda: worker.states(name) == ("RUNNING", ["FAILED"]), 60, 0.2)
+        ask("poll", source=NAME)
+        key = key_of(name, 1)
+        until(lambda: state(rig, key) is State.FAILED, 30)
+        row = until(
+            lambda: [f for f in rig.reader().floor() if f.key == key_of(name) and "task-0: " in (f.error or "")], 30
+        )
+        assert "NoSuchFileException" in (row[0].error or "")
+        alerts = until(lambda: [a for a in rig.reader().alerts() if name in a.title or a.key == key_of(name)])
+        assert len(alerts) == 1
+        detail = rig.reader().run(key)
+        assert detail is not None
+        log = next(g for g in detail.logs if g.step == "task-0")
+        assert "Couldn't find or create file" in Path(log.path).read_text()
+
+        out.parent.mkdir()
+        done(rig, do(ask, "rerun-failed", key))
+        assert worker.states(name) == ("RUNNING", ["RUNNING"])
+        until(lambda: out.exists() and out.read_text() == "one\ntwo\n", 30)
+        ask("poll", source=NAME)
+        until(lambda: state(rig, key) is State.RUNNING, 30)
+
+
+def test_pause_resume_stop_start_and_a_worker_that_dies(worker: Worker, tmp_path: Path) -> None:
+    name = source(worker, tmp_path)
+    key = key_of(name)
+    with watching(worker, tmp_path) as rig, rig.ask() as ask:
+        until(lambda: state(rig, f"{key}/life-1") is State.RUNNING, 30)
+        done(rig, do(ask, "pause", key))
+        assert worker.states(name) == ("PAUSED", ["PAUSED"])
+        ask("poll", source=NAME)
+        until(lambda: next(f.mode for f in rig.reader().floor() if f.key == key) is Mode.PAUSED, 30)
+        until(lambda: state(rig, f"{key}/life-1") is State.HELD, 30)
+        done(rig, do(ask, "resume", key))
+        assert worker.states(name) == ("RUNNING", ["RUNNING"])
+        done(rig, do(ask, "stop", f"{key}/life-1"))
+        assert worker.states(name) == ("STOPPED", [])
+        ask("poll", source=NAME)
+        until(lambda: rig.reader().run(f"{key}/life-1").row.native == "STOPPED", 30)  # type: ignore[union-attr]
+        done(rig, do(ask, "start", key))
+        assert worker.states(name) == ("RUNNING", ["RUNNING"])
+        ask("poll", source=NAME)
+        until(lambda: state(rig, f"{key}/life-2") is State.RUNNING, 30)
+        until(lambda: state(rig, f"{key}/life-1") is State.STOPPED, 30)
+        worker.kill()
+        with pytest.raises(urllib.error.URLError):
+            worker.ask("GET", "/")
+        ask("poll", source=NAME)
+        until(lambda: rig.reader().sources()[0].health is Health.UNREACHABLE, 30)
+        assert state(rig, f"{key}/life-2") is State.RUNNING, "as it was last seen"
+        worker.start()
+        until(lambda: rig.reader().sources()[0].health is Health.FRESH, 60)
+        until(lambda: worker.states(name) == ("RUNNING", ["RUNNING"]), 60, 0.2)
+        assert state(rig, f"{key}/life-2") in (State.RUNNING, State.QUEUED)
