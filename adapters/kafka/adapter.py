@@ -207,9 +207,13 @@ class KafkaAdapter(Adapter):
             found, why = queries.answer(query, world)
             why = why or next((w for _, value, w in found if value is None), "")
             given = [(labels, value) for labels, value, _ in found if value is not None]
-            samples += [
-                Sample(_series(one.name, labels), look.wall, value, one.unit or query.unit) for labels, value in given
-            ]
+            taken: set[str] = set()
+            for labels, value in given:
+                name = _series(one.name, labels)
+                if name in taken:  # differing in nothing that may be shown
+                    name = f"{name[:-1]},{len(taken) + 1}}}"
+                taken.add(name)
+                samples.append(Sample(name, look.wall, value, one.unit or query.unit))
             if not given:
                 failed[one.name] = words(why)
         return Readings(samples=tuple(samples), failed=failed, warnings=self._notes)
@@ -349,5 +353,5 @@ def _series(name: str, labels: Sequence[tuple[str, str]]) -> str:
 
 
 def _label(value: str) -> str:
-    """Whole, so that two names never are one; without what would end the name."""
+    """One harmless piece, without what would end the name."""
     return words(value).replace("{", "(").replace("}", ")").replace(",", ";")

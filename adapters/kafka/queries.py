@@ -87,31 +87,30 @@ Answer = tuple[tuple[tuple[str, str], ...], float | None, str]
 
 def parse(text: str) -> Query:
     """WrongQuery says in one clause what is wrong."""
-    word, rest = _head(text)
+    word, opened, rest = _head(text)
     fold = ""
     if word in FOLDS:
         inner, mark, tail = rest.rpartition(")")
         if not mark or tail.strip():
             raise WrongQuery(f"the ( of {word} is not closed at its end")
         fold = word
-        word, rest = _head(inner)
+        word, opened, rest = _head(inner)
         if word in FOLDS:
             raise WrongQuery(f"{fold} of {word}: one of them is enough")
     if word not in FUNCTIONS:
         raise WrongQuery(f"there is no {word}: known are {', '.join((*FUNCTIONS, *FOLDS))}")
     names: list[str] = []
-    if rest:
+    if opened:
         at, more = 0, True
         if rest.strip() == ")":
             at, more = len(rest), False
         while more:
             found = _NAME.match(rest, at)
             if found is None:
-                raise WrongQuery(
-                    f"expected a name and then , or ) in {_shown(rest[at:])}"
-                    if rest[at:].strip()
-                    else f"the ( of {word} is not closed"
-                )
+                left = rest[at:]
+                if not left.strip() or _NAME.fullmatch(left + ")"):
+                    raise WrongQuery(f"the ( of {word} is not closed")
+                raise WrongQuery(f"expected a name and then , or ) in {_shown(left)}")
             names.append(found[1] or found[2] or found[3] or "")
             at, more = found.end(), found[4] == ","
         if rest[at:].strip():
@@ -128,13 +127,14 @@ def parse(text: str) -> Query:
     return Query(word, tuple(names), fold)
 
 
-def _head(text: str) -> tuple[str, str]:
+def _head(text: str) -> tuple[str, bool, str]:
+    """The word that it begins with, whether a bracket opens behind it, and the rest."""
     found = _WORD.match(text)
     if found is None:
         if not text.strip():
             raise WrongQuery("it is empty")
         raise WrongQuery(f"expected a function like lag(GROUP), got {_shown(text)}")
-    return found[1], text[found.end() :]
+    return found[1], found[2] == "(", text[found.end() :]
 
 
 def _shown(text: str) -> str:
