@@ -101,16 +101,12 @@ class SeaTunnelAdapter(Adapter):
 
     @property
     def caps(self) -> Caps:
-        offers = {Verb.STOP, Verb.HOLD, "steps", "items", "metrics"}
+        offers = {Verb.STOP, Verb.HOLD, "steps", "log", "items", "metrics"}
         why = dict(WHY_NOT)
         if self._options.jobs:
             offers |= {*acts.FROM_FILE}
         else:
             why |= dict.fromkeys(acts.FROM_FILE, acts.NO_FILE)
-        if self._api.logs is False:
-            why["log"] = NO_LOGS
-        else:
-            offers.add("log")
         return Caps(frozenset(offers), why)
 
     @property
