@@ -1,5 +1,4 @@
-"""Drivers described by command lines: anything that can be listed, started and stopped by an argv."""
+"""Drivers described by command lines: anything that can be listed, started and stopped by an argv.
 
-from adapters.commands.adapter import CommandsAdapter
-
-__all__ = ["CommandsAdapter"]
+Imports nothing: the keeper of a process is started without any package but the standard library.
+"""

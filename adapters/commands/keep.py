@@ -59,6 +59,7 @@ def main(argv: list[str]) -> int:
         _kill(child.pid, signal.SIGKILL)  # what is left of its group
     state |= {"ended": time.time_ns() // 1_000_000, "code": code, "stopped": stopped}
     write(state_path, state)
+    os.close(lock)
     return 0
 
 

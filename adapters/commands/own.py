@@ -33,8 +33,11 @@ from adapters.run import base_env, kill_group
 GRACE_S: Final = 10.0
 """Between the SIGTERM of a stop and the SIGKILL after it."""
 _BEGIN_S: Final = 5.0
+_LEAVE_S: Final = 2.0
 _CHUNK: Final = 1 << 20
 _KEEPER: Final = str(Path(__file__).with_name("keep.py"))
+_KEEPERS: Final[list[subprocess.Popen[bytes]]] = []
+"""Children of this process, whichever adapter began them: they outlive it, and are reaped when they end before."""
 
 
 class Own:
@@ -45,7 +48,6 @@ class Own:
         self._folder = folder / "own"
         self._keep = keep
         self._warning = warning_codes
-        self._keepers: list[subprocess.Popen[bytes]] = []
         self._known: dict[Path, tuple[int, Record]] = {}
 
     def _place(self, pipeline: str) -> Path:
@@ -60,7 +62,7 @@ class Own:
     # --- looking ------------------------------------------------------------------------------------------------------
 
     def runs(self, pipelines: Sequence[str]) -> dict[str, RunTold]:
-        self._keepers = [k for k in self._keepers if k.poll() is None]  # no zombie is left behind
+        _KEEPERS[:] = [k for k in _KEEPERS if k.poll() is None]  # no zombie is left behind
         found: dict[str, RunTold] = {}
         for pipeline in pipelines:
             for state in self._records(pipeline):
@@ -196,6 +198,10 @@ class Own:
         try:
             place.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = self._lock(pipeline, make=True)
+            until = time.monotonic() + _LEAVE_S
+            while lock is None and time.monotonic() < until and self.active(pipeline) is None:
+                time.sleep(0.02)  # the last keeper wrote its end and is about to leave
+                lock = self._lock(pipeline, make=True)
         except OSError as error:
             return NotSent(clean(f"{place}: {error.strerror}", 200))
         if lock is None:
@@ -224,7 +230,7 @@ class Own:
             return NotSent(clean(f"cannot start its keeper: {getattr(error, 'strerror', None) or error}", 200))
         finally:
             os.close(lock)  # the keeper holds it on
-        self._keepers.append(keeper)
+        _KEEPERS.append(keeper)
         self._prune(pipeline)
         until = time.monotonic() + _BEGIN_S
         while time.monotonic() < until:
@@ -249,6 +255,8 @@ class Own:
     def stop(self, pipeline: str, run: str) -> Sent | NotSent:
         """SIGTERM to the run's keeper, which ends its whole group; without a keeper to the group itself."""
         state = self._state(pipeline, run)
+        if state.get("ended") is not None:
+            return NotSent(f"run {clean(run, 60)} has ended already")
         if rec.lives(state.get("keeper")):
             with contextlib.suppress(OSError):
                 os.kill(state["keeper"]["pid"], signal.SIGTERM)

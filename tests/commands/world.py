@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import Action, Secret, SourceSettings
-from adapters.commands import CommandsAdapter
+from adapters.commands.adapter import CommandsAdapter
 from adapters.contract import Fault
 from adapters.model import Verb, parse_key, pipeline_key, run_key, step_key
 from tests.servers import commands_driver as driver
