@@ -59,8 +59,9 @@ class Credentials:
         return found
 
     def refused(self, login: Login, error: AuthFailed, now: float) -> None:
-        hint = f"{error.hint}; the same is not tried again for {AGAIN_S / 60:.0f} min, lest the account be locked"
-        self._refused = (login.secrets, now + AGAIN_S, AuthFailed(error.what, hint.removeprefix("; ")))
+        """Remembers it, and says so on the error."""
+        error.hint = f"{error.hint}; the same is not tried again for {AGAIN_S / 60:.0f} min, lest the account be locked"
+        self._refused = (login.secrets, now + AGAIN_S, AuthFailed(error.what, error.hint))
 
     def accepted(self) -> None:
         self._refused = None
