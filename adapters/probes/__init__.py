@@ -1,7 +1,4 @@
-"""Probes: small sources that only measure. ``files`` (of this host), ``http`` (any endpoint), ``command`` (a program's output)."""
+"""Probes: small sources that only measure. ``files`` of this host, ``http`` endpoints, ``command``: what a program prints.
 
-from adapters.probes.command import CommandAdapter
-from adapters.probes.files import FilesAdapter
-from adapters.probes.http import HttpAdapter
-
-__all__ = ["CommandAdapter", "FilesAdapter", "HttpAdapter"]
+Nothing is imported here: the configuration reads ``adapters.probes.regex``, and must stay light.
+"""

@@ -19,7 +19,8 @@ from adapters.http import words
 from adapters.local.words import duration_words, exit_words
 from adapters.model import Sample
 from adapters.probes.base import Labelled, ProbeAdapter, as_series, known_options, now_ms, seconds
-from adapters.probes.matching import Matcher, Regex, alone, wrong_regex
+from adapters.probes.matching import Matcher
+from adapters.probes.regex import Regex, alone, wrong_regex
 from adapters.probes.values import JsonPath, NoValue, document
 from adapters.run import OUTPUT_MAX, CannotStart, Ran, base_env, run
 from adapters.shared import reveal

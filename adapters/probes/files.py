@@ -24,7 +24,8 @@ from adapters.http import words
 from adapters.model import Sample
 from adapters.probes.base import MOST_A_QUERY, Labelled, ProbeAdapter, as_series, known_options, now_ms, seconds
 from adapters.probes.follow import Mark, News, at_start, news
-from adapters.probes.matching import TAIL, Found, Matcher, Regex, before_regex, wrong_regex
+from adapters.probes.matching import TAIL, Found, Matcher
+from adapters.probes.regex import Regex, before_regex, wrong_regex
 from adapters.probes.values import NoValue, midnight
 
 GLOBS: Final = ("count", "size", "newest", "oldest", "age", "newest-date")

@@ -21,7 +21,8 @@ from adapters.kubernetes.tls import ends
 from adapters.model import Sample
 from adapters.probes.base import Labelled, ProbeAdapter, as_series, known_options, now_ms, seconds
 from adapters.probes.exposition import Wanted
-from adapters.probes.matching import TAIL, Found, Matcher, Regex, before_regex, wrong_regex
+from adapters.probes.matching import TAIL, Found, Matcher
+from adapters.probes.regex import Regex, before_regex, wrong_regex
 from adapters.probes.values import JsonPath, NoValue, document
 from adapters.prometheus.auth import HeaderAuth
 

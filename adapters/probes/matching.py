@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import signal
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,31 +18,22 @@ from typing import Any, Final
 
 import msgspec
 
+from adapters.probes.regex import Regex
+
 LIMIT_S: Final = 2.0
 """For one expression on one text."""
 REST_S: Final = (600.0, 3600.0)
 """After an expression took too long, and at most: when it is tried again."""
 START_S: Final = 10.0
 NOT_BEGUN: Final = "no process for the matching came to life"
-LONGEST: Final = 1000
-"""Characters of an expression."""
 TAIL: Final = 1 << 20
 """Bytes of a text's end that are looked at where nothing else is said."""
 MOST: Final = 16 << 20
 """Bytes of one text; of a longer one the last."""
+MOST_VALUES: Final = 200_000
+"""Of an expression that is asked for every value: as many mean that there may be more."""
 _CHILD: Final = Path(__file__).with_name("matcher.py")
 _ANSWER_MAX: Final = 1 << 22
-_WITH: Final = re.compile(r"(\S.*?)\s+/(.*)/(i?)", re.S)
-_ALONE: Final = re.compile(r"/(.*)/(i?)", re.S)
-
-
-@dataclass(frozen=True, slots=True)
-class Regex:
-    """``count``: lines that match are counted; else the last value of its group counts. Named groups are labels."""
-
-    text: str
-    ignore: bool = False
-    count: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,40 +44,6 @@ class Found:
     hits: tuple[tuple[dict[str, str], Any], ...] = ()
     why: str = ""
     rests: bool = False
-
-
-def before_regex(text: str) -> tuple[str, str, bool] | None:
-    """``FILE /REGEX/`` or ``FILE /REGEX/i``: what stands before it, the expression, whether case is ignored."""
-    found = _WITH.fullmatch(text.strip())
-    return (found[1], found[2], bool(found[3])) if found else None
-
-
-def alone(text: str) -> tuple[str, bool] | None:
-    """``/REGEX/`` or ``/REGEX/i``."""
-    found = _ALONE.fullmatch(text.strip())
-    return (found[1], bool(found[2])) if found else None
-
-
-def wrong_regex(regex: Regex) -> str | None:
-    """What is wrong with it, in one clause; None: nothing."""
-    if not regex.text:
-        return "the expression is empty"
-    if len(regex.text) > LONGEST:
-        return f"the expression has more than {LONGEST} characters"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compiled = re.compile(regex.text)
-    except (re.error, RecursionError, OverflowError) as error:
-        return f"the expression cannot be read: {error}"
-    if regex.count:
-        return None
-    unnamed = compiled.groups - len(compiled.groupindex)
-    if "value" in compiled.groupindex:
-        return "it has a group value and others without a name: write (?:…)" if unnamed else None
-    if unnamed != 1:
-        return f"expected one group ( ) around the number, got {unnamed}; write (?:…) for those that are none"
-    return None
 
 
 class Matcher:
@@ -169,7 +124,13 @@ async def _feed(pipe: asyncio.StreamWriter, jobs: Sequence[tuple[Regex, bytes]])
     with contextlib.suppress(ConnectionError):
         for regex, data in jobs:
             cut = data[-MOST:]
-            head = {"regex": regex.text, "ignore": regex.ignore, "count": regex.count, "size": len(cut)}
+            head = {
+                "regex": regex.text,
+                "ignore": regex.ignore,
+                "count": regex.count,
+                "every": regex.every,
+                "size": len(cut),
+            }
             pipe.write(msgspec.json.encode(head) + b"\n" + cut)
             await pipe.drain()
         pipe.close()

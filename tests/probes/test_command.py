@@ -13,7 +13,7 @@ import pytest
 from adapters.base import Secret
 from adapters.errors import AuthFailed
 from adapters.extras import SeriesQuery
-from adapters.probes import CommandAdapter
+from adapters.probes.command import CommandAdapter
 from tests.probes.worlds import ask, command, value, values
 
 PYTHON = [sys.executable, "-I", "-c"]

@@ -12,8 +12,8 @@ import pytest
 from adapters import globs
 from adapters.errors import Forbidden, NotFound, Unreachable
 from adapters.extras import SeriesQuery
-from adapters.probes import FilesAdapter
 from adapters.probes import files as room
+from adapters.probes.files import FilesAdapter
 from tests.probes.worlds import ask, files, value, values
 
 DAY = 86_400

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.errors import AuthFailed, BadResponse, NotFound, Unreachable
 from adapters.extras import SeriesQuery
-from adapters.probes import HttpAdapter
+from adapters.probes.http import HttpAdapter
 from tests.probes.worlds import ask, http, value, values
 from tests.servers.http_probe_like import HttpProbeLike
 

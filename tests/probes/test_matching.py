@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from adapters.probes.matching import Matcher, Regex, alone, before_regex, wrong_regex
+from adapters.probes.matching import Matcher
+from adapters.probes.regex import Regex, alone, before_regex, wrong_regex
 
 EVIL = Regex(r"(?:a+)+(\d)$")
 LINE = b"a" * 40 + b"!\n"

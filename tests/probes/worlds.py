@@ -12,7 +12,9 @@ from pathlib import Path
 from adapters.base import Adapter, Secret, SourceSettings
 from adapters.contract import Fault
 from adapters.extras import Readings, SeriesQuery
-from adapters.probes import CommandAdapter, FilesAdapter, HttpAdapter
+from adapters.probes.command import CommandAdapter
+from adapters.probes.files import FilesAdapter
+from adapters.probes.http import HttpAdapter
 from tests.servers.http_probe_like import HttpProbeLike
 
 FAULTS: dict[Fault, str] = {
