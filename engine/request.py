@@ -10,7 +10,7 @@ import json
 from typing import Any, Final
 
 PROTOCOL: Final = 1
-SCHEMA: Final = 4
+SCHEMA: Final = 5
 MAX_LINE: Final = 1 << 20
 """Bytes; a longer line ends the conversation."""
 

@@ -12,7 +12,7 @@ import os
 import stat
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -25,9 +25,13 @@ from adapters.local.words import duration_words, exit_words
 from adapters.model import unquote_id
 from engine.config.model import Check
 from engine.context import Context
+from engine.facts.outputs import Outputs, series_said
+from engine.facts.said import Said
 from engine.store import facts as rows
+from engine.store import outputs as output_rows
 from engine.store.errors import StoreError
 from engine.store.facts import FAILED, PASSED, WAITING, DueCheck
+from engine.store.outputs import DueOutput
 from engine.store.packed import bdate_text
 from engine.store.runs import RunChange
 from engine.store.writer import Tx
@@ -49,15 +53,6 @@ class Told(Protocol):
     def on_checked(self, tx: Tx, run_key: str) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What asking a check gave. ``at``: since when it is true, None where it only is now. ``state``: as ``run_check`` has it."""
-
-    state: int
-    words: str
-    at: int | None = None
-
-
 class Checks:
     """``on_runs`` with what each poll changed, before the judge hears of it; ``run`` for ever; ``poke`` when one may pass now."""
 
@@ -70,11 +65,13 @@ class Checks:
         self._version = -1
         self._awake = asyncio.Event()
         self._apart = Apart()
+        self.outputs = Outputs(ctx)
+        self._asking: dict[tuple[int, int, str], asyncio.Task[None]] = {}
 
     @property
     def busy(self) -> bool:
         """A check is being asked, or waits to be asked again."""
-        return bool(self._busy) or self._open
+        return bool(self._busy) or self._open or bool(self._asking)
 
     def poke(self) -> None:
         """Look at once what is to be asked."""
@@ -83,6 +80,8 @@ class Checks:
     def on_runs(self, tx: Tx, changes: Sequence[RunChange]) -> None:
         """Runs that ended well are to be verified; those that go on again are not any more. History is not checked."""
         wanted: Mapping[int, tuple[str, ...]] | None = None
+        if self.outputs.on_runs(tx, changes):
+            self._awake.set()
         for change in changes:
             if change.new_attempt:
                 rows.put_off(tx, change.run_id, change.run.attempt)
@@ -113,7 +112,7 @@ class Checks:
 
     async def close(self) -> None:
         """What is being asked ends, with its processes."""
-        tasks = list(self._busy.values())
+        tasks = [*self._busy.values(), *self._asking.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -127,10 +126,17 @@ class Checks:
             if next_at is not None and next_at <= now and not due and not self._busy:
                 rows.forget_lost_checks(tx)
                 next_at = rows.next_check(tx)
+            self.outputs.look_at_steps(tx)
+            outputs = [one for one in output_rows.due(tx) if one.run.spot not in self._asking]
+            after = output_rows.next_due(tx)
         self._version, self._open = version, next_at is not None
+        for output in outputs[: max(0, AT_ONCE - len(self._asking))]:
+            self._asking[output.run.spot] = asyncio.create_task(self._output(output), name=f"output {output.run.name}")
+        if after is not None and (next_at is None or after < next_at):
+            next_at = after
         for one in due[: max(0, AT_ONCE - len(self._busy))]:
             self._busy[one.spot] = asyncio.create_task(self._one(one), name=f"check {one.name}")
-        if self._busy or due:
+        if self._busy or due or self._asking:
             return 5.0  # an end wakes us
         return 30.0 if next_at is None else min(30.0, max(0.05, (next_at - now) / 1000))
 
@@ -150,7 +156,7 @@ class Checks:
             if not one.run_state.finished:
                 said = Said(FAILED, "the run is not finished after all")
             elif check is not None and one.name in one.wanted:
-                said = await self.ask(check, one)
+                said = await self.ask(check, self._since(check, one))
             self._keep(one, said)
         except StoreError as error:
             self._ctx.log(f"check {one.name}: {error}")
@@ -160,6 +166,19 @@ class Checks:
             await self._ctx.clock.sleep(10)
         finally:
             self._busy.pop(one.spot, None)
+            self._awake.set()
+
+    async def _output(self, one: DueOutput) -> None:
+        try:
+            await self.outputs.one(one, self)
+        except StoreError as error:
+            self._ctx.log(f"output {one.run.name}: {error}")
+            await self._ctx.clock.sleep(10)
+        except Exception as error:
+            self._ctx.log(f"output {one.run.name} of {one.run.run_key}: {''.join(traceback.format_exception(error))}")
+            await self._ctx.clock.sleep(10)
+        finally:
+            self._asking.pop(one.run.spot, None)
             self._awake.set()
 
     def _keep(self, one: DueCheck, said: Said | None) -> None:
@@ -188,6 +207,14 @@ class Checks:
 
     # --- asking ---------------------------------------------------------------------------------------------------
 
+    def _since(self, check: Check, one: DueCheck) -> DueCheck:
+        """Of a check that is bound to a step: since that began, where it is known."""
+        if check.step is None:
+            return one
+        with self._ctx.store.transaction() as tx:
+            began = output_rows.step_began(tx, one.run_id, check.step)
+        return one if began is None else replace(one, started=began)
+
     async def ask(self, check: Check, one: DueCheck) -> Said:
         """Ask one check about one run; raises nothing that a check can cause."""
         try:
@@ -201,6 +228,9 @@ class Checks:
                 return await self._file(
                     os.path.join(self._ctx.config.folder, os.path.expanduser(path)), check.min_size, one
                 )
+            if check.series is not None:
+                with self._ctx.store.transaction() as tx:
+                    return series_said(tx, check, one.started)
         except ValueError as error:
             return Said(FAILED, clean(str(error), WORDS_MAX))
         return self._beat(check, one)

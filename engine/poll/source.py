@@ -19,6 +19,7 @@ from engine.alerts import Alerts
 from engine.config.model import LOCAL, Source
 from engine.context import Context
 from engine.facts.dates import Dates
+from engine.facts.outputs import steps_wanted
 from engine.owing import Owing
 from engine.poll.items import Parts
 from engine.poll.looking import CloseLook
@@ -27,6 +28,7 @@ from engine.poll.pace import Pace
 from engine.poll.standing import Standing
 from engine.poll.words import judge
 from engine.store import actions as store_actions
+from engine.store import outputs as store_outputs
 from engine.store import runs as store_runs
 from engine.store import sources as store_sources
 from engine.store import steps as store_steps
@@ -258,13 +260,23 @@ class Poller(CloseLook):
             changes = store_runs.apply_runs(tx, self.source_id, seen, ctx.clock.now())
             self._alerts.on_runs(tx, changes)
             self._owing.on_runs(tx, changes)
+            asked = self._with_outputs(tx, changes)
         for change in changes:
             told = change.after in (State.FAILED, State.WARNING, State.TIMED_OUT)
-            if not change.backfilled and (told or (self.adapter.near and change.after.terminal)):
+            near = self.adapter.near or change.pipeline_id in asked
+            if not change.backfilled and (told or (near and change.after.terminal)):
                 self._look.append(change.key)
         if changes:
             self._told()
         return changes
+
+    def _with_outputs(self, tx: Any, changes: Sequence[RunChange]) -> set[int]:
+        """Pipelines, of runs that just ended, of which a step has an output: their steps are read."""
+        if not any(c.step is not None for c in self.ctx.config.checks):
+            return set()
+        ended = {c.pipeline_id for c in changes if c.after.terminal and not c.backfilled}
+        facts = {i: found for i in ended if (found := store_outputs.facts_of(tx, i)) is not None}
+        return {i for i, one in facts.items() if steps_wanted(self.ctx.config, one)}
 
     def _ours(self, tx: Any, run: Run) -> Run:
         """Dated by our rule. Our own stop is not a failure: the run is STOPPED, by whom. A reason found in a log stays."""

@@ -455,4 +455,5 @@ def sweep(tx: Tx, retain_runs_ms: int) -> None:
     tx.db.execute("DELETE FROM beat WHERE at < ?", (tx.now - BEATS_KEPT_MS,))
     tx.db.execute("DELETE FROM arrival WHERE at < ? AND seen < ?", (edge, edge))
     tx.db.execute("DELETE FROM margin WHERE started < ?", (edge,))
-    tx.db.execute("DELETE FROM run_check WHERE run_id NOT IN (SELECT id FROM run)")
+    for table in ("run_check", "run_output"):
+        tx.db.execute(f"DELETE FROM {table} WHERE run_id NOT IN (SELECT id FROM run)")  # noqa: S608 - names of our own

@@ -33,6 +33,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(2, ("050_owed.sql", "060_owed_alerts.sql")),
     Migration(3, ("070_items.sql", "080_samples.sql", "085_audit.sql", "090_configured.sql", "095_own.sql")),
     Migration(4, ("100_metrics.sql",)),
+    Migration(5, ("110_outputs.sql",)),
 )
 LATEST = MIGRATIONS[-1].version
 

@@ -194,6 +194,20 @@ class CheckRow:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputRow:
+    """What a run, or its ``step`` ('': the whole run), was expected to make: state 0 waiting, 1 as expected, 2 not. ``saw``: what was
+    seen, None: nothing was; ``words``: why it is not as expected."""
+
+    name: str
+    step: str
+    state: int
+    expected: str
+    saw: str | None
+    words: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Bar:
     """A run in a lane of the Timeline, or in a cell of the Matrix."""
 

@@ -43,6 +43,7 @@ from engine.store.found_asked import FindQuestions
 from engine.store.gaps_asked import GapQuestions
 from engine.store.history_asked import HistoryQuestions
 from engine.store.items_asked import ItemQuestions
+from engine.store.outputs_asked import OutputQuestions
 from engine.store.owed_asked import OwedQuestions
 from engine.store.own_asked import OwnQuestions
 from engine.store.packed import KIND_MASK, STATES, unpack_url
@@ -90,6 +91,7 @@ class Reader(
     FindQuestions,
     OwnQuestions,
     GapQuestions,
+    OutputQuestions,
 ):
     """The store as a reader sees it. ``clock``: ms UTC, for what depends on the hour (stale, longer than usual)."""
 

@@ -24,6 +24,7 @@ from engine.store.owed_rows import (
     EdgeRow,
     FeedRow,
     MarginRow,
+    OutputRow,
     OwedEvent,
     OwedRow,
     OwedWarning,
@@ -40,7 +41,7 @@ __all__ = [
     "ActionDetail", "ActionRow", "Ailment", "AlertEventRow", "AlertRow", "ArmedRow", "Asker", "AssetRow", "AttemptRow", "AuditPage", "AuditRow", "Bar",
     "BasisRow", "Broken", "Calendar", "Calibration", "CapacityRow", "CardRow", "Chart", "CheckRow", "Checked", "Counts", "DatePromise", "DateRuns", "DatedRow", "DayRow",
     "DeliveryRow", "EdgeRow", "EndedPage", "EndedRow", "EngineRow", "FeedRow", "FloorRow", "GaugeRow", "Glance", "History", "ItemRow", "LinkRow",
-    "LogRow", "MarginRow", "Measured", "NoteRow", "OperationRow", "Ordinary", "OwedEvent", "OwedRow", "OwedWarning", "OwnEventRow", "OwnState", "PartRow", "PastRun", "PastStep",
+    "LogRow", "MarginRow", "Measured", "NoteRow", "OperationRow", "Ordinary", "OutputRow", "OwedEvent", "OwedRow", "OwedWarning", "OwnEventRow", "OwnState", "PartRow", "PastRun", "PastStep",
     "PredictionRow", "ProcessRow", "RunDetail", "RunLane", "RunRow", "SeriesRow", "Shift", "SignoffRow", "SourceRow", "SpanRow", "Spell", "Standing",
     "StepPlan", "StepRow", "StepsRead", "Strip", "TraitRow", "Trouble", "UseNow", "UseRow", "UsualRow", "Waived", "Wanted", "steps_read",
 ]  # fmt: skip
