@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from adapters.model import JobSpec, StepSpec
+from adapters.probes.regex import Regex, wrong_regex
 from engine.config import owed, units
 from engine.config.fields import At, Node, looks_secret, printable
 from engine.config.model import (
@@ -22,6 +23,7 @@ from engine.config.model import (
     Limit,
     PipelineRule,
     Route,
+    RunMetric,
     SavedView,
     SecretRef,
     Series,
@@ -86,6 +88,7 @@ class _Build:
         self.check_people()
         self.owed.check()
         self.check_series()
+        self.check_run_metrics()
         self.unique("card")
         self.unique("view")
         self.check_selectors()
@@ -246,6 +249,22 @@ class _Build:
             if normal is not None and len(normal) == 2 and normal[0] > normal[1]:
                 (node.at / "normal").problem("expected the lowest value first", f"write [{normal[1]}, {normal[0]}]")
 
+    def check_run_metrics(self) -> None:
+        named = {n["name"]: n for n in self.all("series")}
+        for name, node in self.unique("run_metric").items():
+            if name.startswith(OWN_SERIES) or set(name) & set("{}"):
+                (node.at / "name").problem(
+                    f'expected a name of your own, got "{printable(name)}"',
+                    "names with { } and those that begin with host. host@ own. run. are Watchfloor's",
+                )
+            elif name in named:
+                (node.at / "name").problem(
+                    f'"{printable(name)}" is a [[series]] already', "give one of them another name"
+                )
+            wrong = wrong_regex(Regex(node["regex"])) if node["regex"] is not None else None
+            if wrong:
+                (node.at / "regex").problem(printable(wrong, 200), r"write it like 'loaded (\d+) rows'")
+
     def check_selectors(self) -> None:
         """A source or an environment that nobody knows is said, not refused: it may be configured tomorrow."""
         sources = {n["name"] for n in self.all("source")} | {LOCAL}
@@ -257,6 +276,7 @@ class _Build:
             ("window", "on"),
             ("access", "on"),
             ("card", "match"),
+            ("run_metric", "on"),
         ):
             found += [(node.at / key, node[key] or "*") for node in self.all(name)]
         for at, text in found:
@@ -387,6 +407,7 @@ class _Build:
                 )
                 for n in self.all("series")
             ),
+            run_metrics=tuple(RunMetric(**n) for n in self.all("run_metric")),
             cards=tuple(Card(**n) for n in self.all("card")),
             views=tuple(SavedView(**n) for n in self.all("view")),
             limits=tuple(Limit(**n) for n in self.all("limit")),

@@ -302,6 +302,22 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunMetric:
+    """A number that the runs of some pipelines print. ``step``: glob of step names; ``take``: last, sum or max of several."""
+
+    name: str
+    on: str
+    regex: str
+    step: str = "*"
+    take: str = "last"
+    unit: str = ""
+
+    def series(self, pipeline: str) -> str:
+        """Name of the series of one pipeline (its key)."""
+        return f"{self.name}{{pipeline={pipeline}}}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """A whole configuration. ``path``: the main file; ``folder``: its folder, base of relative paths, cwd of local jobs."""
 
@@ -326,6 +342,7 @@ class Config:
     checks: tuple[Check, ...] = ()
     access: tuple[Access, ...] = ()
     series: tuple[Series, ...] = ()
+    run_metrics: tuple[RunMetric, ...] = ()
     cards: tuple[Card, ...] = ()
     views: tuple[SavedView, ...] = ()
     limits: tuple[Limit, ...] = ()

@@ -442,6 +442,24 @@ SERIES = Table(
     "a number worth keeping",
 )
 
+RUN_METRIC = Table(
+    {
+        "name": Field(words, "name: its series is NAME{pipeline=KEY}", required=True),
+        "on": Field(selector, "of which pipelines", required=True),
+        "step": Field(words, "in the logs of which of their steps, * and ? allowed", default="*"),
+        "regex": Field(
+            Text(free=True), "where the number stands: an expression with one group ( ) around it", required=True
+        ),
+        "take": Field(
+            Choice(("last", "sum", "max")),
+            "which, where there are several: in one log, or in those of several steps",
+            default="last",
+        ),
+        "unit": Field(words, "unit", default=""),
+    },
+    "a number that runs print: read from the log when a run has ended well",
+)
+
 CARD = Table(
     {
         "name": Field(words, "its name: a project, an application", required=True),
@@ -502,6 +520,7 @@ LISTS = {
     "window": WINDOW,
     "access": ACCESS,
     "series": SERIES,
+    "run_metric": RUN_METRIC,
     "card": CARD,
     "view": VIEW,
     "limit": LIMIT,
