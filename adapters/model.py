@@ -434,7 +434,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """What an adapter offers: verbs and views (``steps log history metrics assets``); and why it lacks the others."""
+    """What an adapter offers: verbs and views (``steps log history metrics assets``); and why it lacks the others.
+
+    ``streams`` among the views: its runs never end well, they go on or they break. What broke is over when it runs again.
+    """
 
     offers: frozenset[str]
     why_not: Mapping[str, str] = field(default_factory=dict[str, str])

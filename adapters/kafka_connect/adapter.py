@@ -101,7 +101,7 @@ class KafkaConnectAdapter(Adapter):
 
     @property
     def caps(self) -> Caps:
-        offers = {*acts.VERBS, "steps", "log", "items"}
+        offers = {*acts.VERBS, "steps", "log", "items", "streams"}
         if self._stops is False:
             offers -= {Verb.STOP, Verb.START}
         return Caps(frozenset(offers), {**_WHY_NOT, Verb.STOP: acts.NO_STOP, Verb.START: acts.NO_START})

@@ -1,4 +1,5 @@
-"""Rule ``failed-run``: a run that ended badly opens one alert a pipeline and business date; a later success ends it.
+"""Rule ``failed-run``: a run that ended badly opens one alert a pipeline and business date; a later success ends it. Of a source
+whose runs never end well (streams) it ends when the pipeline runs again.
 
 Not for history, not for what was made up, not for our own stops, not while the source tries again, and not for what had
 failed before this engine first knew the source.
@@ -44,6 +45,8 @@ def not_failed(tx: Tx, life: Lifecycle, change: RunChange) -> None:
             _half_well(tx, change)
     elif change.before is not None and change.before.bad and not change.new_attempt:
         _after_all(tx, life, change)
+    elif change.after is State.RUNNING and change.before is not State.RUNNING and rows.streams(tx, change.source_id):
+        _goes_on(tx, life, change)
 
 
 def occurrence(run: Run) -> str:
@@ -158,6 +161,15 @@ def _after_all(tx: Tx, life: Lifecycle, change: RunChange) -> None:
             owed.not_failed(tx, life, alert, proof, facts(known, run.key))
 
 
+def _goes_on(tx: Tx, life: Lifecycle, change: RunChange) -> None:
+    """A stream has no better end than to run."""
+    known = rows.pipeline(tx, change.pipeline_id)
+    for alert, _ in alerts_owed.failures(tx, known.key) if known else ():
+        if known:
+            proof = f"{parse_key(change.run.key).run} runs again"
+            owed.not_failed(tx, life, alert, proof, facts(known, change.run.key))
+
+
 def _story(tx: Tx, known: PipelineFacts, change: RunChange, life: Lifecycle) -> Story:
     run, timezone = change.run, life.ctx.config.timezone
     native = parse_key(run.key).run or ""
@@ -170,10 +182,15 @@ def _story(tx: Tx, known: PipelineFacts, change: RunChange, life: Lifecycle) -> 
         now=_now(tx, known, run, native, word, step[0] if step else None, error, timezone),
         impact=_impact(known),
         do=_do(known, run),
-        ends=(
-            f"a later success for business date {run.business_date}" if run.business_date else "any later success of this pipeline"
-        ),
+        ends=_ends(tx, change),
     )  # fmt: skip
+
+
+def _ends(tx: Tx, change: RunChange) -> str:
+    if rows.streams(tx, change.source_id):
+        return "the first look at which it runs again"
+    date = change.run.business_date
+    return f"a later success for business date {date}" if date else "any later success of this pipeline"
 
 
 def _now(

@@ -323,6 +323,16 @@ def pipeline(tx: Tx, id: int | None = None, key: str | None = None) -> PipelineF
     )
 
 
+def streams(tx: Tx, source_id: int) -> bool:
+    """Whether what this source runs never ends well: it goes on, or it breaks (``streams`` in its capabilities)."""
+    return bool(
+        tx.db.execute(
+            "SELECT 1 FROM source s, json_each(s.caps, '$.offers') o WHERE s.id = ? AND o.value = 'streams'",
+            (source_id,),
+        ).fetchone()
+    )
+
+
 def source(tx: Tx, name: str) -> SourceFacts | None:
     row = tx.db.execute(
         "SELECT s.id, s.environment, coalesce(h.health, 0), h.last_ok FROM source s LEFT JOIN source_health h ON h.source_id = s.id "

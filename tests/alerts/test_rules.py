@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from adapters.model import AlertState, Health, Severity, State
+from adapters.model import AlertState, Caps, Health, Severity, State
 from engine.alerts import Alerts
 from engine.config.model import PipelineRule, Route
 from engine.config.units import SeverityTest
+from engine.store import sources as store_sources
 from tests.alerts.floor import MINUTE, START, Floor
 
 ANY = SeverityTest(">=", Severity.INFO)
@@ -370,3 +371,33 @@ def test_a_source_that_never_answered_claims_no_number(tmp_path: Path) -> None:
     assert "none of its pipelines is known yet; it has not answered well so far" in body
     assert "Impact: nobody sees whether what it has runs, fails or is late" in body
     floor.close()
+
+
+def test_a_stream_ends_its_alert_by_running_again_and_nothing_else_does(floor: Floor) -> None:
+    with floor.store.transaction() as tx:
+        store_sources.put_caps(tx, floor.source_id, Caps(frozenset({"steps", "streams"})))
+    floor.poll(floor.run(State.RUNNING, "life-1"))
+    floor.clock.forward(MINUTE)
+    floor.poll(floor.run(State.FAILED, "life-1", error="it broke"))
+    assert floor.states == [AlertState.FIRING]
+    assert "the first look at which it runs again" in floor.one("SELECT body FROM alert")
+    for state in (State.HELD, State.QUEUED, State.RETRYING):
+        floor.clock.forward(MINUTE)
+        floor.poll(floor.run(state, "life-1"))
+        assert floor.states == [AlertState.FIRING], state
+    floor.clock.forward(MINUTE)
+    floor.poll(floor.run(State.RUNNING, "life-1", pipeline="hourly"))
+    assert floor.states == [AlertState.FIRING], "another one"
+    floor.poll(floor.run(State.RUNNING, "life-2"))
+    assert floor.states == [AlertState.RESOLVED]
+    assert floor.one("SELECT resolved_by FROM alert") == "life-2 runs again"
+    floor.clock.forward(MINUTE)
+    floor.poll(floor.run(State.FAILED, "life-2"))
+    assert floor.states == [AlertState.FIRING], "the same again within half an hour, or a new one"
+
+
+def test_elsewhere_running_again_proves_nothing(floor: Floor) -> None:
+    floor.poll(floor.run(State.FAILED))
+    floor.clock.forward(MINUTE)
+    floor.poll(floor.run(State.RUNNING, attempt=2))
+    assert floor.states == [AlertState.FIRING]
