@@ -123,11 +123,11 @@ class Driver:
         raise kind(what) if kind is RateLimited else kind(what, hint)
 
     def end_words(self, ran: Ran) -> str:
-        """``exit 3: what it said``: how it ended, and the line that says why."""
+        """``what it said · exit 3``: the line that says why, and how it ended."""
         text = (ran.err or ran.out[-8192:]).decode("utf-8", "replace")
         said = first_error_of(text) or next((t for t in map(tidy, reversed(text.splitlines())) if t), "")
         how = "it was ended" if ran.code is None else exit_words(ran.code if ran.code >= 0 else 128 - ran.code)
-        return self.words(f"{how}: {said}" if said else how)
+        return self.words(f"{said} · {how}" if said else how)
 
     def words(self, text: str) -> str:
         return words(text, self._secrets)
