@@ -447,18 +447,12 @@ RUN_METRIC = Table(
         "name": Field(words, "name: its series is NAME{pipeline=KEY}", required=True),
         "on": Field(selector, "of which pipelines", required=True),
         "step": Field(words, "in the logs of which of their steps, * and ? allowed", default="*"),
-        "regex": Field(
-            Text(free=True), "where the number stands: an expression with one group ( ) around it", required=True
-        ),
-        "take": Field(
-            Choice(("last", "sum", "max")),
-            "which, where there are several: in one log, or in those of several steps",
-            default="last",
-        ),
+        "regex": Field(Text(free=True), "an expression with one group ( ) around the number", required=True),
+        "take": Field(Choice(("last", "sum", "max")), "which one of several, in one log or in those of all", default="last"),
         "unit": Field(words, "unit", default=""),
     },
-    "a number that runs print: read from the log when a run has ended well",
-)
+    "a number that runs print, read from their logs when they have ended well",
+)  # fmt: skip
 
 CARD = Table(
     {
