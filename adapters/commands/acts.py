@@ -285,9 +285,7 @@ async def reconcile(world: World, options: Options, key: Key, prepared: Prepared
     if made is not None:
         mine = [r for r in new if r.run.key == made] or mine
     elif not memo.get("named"):
-        mine = (
-            [r for r in new if r.run.client_id is None] if not mine else mine
-        )  # what another action named is another's
+        mine = mine or [r for r in new if r.run.client_id is None]  # what another action named is another's
     if not mine:
         return NotDone("no new run of it is there")
     if len(mine) > 1 and verb is not Verb.BACKFILL:

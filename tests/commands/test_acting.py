@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 from adapters.base import Done, NotDone, NotSent, Secret, Sent, Several, Unknown
 from adapters.errors import AuthFailed, Conflict, NotFound, Unreachable, Unsupported
 from adapters.model import State, Verb
-from tests.commands.world import TOKEN, Driver, action
+from tests.commands.world import TOKEN, Driver, action, until
 
 
 @pytest.fixture
@@ -82,10 +81,7 @@ async def test_what_a_start_leaves_in_the_background_goes_on(drv: Driver) -> Non
     )
     sent = await adapter.send(await adapter.prepare(action(Verb.START, KEY)))
     assert sent == Sent("taken: started")
-    end = time.monotonic() + 5
-    while not mark.exists() and time.monotonic() < end:
-        await asyncio.sleep(0.02)
-    assert mark.exists()
+    await until(mark.exists)
 
 
 async def test_without_a_name_a_new_run_is_taken_for_it_unless_somebody_else_made_it(drv: Driver) -> None:

@@ -7,8 +7,7 @@ import json
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from adapters.commands import record as rec
 from adapters.commands.adapter import CommandsAdapter
 from adapters.errors import Conflict, Unsupported
 from adapters.model import Run, RunKind, State, Verb
-from tests.commands.world import action, make
+from tests.commands.world import action, make, until
 
 PIPELINE = "drv:load"
 SCRIPT = """
@@ -59,18 +58,6 @@ def script(folder: Path, what: str = "work", **more: Any) -> CommandsAdapter:
     start = [sys.executable, "-IS", str(folder / "work.py"), what, str(folder), ["--date", "{business_date}"]]
     options: dict[str, Any] = {"pipelines": ["load", "other"], "start": start}
     return make(folder, options | more)
-
-
-async def until(what: Callable[[], Any], patience_s: float = 10.0) -> Any:
-    end = time.monotonic() + patience_s
-    while time.monotonic() < end:
-        found = what()
-        if asyncio.iscoroutine(found):
-            found = await found
-        if found:
-            return found
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"not within {patience_s} s")
 
 
 async def run_of(adapter: CommandsAdapter, client_id: str = "01jtest") -> Run:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +151,18 @@ def make(folder: Path, options: Mapping[str, Any], **more: Any) -> CommandsAdapt
 
 def action(verb: Verb, key: str, client_id: str = "01jtest", **more: Any) -> Action:
     return Action(verb=verb, key=key, client_id=client_id, who="ana", **more)
+
+
+async def until(what: Callable[[], Any], patience_s: float = 10.0) -> Any:
+    end = time.monotonic() + patience_s
+    while time.monotonic() < end:
+        found = what()
+        if asyncio.iscoroutine(found):
+            found = await found
+        if found:
+            return found
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"not within {patience_s} s")
 
 
 class DriverWorld:
