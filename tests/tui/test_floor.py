@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -103,6 +104,9 @@ def test_counts_hold_each_pipeline_once_and_unknown_is_not_ok(tale):
     assert sum(counts.known.values()) + counts.resting + counts.unknown + never == counts.total == 22
     assert counts.unknown == 2
     assert counts.known[State.SUCCESS] == 6
+    for width in (80, 120, 200):
+        row = painted(view, width, 40)[2].partition(" 1 alert")[0]
+        assert sum(map(int, re.findall(r"\d+", row))) == counts.total, "what is shown adds up"
     assert "✓ 6 ok  ■ 1 stopped  ? 2 unknown" in painted(view, 200, 50)[2]
 
 

@@ -11,7 +11,7 @@ from adapters.model import State, Verb
 from tui import keymap
 from tui.present import bars, own, words
 from tui.present.cut import clean, cut, first_line
-from tui.present.glyphs import LOOKS, NO_VIEW, PAUSED, Look
+from tui.present.glyphs import LOOKS, NO_RUNS, NO_VIEW, PAUSED, Look
 from tui.present.head import (
     NARROW as NARROW,
 )
@@ -271,6 +271,9 @@ def counts_row(head: Head, width: int, ascii: bool = False) -> list[Span]:
     shown += [(LOOKS[s], counts.known.get(s, 0), word) for s, word in _QUIET if counts.known.get(s, 0)]
     if counts.unknown:
         shown.append((NO_VIEW, counts.unknown, "unknown"))
+    unrun = counts.total - sum(n for _, n, _ in shown)
+    if shown and unrun > 0:  # so that it adds up
+        shown.append((NO_RUNS, unrun, "never ran"))
     right = [] if narrow or not counts.alerts else alerts_spans(counts)
     room = width - (cells(right) + 3 if right else 1)
     apart = " " if ascii else ""
@@ -287,7 +290,7 @@ def counts_row(head: Head, width: int, ascii: bool = False) -> list[Span]:
 
 
 _FIRST_BARE: Final = (
-    "skipped", "stopped", "ok", "queued", "stopping", "retrying", "running", "warning", "held", "lost", "timeout",
+    "never ran", "skipped", "stopped", "ok", "queued", "stopping", "retrying", "running", "warning", "held", "lost", "timeout",
     "missed", "unknown", "failed", "paused",
 )  # fmt: skip
 """Which words go first where all do not fit; glyph and count stay. Held and paused have one glyph: one of them keeps its word."""
