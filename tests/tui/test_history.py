@@ -139,13 +139,25 @@ def said_of(grid: Grid) -> list[str]:
         (["...", "...", "..."], "3 of 3 fine"),
         (["...", ".x.", "...", ".x.", "..."], "b is flaky: failed in 2 of 5 runs, never twice in a row"),
         (["...", ".x.", ".x.", "...", ".x.", "..."], "b is unstable: failed in 3 of 6 runs, up to 2 in a row"),
-        (["...", "...", ".x-", ".x-"], "b is broken: failed in the last 2 runs, since Wed 18 Nov 05:52"),
+        (["...", "...", ".x-", ".x-"], "b is broken: last 2 runs failed"),
         (["...", "...", "xxx"], "broken run Thu 19 Nov 05:52: everything failed"),
         (["...", ".x.", "..."], "b failed once in 3 runs, on Wed 18 Nov 05:52"),
     ],
 )  # fmt: skip
 def test_rows_columns_and_their_words(columns, first):
     assert said_of(grid_of(*columns))[0] == first
+
+
+def test_since_when_a_step_is_broken_is_a_clause_of_its_own():
+    said = said_of(grid_of("...", "...", "xx-", "xx-"))
+    assert said[:3] == [
+        "a is broken: last 2 runs failed",
+        "since Wed 18 Nov 05:52",
+        "b is broken: last 2 runs failed, since Wed 18 Nov 05:52",
+    ]
+    fits, below = history.fitting(history.verdict(grid_of("...", "...", ".x-", ".x-"), TZ, NOW), 40)
+    assert [words.clause_text(c) for c in fits] == ["b is broken: last 2 runs failed"], "whole, and nothing is cut"
+    assert words.clause_text(below[0]) == "since Wed 18 Nov 05:52"
 
 
 def test_a_step_that_only_failed_with_everything_else_is_not_called_flaky():

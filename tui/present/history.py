@@ -202,11 +202,17 @@ def verdict(grid: Grid, tz: str, now: int) -> list[Clause]:
     bad_rows = [r for r in grid.rows if r.failed]
     ends = {row.name: streaks(row, runs) for row in bad_rows}
     stuck = [r for r in bad_rows if ends[r.name][1] >= 2]
-    for row in sorted(stuck, key=lambda r: -ends[r.name][1]):
+    stuck.sort(key=lambda r: -ends[r.name][1])
+    worst = stuck[0] if stuck else None
+    for row in stuck:
         n = ends[row.name][1]
         first = [r for r in runs if row.cells[r.id].counts][-n]
-        said = f"{clean(row.name)} is broken: failed in the last {n} runs, since {at(first.at, tz)}"
-        out.append([(said, "run-failed b")])
+        since = f"since {at(first.at, tz)}"
+        said = f"{clean(row.name)} is broken: last {n} runs failed"
+        if row is worst:  # a clause of its own: at 80 columns it may stand below
+            out += [[(said, "run-failed b")], [(since, "run-failed")]]
+        else:
+            out.append([(f"{said}, {since}", "run-failed b")])
     fresh = bool(grid.broken) and grid.broken[-1].id == runs[-1].id
     if fresh:
         out.append(_broken(grid, tz))
