@@ -43,6 +43,11 @@ def test_the_screen_below_stays_in_sight_and_every_theme_has_its_row(tale: House
     assert "keep it" in rows[-1]
 
 
+def test_the_row_of_samples_has_whole_entries_only(tale: House):
+    for width, last in ((80, "║ paused"), (200, "✓? stale")):
+        assert painted(over_the_floor(tale), width, 24)[-2].rstrip().endswith(last)
+
+
 def test_moving_tries_on_and_leaving_takes_back(tale: House):
     view = over_the_floor(tale)
     assert view.act("move.down") == (App("theme", "light"),)

@@ -27,6 +27,16 @@ _SAMPLE: Sequence[Span] = (
 )  # fmt: skip
 
 
+def _sample(width: int) -> list[Span]:
+    """As many states as there is room for, whole ones only."""
+    out: list[Span] = [("   ", "")]
+    for text, style in _SAMPLE:
+        if lines.cells(out) + len(text.rstrip()) > width:
+            break
+        out.append((text, style))
+    return out
+
+
 class ThemesView(View):
     """Drawn over the screen below, whose own rows show what each theme does."""
 
@@ -73,7 +83,7 @@ class ThemesView(View):
                 (note, "dim"),
             ]
             rows.append(lines.cursor(line, width, mono=self.context.mono) if i == self.at else lines.fit(line, width))
-        rows.append(lines.fit([("   ", ""), *_SAMPLE], width))
+        rows.append(lines.fit(_sample(width), width))
         entries = [
             (keymap.key_of("list.open"), "keep it"),
             (keymap.key_of("copy.menu"), "copy the line that keeps it"),
