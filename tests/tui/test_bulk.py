@@ -13,6 +13,7 @@ from adapters.model import ActionState, Mode, State
 from engine.store import actions
 from tests.tui import snap
 from tests.tui.stores import MINUTE, SIZES, House, painted, story
+from tui.present import bulk, lines
 from tui.present.bulk import Stage
 from tui.screens.bulk import WAIT_MS, BulkView
 from tui.screens.floor import FloorView
@@ -323,6 +324,26 @@ def test_plans_are_asked_a_few_at_a_time_and_may_come_in_any_order(small: House)
     desk.plans(random.Random(3))
     assert [r.name for r in desk.view.items] == ["p0", "p1", "p2", "p3", "p0", "p1"]
     assert set(desk.stages.values()) == {Stage.READY}
+
+
+def test_an_effect_is_never_cut_the_name_is(small: House) -> None:
+    effect = "no new runs by the schedule from now on"
+    rows = [
+        bulk.Row(f"s:{name}", name, Stage.READY, plan={"effect": effect, "now": {"words": now}, "guards": guards})
+        for name, now, guards in (
+            ("finance_general_ledger_close", "running 12m", ()),
+            ("daily", "ok", ()),
+            ("load_rates", "running 1h 12m, longer than usual", ()),
+            ("customer_360", "ok", ({"ok": None, "words": "a drain window begins in 12m"},)),
+        )
+    ]
+    for room in (64, 76, 100, 180):
+        name = bulk.name_cells(rows, room)
+        shown = [lines.text(bulk.row_line(r, room, name)) for r in rows]
+        assert all(effect in text for text in shown), room
+        assert len({text.index(r.name[:2]) for r, text in zip(rows, shown, strict=True)}) == 1, "in one column"
+    assert "fina…" in lines.text(bulk.row_line(rows[0], 76, bulk.name_cells(rows, 76)))
+    assert "finance_general_ledger_close" in lines.text(bulk.row_line(rows[0], 180, bulk.name_cells(rows, 180)))
 
 
 @pytest.mark.parametrize("size", SIZES)

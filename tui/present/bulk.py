@@ -138,10 +138,22 @@ def one_effect(rows: Iterable[Row]) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
-def row_line(row: Row, room: int, *, here: bool = False, said: str = "") -> Line:
-    """One of them: glyph, word, name, and what it will do, why it cannot, how it goes. ``said``: an effect that stands above."""
+_LEAST_NAME: Final = 10
+
+
+def name_cells(rows: Iterable[Row], room: int, said: str = "") -> int:
+    """How wide names are in these rows: narrower where an effect would be cut otherwise."""
     narrow = room < 80
     name = min(30, max(14, room // 4 if narrow else room // 3))
+    before = 2 + 9 + 1 + (0 if narrow else 14)
+    needs = max((cells(_effect(r, said)) for r in rows if r.stage is Stage.READY), default=0)
+    return max(min(name, room - before - needs), _LEAST_NAME)
+
+
+def row_line(row: Row, room: int, name: int, *, here: bool = False, said: str = "") -> Line:
+    """One of them: glyph, word, name in ``name`` cells, and what it will do, why it cannot, how it goes. ``said``: an effect that
+    stands above."""
+    narrow = room < 80
     stage = row.stage
     line: list[Span] = [
         (f"{stage.glyph} ", stage.style),
@@ -158,12 +170,21 @@ def row_line(row: Row, room: int, *, here: bool = False, said: str = "") -> Line
 def _about(row: Row, left: int, said: str) -> list[Span]:
     if row.stage is not Stage.READY:
         return [(cut(row.words, left), "text" if row.stage is not Stage.CANNOT else "run-failed")]
+    warned = [clean(str(g.get("words") or "")) for g in row.plan.get("guards") or () if g.get("ok") is None]
+    out = _effect(row, said)
+    if cells(out) > left and len(out) > 1:  # as it is now stands on the screen below, what will be does not
+        out = out[1:]
+    if warned:
+        spare = left - cells(out) - 5
+        words: list[Span] = [(cut(warned[0], spare), "run-warning"), (" · ", "dim")] if spare >= 8 else []
+        out = [("▲ ", "run-warning b"), *words, *out]
+    return out
+
+
+def _effect(row: Row, said: str) -> list[Span]:
+    """``running → no new runs from now on``; as it is now alone where the effect stands above."""
     now = clean(str((row.plan.get("now") or {}).get("words") or ""))
     effect = clean(str(row.plan.get("effect") or "")) or row.words
-    warned = [clean(str(g.get("words") or "")) for g in row.plan.get("guards") or () if g.get("ok") is None]
-    out: list[Span] = (
-        [(now, "text")] if said and effect == said else [(f"{now} → " if now else "", "dim"), (effect, "text")]
-    )
-    if warned:
-        out = [("▲ ", "run-warning b"), (warned[0], "run-warning"), (" · ", "dim"), *out]
-    return out
+    if said and effect == said:
+        return [(now, "text")]
+    return [(f"{now} → ", "dim"), (effect, "text")] if now else [(effect, "text")]

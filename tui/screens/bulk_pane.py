@@ -157,8 +157,9 @@ class BulkPane(View):
         if at is not None and not self._looked:
             self._top = min(self._top, at) if at < self._top + page else at - page + 1
         self._top = first = min(max(self._top, 0), max(0, len(self.items) - page))
+        name = bulk.name_cells(self.items, room, said)
         shown = [
-            bulk.row_line(r, room, here=i == at, said=said)
+            bulk.row_line(r, room, name, here=i == at, said=said)
             for i, r in enumerate(self.items[first : first + page], first)
         ]
         hidden = len(self.items) - len(shown)
