@@ -342,7 +342,7 @@ def test_an_effect_is_never_cut_the_name_is(small: House) -> None:
         shown = [lines.text(bulk.row_line(r, room, name)) for r in rows]
         assert all(effect in text for text in shown), room
         assert len({text.index(r.name[:2]) for r, text in zip(rows, shown, strict=True)}) == 1, "in one column"
-    assert "fina…" in lines.text(bulk.row_line(rows[0], 76, bulk.name_cells(rows, 76)))
+    assert "finan…lose " in lines.text(bulk.row_line(rows[0], 76, bulk.name_cells(rows, 76)))
     assert "finance_general_ledger_close" in lines.text(bulk.row_line(rows[0], 180, bulk.name_cells(rows, 180)))
 
 
