@@ -16,7 +16,7 @@ from adapters.model import State
 from engine import demo
 from engine.config.load import load
 from engine.config.paths import places
-from engine.config.shapes import TAKES
+from engine.config.shapes_owed import TAKES
 from engine.leader import Leader
 from engine.store.errors import StoreError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.config.load import load
-from engine.config.shapes import TAKES
+from engine.config.shapes_owed import TAKES
 from tui.cli import parser
 from tui.present.owed import LOOKS
 

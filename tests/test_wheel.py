@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.config.shapes import TAKES
+from engine.config.shapes_owed import TAKES
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -224,9 +224,14 @@ class Int(Spec):
 
 @dataclass(frozen=True)
 class Number(Spec):
+    """``own_unit``: in the unit of what it is held against, so that ``"90%"`` is 90."""
+
+    own_unit: bool = False
+
     def read(self, at: At, value: Any) -> float:
         if not isinstance(value, int | float) or isinstance(value, bool) or value != value:
-            raise wrong("a number", value)
+            said = re.fullmatch(r"\s*(-?\d+(?:\.\d+)?)\s*%?\s*", value) if isinstance(value, str) else None
+            raise wrong("a number", value, f"write {said[1]}" if self.own_unit and said else "")
         return float(value)
 
     def schema(self) -> Json:

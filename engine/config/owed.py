@@ -14,7 +14,7 @@ from typing import Any
 
 from adapters import schedule as schedules
 from adapters.model import Severity
-from engine.config import shapes, units
+from engine.config import shapes_owed, units, vocabulary
 from engine.config.errors import Problem
 from engine.config.fields import At, Node, printable
 from engine.config.lines import line_of
@@ -175,7 +175,7 @@ class OwedChecks:
 
     def check_expectation(self, node: Node) -> None:
         name, kind = node["id"], node["type"]
-        if name in shapes.MADE:
+        if name in shapes_owed.MADE:
             (node.at / "id").problem(
                 f'expected another id, got "{name}", which names what is owed without configuration', "rename it"
             )
@@ -190,14 +190,14 @@ class OwedChecks:
                 (node.at / "after").problem("expected another pipeline than on, got the same", "name what comes first")
 
     def check_keys(self, node: Node, kind: str) -> None:
-        takes = shapes.TAKES[kind]
-        for key in shapes.EXPECTATION.fields:
-            if key in node.given and key not in takes and key not in shapes.EVERY:
+        takes = shapes_owed.TAKES[kind]
+        for key in shapes_owed.EXPECTATION.fields:
+            if key in node.given and key not in takes and key not in shapes_owed.EVERY:
                 (node.at / key).problem(
                     f"expected a key that means something with {kind}, {key} does not",
                     f"remove it; {kind} takes {', '.join(takes)}",
                 )
-        needs = shapes.NEEDS.get(kind, ())
+        needs = shapes_owed.NEEDS.get(kind, ())
         if needs and not any(key in node.given for key in needs):
             (node.at / "type").problem(f"expected {' or '.join(needs)} with {kind}, there is none", f"add {needs[0]}")
         if "due" in node.given and "due_after_schedule" in node.given and "due_after_schedule" in takes:
@@ -226,7 +226,7 @@ class OwedChecks:
                 else:
                     self.check_feed_name(at, on)
             case "heartbeat":
-                if head != "ping" or not re.fullmatch(shapes.JOB_NAME, name, re.ASCII):
+                if head != "ping" or not re.fullmatch(vocabulary.JOB_NAME, name, re.ASCII):
                     at.problem(
                         f'expected a heartbeat\'s name, like "ping:backup", got "{printable(on)}"',
                         "its program says `watchfloor ping NAME ok`",
@@ -242,6 +242,13 @@ class OwedChecks:
         """Of a pipeline, of a series that tells an instant or a date, or of an asset."""
         if head in units.THING_WORDS and head not in ("series", "asset"):
             at.problem(NOT_THINGS.format(printable(node["on"])), "freshness is of pipelines, series:NAME or asset:NAME")
+        name = (node["on"] or "").partition(":")[2]
+        unit = next((n["unit"] for n in self.nodes("series") if head == "series" and n["name"] == name), None)
+        if unit is not None and unit not in ("time", "date"):
+            at.problem(
+                f'expected a series of an instant or a date, {printable(name)} has the unit "{printable(unit)}"',
+                'write unit = "time" or "date" in its [[series]]',
+            )
         if "by" in node.given and "max_age" in node.given:
             (node.at / "max_age").problem("expected either by or max_age, got both", "keep one of them, or make two")
         if head == "asset" and "by" in node.given:
@@ -261,7 +268,7 @@ class OwedChecks:
             )
         elif not of_runs and head != "series":
             hint = 'write on = "series:NAME"' + (
-                ", or name in series what its runs tell" if "series" in shapes.TAKES[kind] else ""
+                ", or name in series what its runs tell" if "series" in shapes_owed.TAKES[kind] else ""
             )
             at.problem(f'expected what is measured, like "series:cdm_lag", got "{printable(node["on"])}"', hint)
         for key in ("against", "events"):
@@ -302,7 +309,7 @@ class OwedChecks:
         ids: set[str] = set()
         for node in self.nodes("expectation"):
             kind, name = node["type"], node["id"]
-            if kind not in shapes.TAKES or kind in MEASURED or kind == "freshness" or name is None or name in ids:
+            if kind not in shapes_owed.TAKES or kind in MEASURED or kind == "freshness" or name is None or name in ids:
                 continue
             ids.add(name)
             thing = tuple(sorted(_members(node))) if kind == "completeness" else (node["on"], node["after"])
@@ -311,7 +318,7 @@ class OwedChecks:
             earlier = seen.setdefault((kind, *thing), [])
             for other in earlier:
                 if self.overlap(node, other):
-                    dated = "days" in shapes.TAKES[kind]
+                    dated = "days" in shapes_owed.TAKES[kind]
                     node.at.problem(
                         f'expected no overlap with another {kind} of the same selector, got one with "{printable(other["id"])}" '
                         f"({_place(other.at)})",
@@ -323,7 +330,7 @@ class OwedChecks:
     def overlap(self, one: Node, two: Node) -> bool:
         """Whether both owe something on one date."""
         a, b = (node["days"] or DAILY for node in (one, two))
-        if "days" not in shapes.TAKES[one["type"]]:
+        if "days" not in shapes_owed.TAKES[one["type"]]:
             return True
         if _weekly(a) and _weekly(b) and not a.weekdays & b.weekdays:
             return False
@@ -390,9 +397,9 @@ def _check_path(node: Node, filled: Sequence[str]) -> None:
 
 def _check_members(node: Node) -> None:
     name, on, of = node["id"], node["on"], node["of"] or ()
-    if name is not None and not re.fullmatch(shapes.JOB_NAME, name, re.ASCII):
+    if name is not None and not re.fullmatch(vocabulary.JOB_NAME, name, re.ASCII):
         (node.at / "id").problem(
-            f'expected {shapes.name.expected} as the id of a completeness, got "{printable(name)}"',
+            f'expected {vocabulary.name.expected} as the id of a completeness, got "{printable(name)}"',
             f"its key is set:ID{'' if name.isascii() else '; write it in ASCII'}",
         )
     if "of" not in node.given and "on" not in node.given:

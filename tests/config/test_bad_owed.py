@@ -127,6 +127,78 @@ CASES = {
         FINISH.replace("finish_by", "heartbeat").replace('"*"', '"ping:b"'),
         "4: expectation[e].type: expected max_age with heartbeat, there is none; add max_age",
     ),
+    "metric on a pipeline": (
+        FINISH.replace("finish_by", "metric").replace('"*"', '"air:x"') + "above = 5",
+        '3: expectation[e].on: expected what is measured, like "series:cdm_lag", got "air:x"; write on = "series:NAME", or name in series what its runs tell',
+    ),
+    "metric without a limit": (
+        FINISH.replace("finish_by", "metric").replace('"*"', '"series:lag"'),
+        "4: expectation[e].type: expected above or below or mean_above or mean_below or peak_above with metric, there is none; add above",
+    ),
+    "metric of series on series": (
+        FINISH.replace("finish_by", "metric").replace('"*"', '"series:lag"') + 'above = 5\nseries = "rows"',
+        '6: expectation[e].series: expected pipelines in on beside series, got "series:lag"; name the pipelines, or remove series',
+    ),
+    "clear_at on the bad side": (
+        FINISH.replace("finish_by", "metric").replace('"*"', '"series:lag"') + "above = 5\nclear_at = 6",
+        "6: expectation[e].clear_at: expected clear_at on the good side of 5, got the number 6; it is where a value must come back to",
+    ),
+    "clear_at of a mean": (
+        FINISH.replace("finish_by", "metric").replace('"*"', '"series:lag"') + "mean_above = 5\nclear_at = 4",
+        "6: expectation[e].clear_at: expected either above or below beside clear_at; name one of them",
+    ),
+    "min_events of nothing": (
+        FINISH.replace("finish_by", "metric").replace('"*"', '"series:lag"') + "above = 5\nmin_events = 4",
+        '6: expectation[e].min_events: expected events beside min_events, there is none; add events = "series:NAME"',
+    ),
+    "against a pipeline": (
+        FINISH.replace("finish_by", "reconcile").replace('"*"', '"series:lag"') + 'against = "air:x"',
+        '5: expectation[e].against: expected "series:NAME", got "air:x"; name one series',
+    ),
+    "forecast without within": (
+        FINISH.replace("finish_by", "forecast").replace('"*"', '"series:lag"') + "most = 90",
+        '4: expectation[e].type: expected within with forecast, there is none; add within = "14d"',
+    ),
+    "a quota of nothing": (
+        FINISH.replace("finish_by", "quota").replace('"*"', '"series:lag"') + "most = 0",
+        "5: expectation[e].most: expected more than nothing, got the number 0; name the limit",
+    ),
+    "resets": (
+        FINISH.replace("finish_by", "quota").replace('"*"', '"series:lag"') + 'most = 5\nresets = "each day"',
+        "6: expectation[e].resets: schedule 'each day' has 2 fields: expected five (minute hour day month weekday), @daily, or every 15m; "
+        'write "0 0 * * *" for each midnight',
+    ),
+    "volume upside down": (
+        FINISH.replace("finish_by", "volume").replace('"*"', '"series:lag"') + "normal = [9, 1]",
+        "5: expectation[e].normal: expected the lowest value first; write [1.0, 9.0]",
+    ),
+    "freshness both": (
+        FINISH.replace("finish_by", "freshness").replace('"*"', '"series:lag"') + 'by = "07:00"\nmax_age = "26h"',
+        "6: expectation[e].max_age: expected either by or max_age, got both; keep one of them, or make two",
+    ),
+    "freshness of a feed": (
+        FEED + FINISH.replace("finish_by", "freshness").replace('"*"', '"feed:eia"') + 'max_age = "26h"',
+        '6: expectation[e].on: expected a selector of pipelines, got "feed:eia"; freshness is of pipelines, series:NAME or asset:NAME',
+    ),
+    "an asset by a time": (
+        FINISH.replace("finish_by", "freshness").replace('"*"', '"asset:x"') + 'by = "07:00"',
+        "5: expectation[e].by: expected max_age of an asset, got by; an asset tells when it was made, not of which date",
+    ),
+    "freshness of a number": (
+        '[[series]]\nname = "lag"\nsource = "air"\nquery = "x"\nunit = "rows"\n'
+        + FINISH.replace("finish_by", "freshness").replace('"*"', '"series:lag"')
+        + 'max_age = "26h"',
+        '8: expectation[e].on: expected a series of an instant or a date, lag has the unit "rows"; write unit = "time" or "date" in its [[series]]',
+    ),
+    "freshness days without by": (
+        FINISH.replace("finish_by", "freshness").replace('"*"', '"series:lag"') + 'max_age = "26h"\ndays = "mon-fri"',
+        "6: expectation[e].days: expected by beside days, there is none; add by, or remove days",
+    ),
+    "metric with due": (
+        FINISH.replace("finish_by", "metric").replace('"*"', '"series:lag"') + 'above = 5\ndue = "05:00"',
+        "6: expectation[e].due: expected a key that means something with metric, due does not; remove it; metric takes series, above, "
+        "below, mean_above, mean_below, peak_above, window, for, clear_at, events, min_events, alert_if_late_by",
+    ),
     "sequence without after": (
         FINISH.replace("finish_by", "sequence"),
         "4: expectation[e].type: expected after with sequence, there is none; add after",
