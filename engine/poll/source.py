@@ -25,6 +25,7 @@ from engine.poll.items import Parts
 from engine.poll.looking import CloseLook
 from engine.poll.metrics import Metrics
 from engine.poll.pace import Pace
+from engine.poll.run_metrics import RunMetrics
 from engine.poll.standing import Standing
 from engine.poll.words import judge
 from engine.store import actions as store_actions
@@ -88,6 +89,9 @@ class Poller(CloseLook):
         self.metrics = Metrics(
             ctx, source, source_id, adapter, self._ready, self._room, lambda: self.standing.skew_ms or 0
         )
+        self.numbers = RunMetrics(
+            ctx, source.name, source_id, adapter, self._lock, self._ready, self._room, self.look_closely, self.fetch_log
+        )
         self._tasks: list[asyncio.Task[None]] = []
 
     # --- life ---------------------------------------------------------------------------------------------------
@@ -98,6 +102,7 @@ class Poller(CloseLook):
             asyncio.create_task(self._watch_loop(), name=f"watch {self.source.name}"),
             asyncio.create_task(self.parts.loop(), name=f"parts {self.source.name}"),
             asyncio.create_task(self.metrics.loop(), name=f"metrics {self.source.name}"),
+            asyncio.create_task(self.numbers.loop(), name=f"numbers {self.source.name}"),
         ]
 
     def poke(self, *, listing: bool = True) -> None:
@@ -260,6 +265,7 @@ class Poller(CloseLook):
             changes = store_runs.apply_runs(tx, self.source_id, seen, ctx.clock.now())
             self._alerts.on_runs(tx, changes)
             self._owing.on_runs(tx, changes)
+            self.numbers.on_runs(tx, changes)
             asked = self._with_outputs(tx, changes)
         for change in changes:
             told = change.after in (State.FAILED, State.WARNING, State.TIMED_OUT)
@@ -324,6 +330,7 @@ class Poller(CloseLook):
                     changes = store_runs.apply_runs(tx, self.source_id, seen, self.ctx.clock.now())
                     self._alerts.on_runs(tx, changes)
                     self._owing.on_runs(tx, changes)
+                    self.numbers.on_runs(tx, changes)
             await asyncio.sleep(0)
 
     # --- health ---------------------------------------------------------------------------------------------------
