@@ -436,9 +436,11 @@ class MapOf(Spec):
 
 @dataclass(frozen=True)
 class Anything(Spec):
-    """The adapter's own: any value, but no literal secret."""
+    """The adapter's own: any value, but no literal secret. Where an adapter takes references to secrets, they may stand."""
 
     def read(self, at: At, value: Any) -> Any:
+        if isinstance(value, dict) and set(cast("dict[str, Any]", value)) in ({"env"}, {"file"}, {"cmd"}, {"cred"}):
+            return value
         if isinstance(value, str | dict) and isinstance(at.path[-1], str) and looks_secret(at.path[-1]):
             raise Bad("expected no secret here, got one", "put it under auth, as a reference")
         if isinstance(value, dict):

@@ -55,6 +55,14 @@ CASES = {
         "[[source]]\nname = 'x'\nurl = 'https://a.example'",
         "1: source[x]: expected kind, which is missing; add kind: which adapter: airflow, local, …",
     ),
+    "limit with a sign": (
+        '[[limit]]\non = "host.mem"\nlimit = "90%"',
+        '3: limit[1].limit: expected a number, got "90%"; write 90',
+    ),
+    "limit that is no number at all": (
+        '[[limit]]\non = "host.mem"\nlimit = "most"',
+        '3: limit[1].limit: expected a number, got "most"',
+    ),
     "missing url": (
         "[[source]]\nname = 'x'\nkind = 'airflow'",
         "1: source[x]: expected url, which is missing; add url: where this airflow answers",
