@@ -262,8 +262,10 @@ def _refused(api: Api, source: str, prepared: Prepared, answer: Answer) -> SendR
             return Sent("already there: this action had submitted it before", _run_key(source, prepared))
         return NotSent(words(told))
     if answer.status == 400:
-        hint = "" if told else _plain(answer)
-        return NotSent(api.http.words(f"SeaTunnel refuses it: {told or hint or 'HTTP 400'}"))
+        why = told or _plain(answer) or "HTTP 400"
+        if "Invalid JSON" in why and "format=" in prepared.calls[0].target:
+            why += " It seems to take JSON only: write the file as JSON"
+        return NotSent(api.http.words(f"SeaTunnel refuses it: {why}"))
     return not_taken(said(api.http, answer))
 
 

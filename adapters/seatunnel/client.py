@@ -99,7 +99,7 @@ class Api:
         ``seen``: id to signature of those known; where the newest come first, a page that ends with one of them as it was
         is the last one that is asked for, and the answer is what there is of new ones.
         """
-        short = seen is not None and self._newest_first
+        short = bool(seen) and self._newest_first
         rows = ROWS if short else ROWS_FIRST
         found: dict[str, Job] = {}
         for page in range(1, PAGES + 1):

@@ -124,7 +124,8 @@ class SeaTunnelLike(BadDays):
         prefix = V1 if self.generation == "v1" else self.context
         elsewhere = self.generation == "v2" and asked.path.startswith(V1)
         if elsewhere or not asked.path.startswith(prefix + "/"):
-            return self.STATUS["404"] if asked.path in ("/overview", V1 + "/overview") else self.undocumented(asked)
+            name = asked.path.removeprefix(V1).split("/")[1]  # the other generation's: there is no such path here
+            return self.STATUS["404"] if asked.method == "GET" and name in GETS else self.undocumented(asked)
         parts = asked.path.removeprefix(prefix + "/").split("/")
         if odd := set(asked.query) - PARAMS.get(parts[0], set()):
             return self.undocumented(asked, f"{asked.path}: parameters {sorted(odd)}")
