@@ -107,15 +107,13 @@ class Parameter:
         }
 
     def words(self) -> str:
-        """``whole number, usually 1 to 5, never above 10``: one clause."""
+        """``whole number, usually 1 to 5, only 1 to 10``: one clause."""
         kind = {"int": "whole number", "string": "text", "flag": "true or false"}.get(self.type, self.type)
         parts = [" or ".join(self.choices) if self.type == "choice" else kind]
         if self.recommended is not None:
             parts.append(f"usually {span(self.recommended)}")
         if self.hard is not None:
-            low, high = self.hard
-            parts += [f"never below {low:g}"] if low is not None else []
-            parts += [f"never above {high:g}"] if high is not None else []
+            parts.append(("only " if None not in self.hard else "") + span(self.hard))
         return ", ".join(parts)
 
 
