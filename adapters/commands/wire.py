@@ -202,7 +202,7 @@ class Reading:
             told.runs[run.key] = RunTold(run, self._steps(row, run), scheduled)
         elif nested:
             raise BadResponse(f"{self._what} wrote a run without its name")
-        elif word:
+        elif word and self._raw(row, "run") is None:  # an empty name: it has runs, and none yet
             told.bare[native] = self._run(row, run_key(key, "?"), word)
 
     def _pipeline(self, entry: Mapping[str, Any], key: str, native: str, known: Pipeline | None) -> Pipeline:
@@ -245,7 +245,7 @@ class Reading:
         times = {n: self._time(self._raw(row, n), n) for n in ("queued", "started", "ended", "updated")}
         native, state = self.state(word, ended=times["ended"] is not None)
         ended = times["ended"] if not state.active else None
-        error = self._text(row, "error")
+        error = None if state is State.SUCCESS or state.active else self._text(row, "error")
         done, total = self._count(row, "done"), self._count(row, "total")
         sub = self._text(row, "sub")
         if sub is None and done is not None and state.active:
