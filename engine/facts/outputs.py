@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 AGAIN_MS: Final = (15_000, 30_000, 60_000, 300_000)
 """Between one asking and the next; the last one from then on."""
+UNREAD_MS: Final = 5_000
+"""Between one asking and the next while the steps of its run are not read."""
+UNREAD_TRIES: Final = 12
+"""So often; then the run stands for its steps."""
 LAST_MS: Final = 2 * 3_600_000
 """How long after the end of its run an output is asked for: what comes later is not of this run."""
 CLOCKS_MS: Final = 1_000
@@ -112,7 +116,8 @@ class Outputs:
         with self._ctx.store.transaction() as tx:
             next_at, words = None, said.words
             if said.state != PASSED and not said.final:
-                next_at = tx.now + AGAIN_MS[min(due.tries, len(AGAIN_MS) - 1)]
+                unread = due.step and due.seen is None and due.tries < UNREAD_TRIES
+                next_at = tx.now + (UNREAD_MS if unread else AGAIN_MS[min(due.tries, len(AGAIN_MS) - 1)])
                 if due.run.run_state.terminal and next_at > due.run.ended + LAST_MS:
                     next_at, words = None, f"{words}; not asked any more"
             saw = said.words if said.state == PASSED or said.saw else None
@@ -136,7 +141,7 @@ class Outputs:
                 return Said(FAILED, f"the run has no step {due.step}", final=run.run_state.terminal)
             if seen is None and not run.run_state.finished:
                 return Said(WAITING, "its steps are not known, and the run did not end well")
-            if seen is None and due.tries < 2:
+            if seen is None and due.tries < UNREAD_TRIES:
                 return Said(WAITING, "its steps are not read yet")
             if seen is not None and seen.started is not None:
                 began = seen.started

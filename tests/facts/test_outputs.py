@@ -15,7 +15,7 @@ from adapters.extras import Readings
 from adapters.model import Sample, State, StepRun
 from engine.config.model import Check, Facts, PipelineRule
 from engine.facts.checks import Checks
-from engine.facts.outputs import LAST_MS, expected_words, steps_wanted
+from engine.facts.outputs import LAST_MS, UNREAD_MS, UNREAD_TRIES, expected_words, steps_wanted
 from engine.store import metrics
 from engine.store import steps as store_steps
 from tests.facts.kit import HOUR, MIN, NOW, House, a_run
@@ -205,8 +205,9 @@ async def test_where_steps_are_never_known_the_run_stands_for_them(house: Make) 
     h.see(checks, a_run())
     await asked(checks)
     assert shown(h)[0][5] == "its steps are not read yet"
-    await later(h, checks, 20_000)
-    await later(h, checks, 40_000)
+    for _ in range(UNREAD_TRIES):
+        assert shown(h)[0][2] == 0
+        await later(h, checks, UNREAD_MS)
     assert shown(h)[0][2:5] == (1, "≥ 1", "3 rows")
 
 

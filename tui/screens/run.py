@@ -9,7 +9,7 @@ from typing import Any
 from adapters.model import AlertState, Mode, State, Verb
 from engine.store.rows import AlertEventRow, AlertRow, DeliveryRow, LogRow, RunDetail, SourceRow, StepRow
 from tui import keymap
-from tui.present import floor, frame, run_panes, run_steps, running_on, story, words
+from tui.present import floor, frame, run_outputs, run_panes, run_steps, running_on, story, words
 from tui.present.about import about
 from tui.present.cut import clean
 from tui.present.glyphs import LOOKS
@@ -143,9 +143,16 @@ class RunView(View):
         log = run_panes.log(self._story, self._story_title, detail.row.state.bad, width)
         gap = 0 if height < 30 else 1
         # what gives way first when there is little room: who was told, then log lines, then steps
-        steps_room = max(3, min(len(detail.steps) + 3, room - len(do) - 3 - 2 * gap))
+        kept = len(self._made(width)) if gap or not detail.row.state.bad else 0
+        steps_room = max(3, min(len(detail.steps) + 3, room - len(do) - 3 - 2 * gap - (kept and kept + gap)))
         body += [[(" " * width, "")]] * gap + self._step_lines(width, steps_room, there)
         left = room - len(body) - len(do) - gap
+        made = self._made(width)
+        if not gap and detail.row.state.bad:  # where there is little room, the error comes first
+            panes, made = [made, *panes], []
+        if made and left >= len(made):
+            body += [[(" " * width, "")]] * gap + made
+            left -= len(made) + gap
         if left >= 3:
             body += [[(" " * width, "")]] * gap + log[: max(0, left - gap)]
         for pane in panes:
@@ -155,6 +162,14 @@ class RunView(View):
         body += [[(" " * width, "")]] * gap + do
         body = self.owed.over(body, width, room)
         return frame.page(ctx, top, body[:room], foot, width, height)
+
+    def _made(self, width: int) -> list[Line]:
+        """What its steps were expected to make, and what was seen."""
+        step, narrow = self._step(), frame.is_narrow(width)
+        order = [s.step for s in self._steps()]
+        return run_outputs.pane(
+            self.owed.outputs, order, step.step if step is not None else None, width, 3 if narrow else 5
+        )
 
     def _why(self, detail: RunDetail, cells: int) -> list[Span]:
         """What happened; of a run that goes on after a step of it failed, that first."""
@@ -483,6 +498,7 @@ class RunView(View):
             "owed": None if self.owed.owes.row is None else floor.owed_record(self.owed.owes.row, now),
             "blocks": [floor.owed_record(row, now) for row in self.owed.owes.behind],
             "checks": [{"name": c.name, "state": c.state, "at": c.at, "says": c.words} for c in self.owed.owes.checks],
+            "outputs": [run_outputs.record(o) for o in self.owed.outputs],
             "running_on": None if self.on is None else {"failed": self.on.failed, "at": self.on.at, "going": list(self.on.going)},
             "url": d.url, "params": d.params, "exit_code": d.exit_code, "stopped_by": d.stopped_by, "rerun_of": d.rerun_of,
             "steps": self.rows(),

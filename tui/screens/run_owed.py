@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.store.rows import RunDetail
+from engine.store.rows import OutputRow, RunDetail
 from tui.present import run_panes, story
 from tui.present.cut import clean
 from tui.present.floor_owed import Owing
@@ -20,6 +20,7 @@ class RunOwed:
         self.context = context
         self.owes = story.NOTHING
         self.basis: OwedPane | None = None
+        self.outputs: Sequence[OutputRow] = ()
         self._read: tuple[object, ...] = ()
 
     def read(self, detail: RunDetail) -> None:
@@ -29,6 +30,7 @@ class RunOwed:
         if read == self._read:
             return
         self._read = read
+        self.outputs = reader.outputs(key)
         thing, date = detail.row.pipeline_key, detail.row.business_date
         owing = Owing.of(reader.owed_now(), reader.edges())
         mine = [row for row in reader.owed_of(thing) if row.run_key == key and row.type not in PER_RUN]
