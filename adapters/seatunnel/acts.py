@@ -20,6 +20,7 @@ from adapters.base import Action, Call, Done, NotDone, NotSent, Prepared, Reconc
 from adapters.errors import AdapterError, BadResponse, Conflict, NotFound, Unsupported
 from adapters.http import Answer, words
 from adapters.model import Key, State, Verb, parse_key
+from adapters.parameters import Parameter, read_all
 from adapters.seatunnel.client import Api, message, said
 from adapters.seatunnel.options import FORMATS, Options
 from adapters.seatunnel.states import HANGING, key_of, our_id, state_of
@@ -30,6 +31,12 @@ VERBS: Final = (Verb.START, Verb.RERUN, Verb.STOP, Verb.HOLD, Verb.RELEASE)
 FROM_FILE: Final = (Verb.START, Verb.RERUN, Verb.RELEASE)
 NO_FILE: Final = "SeaTunnel never gives a job's configuration back: name its file in options.jobs of this source"
 LARGEST: Final = 4 << 20
+FORCE: Final = Parameter(
+    name="force",
+    type="flag",
+    default="false",
+    means="of a job that hangs while it stops; its checkpoints are unsafe then",
+)
 _TWICE: Final = "has already been submitted"
 
 
@@ -38,10 +45,7 @@ async def prepare(api: Api, options: Options, source: str, key: Key, action: Act
     verb = action.verb
     if verb not in VERBS:
         raise Unsupported(f"{verb} is not offered for SeaTunnel")
-    odd = [name for name in action.params if not (verb is Verb.STOP and name == "force")]
-    if odd:
-        more = "stop knows force" if verb is Verb.STOP else "what a job does stands in its configuration"
-        raise Conflict(words(f"{verb} takes no parameter {odd[0]!r}: {more}"))
+    given, _ = read_all(str(verb), (FORCE,) if verb is Verb.STOP else (), action.params)
     if verb is Verb.START:
         return await _start(api, options, source, key, action)
     if key.run is None:
@@ -55,7 +59,7 @@ async def prepare(api: Api, options: Options, source: str, key: Key, action: Act
         return await _start(api, options, source, key, action)
     if verb is Verb.RELEASE:
         return await _release(api, options, source, key, job, action)
-    return await _stop(api, key, job, action)
+    return await _stop(api, key, job, action, given.get("force") == "true")
 
 
 def _instead(job: Job) -> str:
@@ -65,12 +69,11 @@ def _instead(job: Job) -> str:
 # --- to an end --------------------------------------------------------------------------------------------------------
 
 
-async def _stop(api: Api, key: Key, job: Job, action: Action) -> Prepared:
+async def _stop(api: Api, key: Key, job: Job, action: Action, force: bool) -> Prepared:
     native, state, _ = state_of(job)
     hold = action.verb is Verb.HOLD
     if state.terminal or state is State.HELD:
         raise Conflict(f"the job has already ended: {native}")
-    force = _flag(action.params.get("force"))
     if force:
         if native not in HANGING:
             raise Conflict(
@@ -113,15 +116,6 @@ async def _stop(api: Api, key: Key, job: Job, action: Action) -> Prepared:
         note="; ".join(notes),
         memo={"native": native, "created": str(job.createTime)},
     )
-
-
-def _flag(value: Any) -> bool:
-    if value is None or value is False:
-        return False
-    word = str(value).strip().lower()
-    if word not in ("true", "false"):
-        raise Conflict("the parameter force is true or false")
-    return word == "true"
 
 
 # --- from a file ------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from adapters.errors import AdapterError, NotFound, Unsupported
 from adapters.extras import Readings, SeriesQuery, SourceItem
 from adapters.http import Http, words
 from adapters.model import Caps, LogChunk, Pipeline, Run, StepRun, Verb
+from adapters.parameters import Parameter
 from adapters.seatunnel import acts, items, logs, states
 from adapters.seatunnel.client import NO_LOGS, Api, signature
 from adapters.seatunnel.options import BasicAuth, Options
@@ -322,6 +323,16 @@ class SeaTunnelAdapter(Adapter):
         return await logs.log(self._api, own_key(step, self.settings.name, "step"), cursor)
 
     # --- actions ----------------------------------------------------------------------------------------------------
+
+    def parameters(self, verb: Verb, key: str) -> Sequence[Parameter]:
+        """``force`` of a stop, for a job that was stopping when it was last seen: of no use to any other."""
+        if verb is not Verb.STOP:
+            return ()
+        try:
+            job = self._active.get(own_key(key, self.settings.name, "run").run or "")
+        except NotFound:
+            return ()
+        return (acts.FORCE,) if job is not None and job.jobStatus in states.HANGING else ()
 
     async def prepare(self, action: Action) -> Prepared:
         key = own_key(action.key, self.settings.name)

@@ -84,8 +84,13 @@ async def test_a_savepoint_that_hangs_is_given_up_and_then_forced(
     with pytest.raises(Conflict, match="force is for a job that hangs"):
         await plan(adapter, Verb.STOP, key, params={"force": "true"})
     hold = await plan(adapter, Verb.HOLD, key)
+    await adapter.runs(None)
+    assert adapter.parameters(Verb.STOP, key) == ()
     await adapter.send(hold)
     like.tick()
+    await adapter.runs(None)
+    assert [p.name for p in adapter.parameters(Verb.STOP, key)] == ["force"], "asked for only where it is of use"
+    assert [adapter.parameters(v, k) for v, k in ((Verb.HOLD, key), (Verb.STOP, "nonsense"))] == [(), ()]
     found = await adapter.reconcile(hold)
     assert isinstance(found, NotDone)
     assert "stop without one, then with force=true" in found.words
@@ -109,14 +114,14 @@ async def test_force_is_offered_by_shape_only(v1: SeaTunnelLike, old: SeaTunnelA
     job = v1.add(NAME, "CANCELING")
     with pytest.raises(Unsupported, match="knows no forced stop"):
         await plan(old, Verb.STOP, key_of(job), params={"force": "true"})
-    with pytest.raises(Conflict, match="force is true or false"):
+    with pytest.raises(Conflict, match="expected true or false"):
         await plan(old, Verb.STOP, key_of(job), params={"force": "perhaps"})
 
 
 @pytest.mark.parametrize("verb", [Verb.STOP, Verb.HOLD, Verb.RELEASE, Verb.START, Verb.RERUN])
 async def test_no_other_parameter_is_taken(like: SeaTunnelLike, adapter: SeaTunnelAdapter, verb: Verb) -> None:
     key = ORDERS if verb is Verb.START else key_of(like.add(NAME))
-    with pytest.raises(Conflict, match="takes no parameter 'rows'"):
+    with pytest.raises(Conflict, match="has no parameter 'rows'"):
         await plan(adapter, verb, key, params={"rows": "5"})
 
 
