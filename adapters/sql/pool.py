@@ -218,7 +218,10 @@ class _Line:
         try:
             while (item := self._work.get()) is not None:
                 work, loop, future = item
-                outcome = self._outcome(work, loop)
+                try:
+                    outcome = self._outcome(work, loop)
+                except Exception as error:  # a bug of ours: whoever waits must hear of it
+                    outcome = _Outcome[Any](error=BadResponse(f"the adapter stumbled: {type(error).__name__}"))
                 try:
                     loop.call_soon_threadsafe(self._settle, future, outcome)
                 except RuntimeError:  # the loop is gone

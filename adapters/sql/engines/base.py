@@ -7,12 +7,13 @@ when the first connection is opened, and here alone: they are optional, and unty
 from __future__ import annotations
 
 import importlib
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from adapters.errors import AdapterError, Unreachable, Unsupported
+from adapters.errors import AdapterError, BadResponse, Unreachable, Unsupported
 from adapters.http import words
 from adapters.sql.answer import MOST_ROWS, Table
 from adapters.sql.guard import DIALECTS, Dialect
@@ -131,6 +132,23 @@ class Engine(ABC):
     @abstractmethod
     def judge(self, error: Exception, *, opening: bool) -> AdapterError | Refused | Lost:
         """What an error of the driver means. The texts still have to be cleaned of secrets."""
+
+    def other(self, error: Exception, *, opening: bool) -> AdapterError | Refused | Lost:
+        """What is meant by an error that is not the driver's own: most are of the system below it."""
+        if isinstance(error, socket.gaierror):
+            return Unreachable(f"no host is called {self.place.host}", "see url of this source", sent=False)
+        if isinstance(error, ConnectionRefusedError):
+            return self.refuses()
+        if isinstance(error, OSError):
+            return self.unreachable(plain(error)) if opening else Lost(plain(error))
+        return BadResponse(f"{self.title}: {plain(error)}") if opening else Refused(plain(error))
+
+    def refuses(self) -> Unreachable:
+        return Unreachable(
+            f"{self.title} at {self.place.at} refuses connections",
+            "is the server running, and is this its port?",
+            sent=False,
+        )
 
     def unreachable(self, how: str = "") -> Unreachable:
         return Unreachable(

@@ -42,6 +42,7 @@ class Oracle(Engine):
 
     def open(self, login: Login) -> Session:
         place, driver = self.place, self.driver()
+        driver.enable_thin_mode()  # said once; else a first connection that hangs holds up every other of this process
         driver.defaults.fetch_lobs = False
         asked: dict[str, Any] = {
             "user": login.user, "password": login.password, "host": place.host, "port": place.port,
@@ -70,7 +71,7 @@ class Oracle(Engine):
         if not isinstance(error, self.driver().Error):
             if isinstance(error, ssl.SSLError):
                 return Unreachable(f"the encrypted connection to {self.place.at} failed: {plain(error)}", "see tls.ca")
-            return BadResponse(f"{self.title}: {plain(error)}") if opening else Refused(plain(error))
+            return self.other(error, opening=opening)
         code = str(getattr(error.args[0], "full_code", "") if error.args else "")
         said, at = plain(error), self.place.at
         if code in NO_LOGIN:
@@ -87,6 +88,8 @@ class Oracle(Engine):
                 )
             if code.startswith("DPY-6") or code in AWAY or code in LOST or code in SLOW:
                 low = str(error).lower()
+                if "connection refused" in low:
+                    return self.refuses()
                 if "certificate" in low or "ssl" in low:
                     return Unreachable(f"the encrypted connection to {at} failed: {_cause(error)}", "see tls.ca")
                 return self.unreachable(_cause(error))
@@ -149,6 +152,6 @@ class _Session(Session):
 
 
 def _cause(error: Exception) -> str:
-    """Its second line says what happened below it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """The last line that is no pointer to a manual says what happened below it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("Help:")]
     return lines[-1] if lines else ""

@@ -70,7 +70,7 @@ class PostgreSQL(Engine):
     def judge(self, error: Exception, *, opening: bool) -> AdapterError | Refused | Lost:
         driver = self.driver()
         if not isinstance(error, driver.Error):
-            return BadResponse(f"{self.title}: {plain(error)}") if opening else Refused(plain(error))
+            return self.other(error, opening=opening)
         state = getattr(error, "sqlstate", None) or ""
         said = str(getattr(getattr(error, "diag", None), "message_primary", None) or "") or plain(error)
         if opening:
@@ -93,7 +93,11 @@ class PostgreSQL(Engine):
         told = fatal[1] if fatal else said
         if "no password supplied" in low:
             return AuthFailed(f"{self.title} at {at} wants a password, and none is given", "see auth of this source")
-        if state.startswith("28") or "password authentication failed" in low or re.search(r"role .* does not exist", low):
+        if (
+            state.startswith("28")
+            or "password authentication failed" in low
+            or re.search(r"role .* does not exist", low)
+        ):
             return AuthFailed(f"{self.title} at {at} does not accept the login ({told})", "see auth of this source")
         if "pg_hba.conf" in low or state == "42501":
             return Forbidden(
@@ -112,9 +116,7 @@ class PostgreSQL(Engine):
         if "could not translate" in low or "name or service" in low or "resolve" in low:
             return Unreachable(f"no host is called {self.place.host}", "see url of this source", sent=False)
         if "refused" in low:
-            return Unreachable(
-                f"{self.title} at {at} refuses connections", "is the server running, and is this its port?", sent=False
-            )
+            return self.refuses()
         if (
             fatal
             and not state.startswith("57")

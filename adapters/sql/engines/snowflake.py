@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar, Final
 
-from adapters.errors import AdapterError, AuthFailed, BadResponse, Unreachable
+from adapters.errors import AdapterError, AuthFailed, Unreachable
 from adapters.sql.answer import Table
 from adapters.sql.engines.base import LABEL, Engine, Login, Lost, Refused, Session, Told, fetched, plain, quietly
 from adapters.sql.guard import first_word
@@ -59,7 +59,7 @@ class Snowflake(Engine):
 
     def judge(self, error: Exception, *, opening: bool) -> AdapterError | Refused | Lost:
         if not isinstance(error, self.driver().Error):
-            return BadResponse(f"{self.title}: {plain(error)}") if opening else Refused(plain(error))
+            return self.other(error, opening=opening)
         code = int(getattr(error, "errno", 0) or 0)
         said = plain(error)
         low = str(error).lower()

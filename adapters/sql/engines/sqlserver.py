@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 from adapters.errors import AdapterError, AuthFailed, BadResponse, Forbidden, NotFound, RateLimited, Unreachable
 from adapters.http import words
 from adapters.sql.answer import Table
-from adapters.sql.engines.base import LABEL, Engine, Login, Lost, Refused, Session, Told, fetched, plain, quietly
+from adapters.sql.engines.base import LABEL, Engine, Login, Lost, Refused, Session, Told, fetched, quietly
 
 LOST: Final = (20004, 20006, 20017, 20047, 596, 6005)
 SLOW: Final = (20003, 1222, 3617)
@@ -52,7 +52,7 @@ class SqlServer(Engine):
 
     def judge(self, error: Exception, *, opening: bool) -> AdapterError | Refused | Lost:
         if not isinstance(error, self.driver().Error):
-            return BadResponse(f"{self.title}: {plain(error)}") if opening else Refused(plain(error))
+            return self.other(error, opening=opening)
         code, said = _told(error)
         at = self.place.at
         if code in (18456, 18452, 18470, 18487, 18488):
@@ -76,7 +76,7 @@ class SqlServer(Engine):
             if "ssl" in low or "tls" in low or "encrypt" in low:
                 return Unreachable(f"the encrypted connection to {at} failed: {said}", "see options.encrypted")
             if 20000 <= code < 21000 or not code:
-                return self.unreachable("connection refused" if "refused" in low else said)
+                return self.refuses() if "Connection refused" in str(error) else self.unreachable(said)
             return BadResponse(f"SQL Server at {at} says: {said}")
         if code in SLOW:
             return Refused(f"no answer within {self.place.options.statement_timeout:g} s", slow=True)
