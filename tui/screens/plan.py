@@ -143,7 +143,10 @@ class PlanView(View):
             self.load()
         elif reply:
             self.plan, self._answered = reply, self._asked
+            self.form.declare(reply.get("asks") or ())
+            self._values |= self.form.values
             self._take_fields(self._needed())
+            return self._again()  # what it is asked with may not be what the source takes
         return ()
 
     def _take_fields(self, names: list[str]) -> None:

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 from tui.present.cut import clean
+from tui.present.dialog import LABEL
 from tui.present.field import Field
 
 LONGEST: Final = 366 * 10
@@ -50,6 +51,13 @@ class Digits(Field):
         return super().takes(what) if what.startswith("edit.") else what in "0123456789-"
 
 
+class Number(Field):
+    """A number; letters stay keys of the dialog."""
+
+    def takes(self, what: str) -> bool:
+        return super().takes(what) if what.startswith("edit.") else what in "0123456789-.+e"
+
+
 class Choice:
     """One of a few words, or none yet. Left, right and the blank go on; a letter takes the word that begins with it."""
 
@@ -82,10 +90,34 @@ class Form:
         asks = ASKS.get(verb, ())
         self.asks = (*asks, OF) if verb == "mark" and step else asks
         self.fixed = {name: value for name, value in given.items() if name not in {a.name for a in self.asks}}
+        self._own: set[str] = set()
+        """Of the fields those that the source declared: what stands in them is its own default unless it is changed."""
         self.values: dict[str, Field | Choice] = {}
         for ask in self.asks:
             start = given.get(ask.name, ask.default)
             self.values[ask.name] = Choice(ask.options, start) if ask.options else Digits(clean(start))
+
+    def declare(self, declared: Sequence[Mapping[str, Any]]) -> None:
+        """What the source itself says that the verb may be given: it takes the place of what is usually asked but dates."""
+        if not declared:
+            return
+        known = {ask.name: ask for ask in self.asks}
+        names = {str(d.get("name")) for d in declared}
+        asks = [a for a in self.asks if a.name in names or a.name in ("date", "of")]
+        for one in declared:
+            name = str(one.get("name"))
+            if name in known or name in _TAKEN or not name:
+                continue
+            ask = _declared(name, one)
+            asks.append(ask)
+            if ask.options:
+                self.values[name] = Choice(ask.options, ask.default)
+            else:
+                kinds = {"int": Number, "number": Number, "date": Digits}
+                self.values[name] = kinds.get(str(one.get("type")), Field)(clean(self.fixed.pop(name, ask.default)))
+        self.asks = tuple(asks)
+        self.values = {a.name: self.values[a.name] for a in asks}
+        self._own = {a.name for a in asks if a.name not in known} | self._own
 
     @property
     def names(self) -> list[str]:
@@ -133,7 +165,7 @@ class Form:
         out: dict[str, Any] = dict(self.fixed)
         for ask in self.asks:
             value = self.text(ask.name)
-            if not value or ask.name in ("date", "of"):
+            if not value or ask.name in ("date", "of") or (ask.name in self._own and value == ask.default):
                 continue
             if ask.name == "backwards":
                 out["backwards"] = value == "newest first"
@@ -164,6 +196,22 @@ class Form:
         if ask.options and ask.must and not self.text(name):
             return f"{ask.note}: nothing is chosen yet"
         return ask.note
+
+
+_TAKEN: Final = ("reason", "typed", "yes", "date", "of")
+"""Names of fields of the dialog itself: a parameter that bears one is given on the command line."""
+
+
+def _declared(name: str, one: Mapping[str, Any]) -> Ask:
+    """A field for a parameter as the engine tells it."""
+    options = ("false", "true") if one.get("type") == "flag" else tuple(clean(str(c)) for c in one.get("choices") or ())
+    default = "" if one.get("default") is None else clean(str(one["default"]))
+    words = clean(str(one.get("words") or ""))
+    label = name.capitalize() if len(name) < LABEL else name.capitalize()[: LABEL - 2] + "…"
+    note = words if len(name) < LABEL else f"{name}: {words}"
+    return Ask(
+        name, label, options, default, "←→ choose" if options else note, bool(one.get("required")) and not default
+    )
 
 
 def day(text: str) -> date | None:
