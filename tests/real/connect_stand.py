@@ -4,7 +4,8 @@
         worker.put("lines", {"connector.class": "FileStreamSource", …})     # a connector, by the test's own plain client
         worker.ask("GET", "/connectors/lines/status")
 
-It stays until ended with its process group; ``kill`` is a worker that loses its power.
+A second ``Worker`` beside the same broker joins the group. It stays until ended with its process group: ``leave`` is in good order,
+``kill`` is a worker that loses its power. Work of one that left is shared out anew after ``DELAY_S``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from tests.real.kafka_stand import HEAP, VERSION, Broker, classpath, end, free_p
 
 USER, PASSWORD = "ops", "pw-of-the-real-test"
 START_S = 90.0
+DELAY_S = 6
 _PARTS = ("connect-runtime", "connect-file", "connect-json", "connect-basic-auth-extension")
 _EXTENSION = "org.apache.kafka.connect.rest.basic.auth.extension"
 
@@ -52,7 +54,7 @@ class Worker:
             "offset.storage.topic": "c-offsets", "offset.storage.replication.factor": "1", "offset.storage.partitions": "1",
             "config.storage.topic": "c-config", "config.storage.replication.factor": "1",
             "status.storage.topic": "c-status", "status.storage.replication.factor": "1", "status.storage.partitions": "1",
-            "plugin.discovery": "service_load", "offset.flush.interval.ms": "1000",
+            "scheduled.rebalance.max.delay.ms": str(DELAY_S * 1000), "plugin.discovery": "service_load", "offset.flush.interval.ms": "1000",
             "rest.extension.classes": f"{_EXTENSION}.BasicAuthSecurityRestExtension",
         }  # fmt: skip
         (self.folder / "worker.properties").write_text("".join(f"{n}={v}\n" for n, v in lines.items()))
@@ -91,6 +93,11 @@ class Worker:
     def kill(self) -> None:
         if self._process is not None:
             end(self._process, first=signal.SIGKILL)
+            self._process = None
+
+    def leave(self) -> None:
+        if self._process is not None:
+            end(self._process, patience_s=20.0)
             self._process = None
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
