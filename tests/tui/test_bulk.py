@@ -1,24 +1,22 @@
-"""Marks and bulk: one confirmation, then each row an action of its own; what goes wrong with one is not the others' business."""
+"""Bulk: one confirmation, then each row an action of its own; what goes wrong with one is not the others' business."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from adapters.model import ActionState, Mode, State
-from engine.store import actions
+from adapters.model import ActionState, State
 from tests.tui import snap
+from tests.tui.bulk_parts import PROD, Desk, opened
 from tests.tui.stores import MINUTE, SIZES, House, painted, story
 from tui.present import bulk, lines
 from tui.present.bulk import Stage
 from tui.screens.bulk import WAIT_MS, BulkView
 from tui.screens.floor import FloorView
-from tui.screens.runs import RunsView
-from tui.view import Back, Open, Request, Say
+from tui.view import Say
 
 
 @pytest.fixture
@@ -43,131 +41,6 @@ def small(tmp_path: Path) -> Iterator[House]:
     h.close()
 
 
-def floor(h: House, **more: Any) -> FloorView:
-    view = FloorView(h.context(**more))
-    view.load()
-    return view
-
-
-class Desk:
-    """An engine that answers when it is told to: plans and actions of its own, written to the store of the house."""
-
-    def __init__(self, house: House, view: BulkView) -> None:
-        self.house, self.view = house, view
-        self.asked: list[Request] = []
-        self.acted: list[str] = []
-        self.said: list[str] = []
-        self.closed = False
-        self.nonces: dict[str, str] = {}
-
-    def take(self, effects: Any) -> None:
-        for effect in effects or ():
-            if isinstance(effect, Request):
-                self.asked.append(effect)
-            elif isinstance(effect, Say):
-                self.said.append(effect.text)
-            elif isinstance(effect, Back):
-                self.closed = True
-
-    def plan(self, key: str, **more: Any) -> dict[str, Any]:
-        source, _, rest = key.partition(":")
-        prod = source.startswith("prod")
-        name = rest.partition("/")[0]
-        needs = {
-            "armed": False,
-            "reason": True,
-            "typed": f"prod/{name}" if prod else None,
-            "key": "typed" if prod else "y",
-        }
-        return {
-            "plan": f"P-{key}", "nonce": f"N-{key}", "hash": f"H-{key}", "verb": self.view.verb, "class": "disruptive", "key": key,
-            "environment": "prod" if prod else "lab", "color": "red" if prod else "", "protected": prod, "source": source, "target": name,
-            "now": {"state": int(State.RUNNING), "words": "running 1m"}, "effect": "no new runs from now on", "guards": [],
-            "blocked": None, "needs": needs, "candidates": [], **more,
-        }  # fmt: skip
-
-    def answer(self, request: Request, reply: dict[str, Any] | None, error: dict[str, str] | None = None) -> None:
-        self.asked.remove(request)
-        self.take(self.view.answer(request.tag, reply, error))
-
-    def plans(self, order: random.Random | None = None, **special: dict[str, Any]) -> None:
-        """Answer every plan, also those that are asked for meanwhile. ``special``: pipeline name → other parts, or an error."""
-        while wanted := [r for r in self.asked if r.do == "plan"]:
-            request = order.choice(wanted) if order else wanted[0]
-            key = str(request.body["key"])
-            more = special.get(key.partition(":")[2].partition("/")[0], {})
-            if "code" in more:
-                self.answer(request, None, more)
-            else:
-                self.answer(request, self.plan(key, **more))
-
-    @property
-    def act(self) -> Request:
-        (one,) = [r for r in self.asked if r.do == "act"]
-        return one
-
-    def done(
-        self, state: ActionState = ActionState.DONE, words: str = "as it should be", *, answered: bool = True
-    ) -> str:
-        """Take the one act that is asked for, end it in the store, let the screen see it."""
-        request = self.act
-        key = str(request.body["plan"]).removeprefix("P-")
-        self.record(key, str(request.body["nonce"]), state, words)
-        if answered:
-            self.answer(
-                request, {"action": self.nonces[str(request.body["nonce"])], "state": int(state), "words": words}
-            )
-            self.tick()
-        return key
-
-    def record(self, key: str, nonce: str, state: ActionState, words: str) -> None:
-        assert nonce not in self.nonces, "the same call twice"
-        id = f"A{len(self.nonces)}"
-        self.nonces[nonce] = id
-        self.acted.append(key)
-        now = self.house.now
-        record = actions.ActionRecord(
-            id=id, nonce=nonce, verb=self.view.verb, key=key, pipeline_key=key.partition("/")[0], scope=key, environment="prod",
-            state=state, words=words, client_id=id, plan_hash="h", plan="{}", prepared="{}", reason=None, who="ana", uid=1, created=now,
-            changed=now, ended=None if state.in_flight else now,
-        )  # fmt: skip
-        with self.house.tx() as tx:
-            actions.insert(tx, record)
-
-    def move(self, key: str, state: ActionState, words: str) -> None:
-        with self.house.tx() as tx:
-            actions.move(tx, self.nonces[f"N-{key}"], state, words, ended=not state.in_flight)
-        self.tick()
-
-    def tick(self) -> None:
-        self.view.load()
-        self.take(self.view.go_on())
-
-    def type(self, text: str) -> None:
-        for c in text:
-            self.take(self.view.type(c))
-
-    def press(self, action: str) -> None:
-        self.take(self.view.act(action))
-
-    @property
-    def stages(self) -> dict[str, Stage]:
-        return {r.key: r.stage for r in self.view.items}
-
-
-PROD = [f"prod-af:p{i}" for i in range(4)]
-
-
-def opened(h: House, keys: list[str], verb: str = "pause") -> Desk:
-    view = BulkView(h.context(), " ".join([verb, *keys]))
-    view.under = floor(h)
-    view.load()
-    desk = Desk(h, view)
-    desk.take(view.begin())
-    h.clock.at += 600
-    return desk
-
-
 def confirmed(h: House, keys: list[str] = PROD, verb: str = "pause") -> Desk:
     desk = opened(h, keys, verb)
     desk.plans()
@@ -176,140 +49,6 @@ def confirmed(h: House, keys: list[str] = PROD, verb: str = "pause") -> Desk:
     desk.type(f"prod/{len(keys)} pipelines")
     desk.press("dialog.confirm")
     return desk
-
-
-# --- marks ------------------------------------------------------------------------------------------------------------
-
-
-def test_marks_stay_on_their_keys_where_rows_move_and_a_filter_hides_them(house: House) -> None:
-    view = floor(house)
-    first = view.here
-    assert first is not None
-    view.act("list.mark")
-    assert view.here is not first, "the cursor goes on to the next"
-    view.act("list.mark")
-    lines = painted(view, 120, 40)
-    assert len([line for line in lines if line.startswith("●")]) == 2
-    assert "2 marked" in "\n".join(lines)
-    view.set_filter(f"name:{first.name}")
-    assert "2 marked, 1 hidden by the filter" in "\n".join(painted(view, 120, 40))
-    view.set_filter("is:marked")
-    assert len(view.keys) == 2
-    view.act("move.top")
-    view.act("list.mark")
-    assert len(view.keys) == 1, "what is no longer marked is no longer among the marked"
-    view.set_filter("")
-    view.act("list.unmark")
-    assert "marked" not in "\n".join(painted(view, 120, 40))
-    assert not any(line.startswith("●") for line in painted(view, 120, 40))
-
-
-def test_a_range_goes_from_the_last_mark_to_here(house: House) -> None:
-    view = floor(house)
-    view.act("move.bottom")
-    for _ in range(4):
-        view.act("move.up")
-    view.act("list.mark")
-    for _ in range(2):
-        view.act("move.down")
-    view.act("list.mark_range")
-    assert list(view.marks.names) == view.keys[-5:-1]
-
-
-def test_a_blind_source_cannot_be_marked(house: House) -> None:
-    view = floor(house)
-    view.cursor = "source:dataiku"
-    assert view.act("list.mark") == (Say("this row cannot be marked: marks are for pipelines"),)
-    assert not view.marks
-
-
-def test_a_verb_is_for_all_that_is_marked_and_for_the_row_where_nothing_is(small: House) -> None:
-    view = floor(small)
-    view.cursor = PROD[0]
-    assert isinstance(view.act("pipeline.pause")[0], Open)
-    for key in PROD[:3]:
-        view.cursor = key
-        view.act("list.mark")
-    assert view.act("pipeline.pause") == (Open("bulk", f"pause {' '.join(PROD[:3])}"),)
-    assert view.act("run.stop") == (Open("bulk", "stop " + " ".join(f"{k}/r" for k in PROD[:3])),)
-    assert view.act("alert.ack") == (Open("bulk", f"ack {' '.join(PROD[:3])}"),)
-    (said,) = view.act("run.mark")
-    assert isinstance(said, Say)
-    assert "one after the other" in said.text
-
-
-def test_the_last_row_says_that_keys_are_for_all_that_is_marked(small: House) -> None:
-    view = floor(small)
-    for _ in range(3):
-        view.act("list.mark")
-    foot = painted(view, 120, 40)[-1]
-    for words in ("p pause 3", "x stop 3", "m ack 3", "u unmark"):
-        assert words in foot, words
-    read_only = floor(small, read_only=True)
-    read_only.act("list.mark")
-    assert "pause" not in painted(read_only, 120, 40)[-1]
-    runs = RunsView(small.context())
-    runs.load()
-    runs.act("list.mark")
-    assert "r rerun 1" in painted(runs, 80, 24)[-1]
-
-
-def test_only_where_all_are_paused_the_key_resumes(tmp_path: Path) -> None:
-    h = House(tmp_path)
-    h.engine()
-    h.source("s", protected=False)
-    for i in range(3):
-        h.pipeline("s", f"p{i}", mode=Mode.PAUSED if i < 2 else Mode.ACTIVE)
-    view = floor(h)
-    for key, verb in (("s:p0", ""), ("s:p1", "resume"), ("s:p2", "pause")):
-        view.cursor = key
-        view.act("list.mark")
-        if verb:
-            (effect,) = view.act("pipeline.pause")
-            assert isinstance(effect, Open)
-            assert (effect.arg or "").startswith(f"{verb} ")
-    h.close()
-
-
-def test_marks_of_runs_are_of_runs_and_a_pipelines_verb_takes_each_pipeline_once(house: House) -> None:
-    view = RunsView(house.context())
-    view.load()
-    view.set_filter("fx_rates")
-    for _ in range(3):
-        view.act("list.mark")
-    assert len(view.marks) == 3
-    assert view.act("pipeline.start") == (Open("bulk", "start local:fx_rates_probe"),)
-    (effect,) = view.act("run.rerun")
-    assert isinstance(effect, Open)
-    assert len((effect.arg or "").split()) == 4
-    assert "●" in "".join(line[0] for line in painted(view, 80, 24))
-
-
-@pytest.mark.parametrize(
-    ("more", "why"), [({"read_only": True}, "read-only"), ({"engine_alive": False}, "nobody is watching")]
-)
-def test_a_bulk_needs_somebody_who_may(small: House, more: dict[str, Any], why: str) -> None:
-    view = floor(small, **more)
-    view.act("list.mark")
-    (said,) = view.act("pipeline.pause")
-    assert isinstance(said, Say)
-    assert why in said.text
-
-
-def test_too_many_are_refused_in_words_and_none_too(small: House) -> None:
-    view = floor(small)
-    view.marks.names = {f"s:{i}": str(i) for i in range(101)}
-    (said,) = view.act("pipeline.pause")
-    assert isinstance(said, Say)
-    assert "101 rows are marked, 100 are the most" in said.text
-    for arg in ("pause", "", "pause " + " ".join(f"s:{i}" for i in range(101))):
-        desk = opened(small, arg.split()[1:], "pause")
-        assert desk.asked == []
-        text = "\n".join(painted(desk.view, 80, 24))
-        assert "blocked" in text
-        desk.press("dialog.confirm")
-        assert desk.closed
-        assert desk.asked == []
 
 
 # --- the list of plans ------------------------------------------------------------------------------------------------
