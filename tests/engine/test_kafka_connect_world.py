@@ -145,6 +145,15 @@ def test_pause_resume_stop_and_start_are_proved(tmp_path: Path, server: KafkaCon
                 assert SECRET.encode() not in data, file
 
 
+def test_what_is_failed_when_it_is_first_seen_is_an_alert(tmp_path: Path, server: KafkaConnectLike) -> None:
+    """It is no old news: the connector is failed now."""
+    server.state.fail("orders", 0, "it broke last week")
+    with rig(tmp_path, server) as r:
+        until(lambda: state_of(r, key_of("orders", 1)) is State.FAILED)
+        alerts = until(lambda: r.reader().alerts())
+        assert [a.key for a in alerts] == [key_of("orders")]
+
+
 def test_an_idle_202_is_never_done(tmp_path: Path, server: KafkaConnectLike) -> None:
     key = key_of("orders")
     with rig(tmp_path, server) as r, r.ask() as ask:

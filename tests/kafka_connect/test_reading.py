@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
+from adapters.base import Secret
 from adapters.errors import BadResponse, NotFound, Unreachable, Unsupported
 from adapters.extras import Standing
 from adapters.kafka_connect import KafkaConnectAdapter
@@ -16,6 +19,8 @@ from adapters.model import Mode, Run, State, Trigger
 from tests.kafka_connect.world import PASSWORD, QUICK, SOURCE, USER, key_of, settings
 from tests.servers.kafka_connect_like import KafkaConnectLike
 from tests.servers.kafka_connect_state import SECRET
+
+PEM = Path(__file__).resolve().parents[1] / "airflow" / "data" / "localhost.pem"
 
 
 def status(word: str | None, *tasks: str | None) -> Status:
@@ -359,6 +364,30 @@ async def test_below_a_path_and_without_credentials() -> None:
             await wrong.probe()
         await wrong.close()
         assert like.invented == []
+
+
+async def test_over_tls_with_a_password_and_what_is_not_verified_is_said() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(PEM)
+    with KafkaConnectLike(user=USER, password=PASSWORD, tls=context) as like:
+        like.state.add("orders")
+        url = like.url.replace("127.0.0.1", "localhost")
+        strict = KafkaConnectAdapter(settings(like, url=url))
+        with pytest.raises(Unreachable, match="is not trusted"):
+            await strict.probe()
+        trusting = KafkaConnectAdapter(settings(like, url=url, tls_ca=PEM))
+        assert (await trusting.probe()).warnings == ()
+        blind = KafkaConnectAdapter(settings(like, url=url, tls_verify=False))
+        assert any("not verified" in w for w in (await blind.probe()).warnings)
+        for one in (strict, trusting, blind):
+            await one.close()
+
+
+async def test_a_refused_password_is_read_again_once(like: KafkaConnectLike) -> None:
+    said = iter(["old", PASSWORD])
+    one = KafkaConnectAdapter(settings(like, auth={"user": USER, "password": Secret(lambda: next(said), "file:x")}))
+    assert list((await page(one, None))[0]) == [key_of("orders", 1)]
+    await one.close()
 
 
 @pytest.mark.parametrize(
