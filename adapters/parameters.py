@@ -19,6 +19,8 @@ from adapters.first_error import clean
 TYPES: Final = ("int", "number", "string", "date", "choice", "flag")
 LONGEST: Final = 4_096
 """Characters of one value."""
+_SECRET: Final = re.compile(r"(?i)token|passw|pwd|secret|api[_-]?key|credential|private|signature")
+"""Names whose values stand in no sentence."""
 _YES: Final = ("true", "yes", "on", "1")
 _NO: Final = ("false", "no", "off", "0")
 
@@ -76,10 +78,12 @@ class Parameter:
             whole = "a whole number" if self.type == "int" else "a number"
             raise Conflict(f"{self._given(text)}: expected {whole}{_within(self.hard)}")
         if self.hard is not None and not _inside(value, self.hard):
-            raise Conflict(f"{self.name} = {text}: never {_outside(value, self.hard)} here; nothing was sent")
+            raise Conflict(
+                f"{self.name} = {self._said(text)}: never {_outside(value, self.hard)} here; nothing was sent"
+            )
         if self.recommended is not None and not _inside(value, self.recommended):
             return f"{value:g}" if self.type == "number" else str(value), (
-                f"{self.name} = {text} is outside of what is recommended: {span(self.recommended)}"
+                f"{self.name} = {self._said(text)} is outside of what is recommended: {span(self.recommended)}"
             )
         return (text if self.type == "number" else str(value)), None
 
@@ -90,7 +94,10 @@ class Parameter:
             raise Conflict(f"{self._given(text)}: expected a date like 2026-11-20") from None
 
     def _given(self, text: str) -> str:
-        return f"{self.name} = {clean(text, 60)!r}" if text else f"{self.name} is empty"
+        return f"{self.name} = {self._said(clean(text, 60))!r}" if text else f"{self.name} is empty"
+
+    def _said(self, text: str) -> str:
+        return "****" if _SECRET.search(self.name) else text
 
     def shown(self) -> dict[str, Any]:
         """As a plan tells it: JSON-able."""

@@ -38,6 +38,7 @@ def test_recommended_warns(given: Any, text: str, warns: bool) -> None:
         (Parameter(name="how", type="choice", choices=("fast", "safe")), "FAST", "how = 'FAST': expected fast or safe"),
         (Parameter(name="full", type="flag"), "maybe", "full = 'maybe': expected true or false"),
         (Parameter(name="key", pattern=r"[a-z]+_\d+"), "x; rm -rf", r"key = 'x; rm -rf': expected something like [a-z]+_\d+"),
+        (Parameter(name="api_key", pattern="k-.*"), "hunter2", "api_key = '****': expected something like k-.*"),
         (Parameter(name="key"), "a\0b", "key holds a NUL character, which no argument can"),
         (Parameter(name="key"), "x" * 5000, "key is 5,000 characters long: at most 4,096"),
     ],
