@@ -113,11 +113,13 @@ def _severity(seen: SourceFacts) -> Severity:
 
 def _story(seen: SourceFacts, health: Health, since: int, detail: str, hint: str, timezone: str) -> Story:
     plural = "" if seen.pipelines == 1 else "s"
-    known = (
-        f"{seen.pipelines} pipeline{plural} unknown, what is shown of them is old"
-        if seen.pipelines
-        else "none of its pipelines is known yet"
-    )
+    measured = f"{seen.measures} number{'' if seen.measures == 1 else 's'}"
+    if seen.pipelines:
+        known = f"{seen.pipelines} pipeline{plural} unknown, what is shown of them is old"
+    elif seen.measures:
+        known = f"{measured} not measured, what is shown of them is old"
+    else:
+        known = "none of its pipelines is known yet"
     last = (
         f"last good answer at {message.clock_time(seen.last_ok, timezone)}"
         if seen.last_ok
@@ -128,7 +130,8 @@ def _story(seen: SourceFacts, health: Health, since: int, detail: str, hint: str
     return Story(
         object=seen.name, fact=f"{_FACT[health]}: {detail or 'no more is known'}", environment=seen.environment, source=seen.name,
         now=f"{known}; {last}",
-        impact=f"nobody sees whether {whose} run{'s' if seen.pipelines < 2 else ''}, fail{'s' if seen.pipelines < 2 else ''} or "
+        impact=f"what {measured} owe is unknown" if seen.measures and not seen.pipelines
+        else f"nobody sees whether {whose} run{'s' if seen.pipelines < 2 else ''}, fail{'s' if seen.pipelines < 2 else ''} or "
         f"{'is' if seen.pipelines < 2 else 'are'} late{important}",
         do=" · ".join(part for part in (hint, "see: watchfloor doctor") if part),
         ends=f"{GOOD_POLLS} good polls in a row",

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ USUAL_S: dict[str, float] = {
 
 SLOW_S: dict[str, float] = {"txn_dedup": 35.2, "churn_model": 250.0}
 """Seconds that the other ones usually take; nobody waits for them before the demo without a terminal is printed."""
+MEASURED: Final = ("ldz", "rdv")
+"""Databases that the demo's configuration asks for numbers."""
 _RELATIVE: Final = re.compile(r"@(DUE|CRON)\+(\d+)@")
 
 
@@ -45,12 +48,15 @@ def prepare(place: Places, *, python: str = sys.executable, now: float | None = 
     place.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     here = files("engine.demo")
     (folder / "work" / "flow.py").write_text(here.joinpath("work/flow.py").read_text())
+    (folder / "data").mkdir(exist_ok=True)
+    for name in MEASURED:  # empty, so that what measures them has something to ask from the first second on
+        (folder / "data" / f"{name}.db").touch()
     history = place.state / "local"
     history.mkdir(parents=True, exist_ok=True)
     with (history / "generated.jsonl").open("w") as file:
         for row in generate(now or time.time()):
             file.write(json.dumps(row) + "\n")
-    text = filled(here.joinpath("watchfloor.toml").read_text(), python, local_zone(), now or time.time())
+    text = filled(here.joinpath("watchfloor.toml").read_text(), python, local_zone(), now or time.time(), folder)
     (folder / "holidays.txt").write_text(holidays(local_zone(), now or time.time()))
     temporary = place.config.with_suffix(".part")
     temporary.write_text(text)
@@ -58,8 +64,8 @@ def prepare(place: Places, *, python: str = sys.executable, now: float | None = 
     return True
 
 
-def filled(text: str, python: str, zone: str, now: float) -> str:
-    """The template with this host's Python and zone; ``@DUE+5@`` is the time of day five minutes on, ``@CRON+5@`` a daily tick then."""
+def filled(text: str, python: str, zone: str, now: float, folder: Path = Path("/")) -> str:
+    """The template with this host's Python and zone, and the workspace's folder as a URL has it; ``@DUE+5@`` is the time of day five minutes on, ``@CRON+5@`` a daily tick then."""
 
     def relative(found: re.Match[str]) -> str:
         minute = -(-now // 60) + int(found[2])  # rounded up: never less than was promised
@@ -68,6 +74,7 @@ def filled(text: str, python: str, zone: str, now: float) -> str:
 
     text = _RELATIVE.sub(relative, text)
     text = text.replace("@TODAY@", datetime.fromtimestamp(now, ZoneInfo(zone)).date().isoformat())
+    text = text.replace("@FOLDER@", quote(str(folder.absolute())))
     return text.replace('"@PYTHON@"', json.dumps(python)).replace("@TIMEZONE@", zone)
 
 

@@ -88,7 +88,7 @@ def reconcile(rule: ValueRule, unit: str, one: float, two: float, names: tuple[s
         return Said(Owed.PENDING, words)
     share = f" ({apart / max(abs(one), abs(two)):.2%})" if max(abs(one), abs(two)) else ""
     limit = f", tolerance {amount(allowed, unit)}" if allowed else ""
-    return Said(Owed.BREACHED, f"{words}: {amount(apart, unit)} apart{share}{limit}")
+    return Said(Owed.BREACHED, f"{amount(apart, unit)} apart{share}: {words}{limit}")
 
 
 # --- volumes --------------------------------------------------------------------------------------------------------

@@ -337,6 +337,8 @@ def _fresh(one: Occurrence, facts: Facts) -> _Found:
         words = f"partition {one.business_date} seen {_time(one, best.at)}"
         return _Found(best.at, words, (Evidence("value", best.what, best.at, words),))
     if facts.newest is None:
+        if one.on.startswith("series:"):
+            return _Found(None, f"partition {one.business_date} not seen")
         return _finish(one, facts)
     fresh = [at for at in facts.beats if at >= one.from_at]
     if not fresh:

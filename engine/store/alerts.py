@@ -113,6 +113,7 @@ class SourceFacts:
     pipelines: int
     worst: Severity
     important: tuple[str, ...]
+    measures: int = 0
 
 
 def _alert(row: Sequence[Any]) -> Alert:
@@ -347,7 +348,8 @@ def source(tx: Tx, name: str) -> SourceFacts | None:
     ).fetchall()
     worst = Severity(rows[0][1]) if rows else Severity.MEDIUM
     important = tuple(str(r[0]) for r in rows if r[1] <= Severity.HIGH)
-    return SourceFacts(int(row[0]), name, row[1], Health(row[2]), row[3], len(rows), worst, important)
+    (measures,) = tx.db.execute("SELECT count(*) FROM series_now WHERE source = ?", (name,)).fetchone()
+    return SourceFacts(int(row[0]), name, row[1], Health(row[2]), row[3], len(rows), worst, important, measures)
 
 
 def things(tx: Tx) -> list[Facts]:

@@ -113,12 +113,13 @@ def source_row(row: Sequence[Any]) -> SourceRow:
     values: list[Any] = [
         *row[:6], bool(row[6]), bool(row[7]), frozenset(caps.get("offers", ())), dict(caps.get("why_not", {})), Health(row[9]), *row[10:27],
     ]  # fmt: skip
-    name, said, since, kind, ill, why, ill_since, many = row[27:]
+    name, said, since, kind, ill, why, ill_since, many, measures = row[27:]
     skew = row[20] or 0
     values += [None if name is None else f"{name} {said}", None if since is None else since - skew]
-    if kind is not None:
-        values.append(Ailment(kind, ill, why, None if ill_since is None else ill_since - skew, many))
-    return SourceRow(*values)
+    values.append(
+        None if kind is None else Ailment(kind, ill, why, None if ill_since is None else ill_since - skew, many)
+    )
+    return SourceRow(*values, measures=measures)
 
 
 def step_row(run_key: str, row: Sequence[Any]) -> StepRow:

@@ -116,6 +116,8 @@ class SourceRow:
     trouble_since: int | None = None
     ails: Ailment | None = None
     """What of it cannot be read or used, while it works as a whole: a file of pipelines with an error."""
+    measures: int = 0
+    """How many series it is asked for."""
 
     def stale(self, now: int) -> bool:
         """Older than three polls, or never seen: what it said is drawn stale."""

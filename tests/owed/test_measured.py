@@ -194,7 +194,7 @@ def test_two_layers_must_agree_and_one_that_is_not_measured_is_unknown(court: Ma
         floor.clock.at += 15 * SECOND
         floor.measure(ldz=1003.0, rdv=two)
     assert floor.told() == [("r", "BREACHED", True)]
-    assert floor.owed("r", None).reason == "ldz 1,003 rows, rdv 900 rows: 103 rows apart (10.27%), tolerance 5 rows"
+    assert floor.owed("r", None).reason == "103 rows apart (10.27%): ldz 1,003 rows, rdv 900 rows, tolerance 5 rows"
     for _ in range(2):
         floor.clock.at += 15 * SECOND
         floor.measure(ldz=1003.0, rdv=1003.0)

@@ -63,7 +63,7 @@ def test_row_counts_of_two_layers(more: dict[str, Any], one: float, two: float, 
 
 def test_apart_says_by_how_much() -> None:
     said = values.reconcile(rule(tolerance=5.0), "rows", 1200.0, 1180.0, ("ldz", "rdv"))
-    assert said.words == "ldz 1,200 rows, rdv 1,180 rows: 20 rows apart (1.67%), tolerance 5 rows"
+    assert said.words == "20 rows apart (1.67%): ldz 1,200 rows, rdv 1,180 rows, tolerance 5 rows"
 
 
 DAYS = [date(2026, 10, 1) + timedelta(days=n) for n in range(50)]

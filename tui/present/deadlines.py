@@ -30,6 +30,7 @@ NEAREST: Final = 3
 FIELDS: Final = ("state", "src", "source", "env", "owner", "layer", "app", "date", "kind", "name")
 _DONE: Final[Mapping[str, str]] = {
     "start_by": "began", "source_arrival": "came", "heartbeat": "beat", "completeness": "all done", "sequence": "in order",
+    "freshness": "fresh",
 }  # fmt: skip
 _RANK: Final[Mapping[Owed, int]] = {
     Owed.BREACHED: 0, Owed.AT_RISK: 1, Owed.PENDING: 2, Owed.SHIFTED: 2, Owed.UNKNOWN: 2, Owed.MET_LATE: 3, Owed.MET: 4,

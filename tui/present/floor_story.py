@@ -94,7 +94,11 @@ def _blind_story(item: Item, items: Sequence[Item], tz: str, now: int) -> list[C
         what, _, so = trouble_words(s, tz, now).partition(": ")
         return [
             *(c for c in (what, so) if c),
-            f"{words.many(n, 'pipeline')} of it" if n else "no pipeline of it is known",
+            f"{words.many(n, 'pipeline')} of it"
+            if n
+            else f"{words.many(s.measures, 'number')} of it"
+            if s.measures
+            else "no pipeline of it is known",
         ]
     if item.rank is Rank.WARNING and s.ails is not None:
         a = s.ails
@@ -107,7 +111,11 @@ def _blind_story(item: Item, items: Sequence[Item], tz: str, now: int) -> list[C
     short = 0 < len(detail) <= _SHORT  # a server's long answer would be cut before it says anything
     out: list[Clause] = [
         detail if short else plain,
-        f"{words.many(n, 'pipeline')} unknown" if n else "none of its pipelines is known yet",
+        f"{words.many(n, 'pipeline')} unknown"
+        if n
+        else f"{words.many(s.measures, 'number')} not measured"
+        if s.measures
+        else "none of its pipelines is known yet",
     ]
     if detail and not short:
         out.append(detail)
