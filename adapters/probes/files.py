@@ -119,7 +119,6 @@ class FilesAdapter(ProbeAdapter):
         self._logs: dict[str, _Log] = {}
         self._counted: dict[str, tuple[tuple[int, ...], int]] = {}
         """Lines of files that did not change since."""
-        self._looks = 0
         self._bytes = 0
 
     def __repr__(self) -> str:
@@ -127,7 +126,8 @@ class FilesAdapter(ProbeAdapter):
 
     @property
     def spent(self) -> tuple[int, int]:
-        return (self._looks, self._bytes)
+        """Looks are no requests: nobody else is asked."""
+        return (0, self._bytes)
 
     @classmethod
     def wrong_query(cls, text: str) -> str | None:
@@ -205,7 +205,6 @@ class FilesAdapter(ProbeAdapter):
         async with slots:
             if asyncio.get_running_loop().time() > end:
                 return NoValue("it was not looked at: other looks of this source hang")
-            self._looks += 1
             try:
                 found = await self._apart(text, self._work(text, query, path), self._limit_s)
             except NoValue as error:

@@ -32,6 +32,8 @@ MOST: Final = 16 << 20
 """Bytes of one text; of a longer one the last."""
 MOST_VALUES: Final = 200_000
 """Of an expression that is asked for every value: as many mean that there may be more."""
+LOADER: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+"""What some builds of Python need to start at all."""
 _CHILD: Final = Path(__file__).with_name("matcher.py")
 _ANSWER_MAX: Final = 1 << 22
 
@@ -80,10 +82,11 @@ class Matcher:
 
     async def _child(self, jobs: Sequence[tuple[Regex, bytes]]) -> list[Found]:
         """At least one answer; fewer than asked for where one took too long, which is the last one then."""
+        env = {name: os.environ[name] for name in LOADER if name in os.environ}
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-I", "-S", str(_CHILD), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL, start_new_session=True, env={}, limit=_ANSWER_MAX,
+                stderr=asyncio.subprocess.DEVNULL, start_new_session=True, env=env, limit=_ANSWER_MAX,
             )  # fmt: skip
         except OSError as error:
             return [Found(why=f"no process for the matching can be started: {error.strerror or error}")] * len(jobs)
