@@ -8,31 +8,8 @@ from adapters.base import Action, Secret, SourceSettings
 from adapters.contract import Fault
 from adapters.databricks import DatabricksAdapter
 from adapters.model import Verb, parse_key, pipeline_key, run_key, step_key
+from tests.servers.bad_days import DAYS as FAULTS
 from tests.servers.databricks_like import DatabricksLike
-
-FAULTS: dict[Fault, str] = {
-    Fault.DOWN: "down",
-    Fault.SLOW: "slow",
-    Fault.HANG: "hang",
-    Fault.UNAUTHORIZED: "401",
-    Fault.FORBIDDEN: "403",
-    Fault.NOT_FOUND: "404",
-    Fault.CONFLICT: "409",
-    Fault.RATE_LIMITED: "429",
-    Fault.RATE_LIMITED_AFTER: "429-after",
-    Fault.RATE_LIMITED_DATE: "429-date",
-    Fault.SERVER_ERROR: "500",
-    Fault.HTML: "html",
-    Fault.TRUNCATED: "truncated",
-    Fault.SHAPE: "shape",
-    Fault.MISSING_IDS: "missing-ids",
-    Fault.MISSING_FIELDS: "missing-fields",
-    Fault.UNKNOWN_FIELDS: "unknown-fields",
-    Fault.UNKNOWN_STATE: "unknown-state",
-    Fault.PAGE_TWO: "page2",
-    Fault.LOST_ANSWER: "lost",
-    Fault.DOES_NOTHING: "noop",
-}
 
 
 def settings(server: DatabricksLike, *, machine: bool = False, **more: object) -> SourceSettings:

@@ -8,32 +8,10 @@ from adapters.base import Action, Secret, SourceSettings
 from adapters.contract import Fault
 from adapters.kubernetes import KubernetesAdapter
 from adapters.model import Verb, parse_key, pipeline_key, run_key, step_key
+from tests.servers.bad_days import DAYS as FAULTS
 from tests.servers.kubernetes_like import KubernetesLike
 from tests.servers.kubernetes_state import Obj
 
-FAULTS: dict[Fault, str] = {
-    Fault.DOWN: "down",
-    Fault.SLOW: "slow",
-    Fault.HANG: "hang",
-    Fault.UNAUTHORIZED: "401",
-    Fault.FORBIDDEN: "403",
-    Fault.NOT_FOUND: "404",
-    Fault.CONFLICT: "409",
-    Fault.RATE_LIMITED: "429",
-    Fault.RATE_LIMITED_AFTER: "429-after",
-    Fault.RATE_LIMITED_DATE: "429-date",
-    Fault.SERVER_ERROR: "500",
-    Fault.HTML: "html",
-    Fault.TRUNCATED: "truncated",
-    Fault.SHAPE: "shape",
-    Fault.MISSING_IDS: "missing-ids",
-    Fault.MISSING_FIELDS: "missing-fields",
-    Fault.UNKNOWN_FIELDS: "unknown-fields",
-    Fault.UNKNOWN_STATE: "unknown-state",
-    Fault.PAGE_TWO: "page2",
-    Fault.LOST_ANSWER: "lost",
-    Fault.DOES_NOTHING: "noop",
-}
 SOURCE = "k8s"
 SECRETS = ("s3cr3t-of-env", "s3cr3t-argument")
 """In the template of every Job: they are sent, and shown nowhere."""
