@@ -132,6 +132,54 @@ async def test_nothing_is_written_even_by_who_may_and_past_our_own_look(
     assert postgresql.do("SELECT to_regclass('ldz.copy')") == [(None,)]
 
 
+async def test_a_session_reads_only_by_default_and_behind_a_pooler_all_the_same(
+    postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    default = SeriesQuery("d", "select current_setting('default_transaction_read_only')::bool")
+    now = SeriesQuery("t", "select current_setting('transaction_read_only')::bool")
+    here = SeriesQuery("s", "select count(*) from orders")
+    one = adapter(postgresql, options={"schema": "ldz"})
+    found = await one.samples([default, now, here])
+    assert {s.series: s.value for s in found.samples} == {"d": 1.0, "t": 1.0, "s": 2500.0}
+    await one.close()
+    real = psycopg.connect
+
+    def pooler(**asked: Any) -> Any:
+        if "options" in asked:
+            raise psycopg.OperationalError("connection failed: FATAL:  unsupported startup parameter: options")
+        return real(**asked)
+
+    monkeypatch.setattr(psycopg, "connect", pooler)
+    one = adapter(postgresql)
+    found = await one.samples([default, now, here])
+    assert {s.series: s.value for s in found.samples} == {"d": 0.0, "t": 1.0}, "nothing is left on its connection"
+    await one.close()
+
+
+async def test_the_smallest_rights_as_documented_do(postgresql: PostgreSQL) -> None:
+    text = (ROOT / "docs" / "systems" / "sql.md").read_text()
+    grants = text.partition("### PostgreSQL")[2].partition("```sql\n")[2].partition("```")[0]
+    postgresql.do("CREATE TABLE IF NOT EXISTS ldz.customers (id int, loaded_at timestamptz, salary int)")
+    postgresql.do("INSERT INTO ldz.customers VALUES (1, '2026-11-20 11:00+01', 5)")
+    for statement in grants.replace("'…'", f"'{PASSWORD}'").split(";\n"):
+        postgresql.do(statement)
+    one = adapter(postgresql, user="watchfloor_reader")
+    assert not [w for w in (await one.probe()).warnings if "may write" in w]
+    queries = [
+        SeriesQuery("n", "select count(*) from ldz.customers"),
+        SeriesQuery("fresh", "select max(loaded_at) from ldz.customers", "time"),
+        SeriesQuery("estimate", "select reltuples from pg_class where oid = 'ldz.salaries'::regclass"),
+        SeriesQuery("inserted", "select n_tup_ins from pg_stat_user_tables where relname = 'customers'"),
+        SeriesQuery("salary", "select max(salary) from ldz.customers"),
+    ]
+    found = await one.samples(queries)
+    assert {s.series for s in found.samples} == {"n", "fresh", "estimate", "inserted"}
+    assert "permission denied" in found.failed["salary"]
+    await one.close()
+
+
 async def test_a_user_who_may_write_is_told(postgresql: PostgreSQL) -> None:
     for user, password, words in ((ADMIN, ADMIN_PASSWORD, "is superuser"), ("writer", PASSWORD, "may change 1 tables")):
         one = adapter(postgresql, user=user, password=password)

@@ -57,15 +57,18 @@ class PostgreSQL(Engine):
             asked["password"] = login.password
         if place.tls_ca:
             asked["sslrootcert"] = str(place.tls_ca)
-        connection = self.driver().connect(**asked)
+        return _Session(self._connected(asked), place.options.statement_timeout, place.options.schema, self.sslmode)
+
+    def _connected(self, asked: dict[str, Any]) -> Any:
+        """Read-only by default too, told when it opens: a SET would stay on a pooler's connection, and stop others from writing.
+        A pooler that takes no such word (PgBouncer) is asked without; each transaction is read-only all the same."""
+        driver = self.driver()
         try:
-            connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
-            if place.options.schema:
-                connection.execute("SELECT set_config('search_path', quote_ident(%s), false)", [place.options.schema])
-            return _Session(connection, place.options.statement_timeout, self.sslmode)
-        except BaseException:
-            connection.close()
-            raise
+            return driver.connect(**asked, options="-c default_transaction_read_only=on")
+        except driver.OperationalError as error:
+            if "startup parameter" not in str(error):
+                raise
+        return driver.connect(**asked)
 
     def judge(self, error: Exception, *, opening: bool) -> AdapterError | Refused | Lost:
         driver = self.driver()
@@ -127,8 +130,9 @@ class PostgreSQL(Engine):
 
 
 class _Session(Session):
-    def __init__(self, connection: Any, timeout: float, sslmode: str) -> None:
+    def __init__(self, connection: Any, timeout: float, schema: str, sslmode: str) -> None:
         self._db = connection
+        self._schema = schema
         self._timeout_ms = max(1, round(timeout * 1000))
         self._sslmode = sslmode
 
@@ -137,6 +141,8 @@ class _Session(Session):
         db.execute("BEGIN READ ONLY")
         try:
             db.execute(f"SET LOCAL statement_timeout = {self._timeout_ms}")
+            if self._schema:
+                db.execute("SELECT set_config('search_path', quote_ident(%s), true)", [self._schema])
             cursor = db.cursor()
             rows: list[tuple[Any, ...]] = []
             names: tuple[str, ...] = ()
