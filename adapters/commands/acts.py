@@ -347,10 +347,8 @@ def why_not(options: Options) -> dict[str, str]:
     out = {v.value: f"no command is described for it: add options.{option_of(v)}" for v in Verb}
     out[Verb.MARK] = "a driver's commands say how a run ended; nothing declares it otherwise"
     if options.own:
-        out |= {
-            v.value: "its runs are processes started here, one at a time: start it again"
-            for v in (Verb.RERUN, Verb.RERUN_FAILED)
-        }
+        out |= {v.value: "without options.list or options.status nothing could prove it" for v in options.acts}
+        out |= {v.value: "its runs are processes started here: start it again" for v in (Verb.RERUN, Verb.RERUN_FAILED)}
     for verb in BACKFILLS:
         if verb in options.acts:
             out[verb] = "it cannot be proved without options.operations"

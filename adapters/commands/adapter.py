@@ -47,6 +47,7 @@ MOST_ONE_BY_ONE: Final = 60
 AT_ONCE: Final = 4
 WHOLE_LOG: Final = 16 << 20
 """Bytes of a log that is written whole each time; what follows is not read."""
+_MUCH: Final = 1 << 16
 FRESH_S: Final = 0.8
 """So long an answer serves further questions of the same look."""
 
@@ -82,6 +83,7 @@ class CommandsAdapter(Adapter):
         self._count = 0
         self._unread: tuple[float, Told] | None = None
         self._last: tuple[float, str, Told] | None = None
+        self._same: tuple[bytes, Told] | None = None
         self._made: dict[str, str] = {}
         self._notes: tuple[str, ...] = ()
         self._caps = self._offered()
@@ -141,7 +143,7 @@ class CommandsAdapter(Adapter):
         now = now_ms()
         if self._driver.has("list"):
             data = await self._driver.ask("list", {})
-            told = self._reading("list", now).told(data, self._options.list_format)
+            told = await self._listed(data, now)
         else:
             told = Told()
         for name in self._options.pipelines:
@@ -155,6 +157,16 @@ class CommandsAdapter(Adapter):
             bare, names = told.bare, list(told.pipelines)
             told.runs |= await self._files(lambda: self._seen.look(bare, told.now or now, names))
         return told
+
+    async def _listed(self, data: bytes, now: int) -> Told:
+        """What a list tells. The same bytes once more are not read again; many are read in a thread."""
+        if self._same is None or self._same[0] != data:
+            reading = self._reading("list", now)
+            form = self._options.list_format
+            told = reading.told(data, form) if len(data) < _MUCH else await asyncio.to_thread(reading.told, data, form)
+            self._same = (data, told)
+        told = self._same[1]
+        return replace(told, pipelines=dict(told.pipelines), runs=dict(told.runs), bare=dict(told.bare))
 
     def _reading(self, what: str, now: int) -> Reading:
         return Reading(self._source, self._zone, self._options, what, now)

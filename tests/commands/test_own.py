@@ -257,3 +257,6 @@ async def test_what_it_cannot_says_what_to_add(folder: Path) -> None:
             await adapter.prepare(action(verb, PIPELINE))
     assert adapter.caps.can("stop")
     assert "start it again" in adapter.caps.why("rerun")
+    blind = script(folder, pause=["true"])
+    assert not blind.caps.can("pause")
+    assert blind.caps.why("pause") == "without options.list or options.status nothing could prove it"

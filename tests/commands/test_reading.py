@@ -62,6 +62,16 @@ async def test_one_call_lists_two_thousand(drv: Driver) -> None:
     assert adapter.spent[0] == drv.state["calls"]
 
 
+async def test_the_same_bytes_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter = says(tmp_path, '[{"pipeline": "a", "run": "r", "state": "running"}]')
+    before = await read(adapter)
+    monkeypatch.setattr("adapters.commands.adapter.Reading.told", lambda *_: pytest.fail("read again"))
+    assert await read(adapter) == before
+    monkeypatch.undo()
+    (tmp_path / "said").write_text('[{"pipeline": "a", "run": "r", "state": "success"}]')
+    assert (await read(adapter))[1]["drv:a/r"].state is State.SUCCESS
+
+
 async def test_the_documented_fields(tmp_path: Path) -> None:
     adapter = make(tmp_path, {"list": ["cat", "said"]}, timezone="Europe/Paris")
     (tmp_path / "said").write_text(

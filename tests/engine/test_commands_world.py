@@ -149,3 +149,48 @@ def test_a_stop_is_sent_once_and_proved_by_the_list(drv: Driver) -> None:
         until(lambda: state_of(r, key) is State.STOPPED)
         assert r.reader().alerts(open_only=False) == []
         assert [d[0] for d in drv.state["done"]] == ["stop"]
+
+
+def test_a_script_outlives_the_engine_and_is_never_begun_twice(tmp_path: Path) -> None:
+    script = tmp_path / "work.sh"
+    script.write_text(
+        '#!/bin/sh\necho "$1 begins"; echo $$ >> began\nwhile [ ! -e go ]; do sleep 0.05; done\necho "ERROR disk is full"; exit 3\n'
+    )
+    script.chmod(0o700)
+    text = """
+[[source]]
+name = "drv"
+kind = "commands"
+environment = "uat"
+protected = false
+poll = "5s"
+requests = "600/min"
+[source.options]
+pipelines = ["load"]
+start = ["./work.sh", "{pipeline}"]
+"""
+    began = tmp_path / "began"
+    with Rig(tmp_path, text) as r:
+        until(lambda: [f for f in r.reader().floor() if f.key == "drv:load"])
+        with r.ask() as ask:
+            plan = ask("plan", verb="start", key="drv:load")
+            assert plan["calls"][0]["target"] == "./work.sh load"
+            done = ask("act", plan=plan["plan"], nonce=plan["nonce"], hash=plan["hash"])
+        until(lambda: r.reader().action(str(done["action"])).state is ActionState.DONE, 30)  # type: ignore[union-attr]
+        run = until(lambda: [x for x in r.runs() if x.state is State.RUNNING])[0]
+        r.kill()
+        r.start()
+        poll(r)
+        with r.ask() as ask:
+            again = ask("plan", verb="start", key="drv:load")
+            assert again["blocked"].startswith("load is running already")
+        (tmp_path / "go").touch()
+
+        def ended() -> bool:
+            poll(r)
+            return state_of(r, run.key) is State.FAILED
+
+        until(ended, every_s=0.3)
+        until(lambda: [f for f in r.reader().floor() if "disk is full" in (f.error or "")])
+        until(lambda: len(r.reader().alerts(open_only=False)) == 1)
+        assert len(began.read_text().split()) == 1
