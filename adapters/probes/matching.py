@@ -59,8 +59,10 @@ class Matcher:
         """An answer for each, in order."""
         now = asyncio.get_running_loop().time()
         out: list[Found | None] = [None] * len(jobs)
-        for n, (regex, _) in enumerate(jobs):
-            if self._resting.get(regex, (0, 0.0))[1] > now:
+        for n, (regex, data) in enumerate(jobs):
+            if not data:
+                out[n] = Found()
+            elif self._resting.get(regex, (0, 0.0))[1] > now:
                 out[n] = Found(why=self._slow(), rests=True)
         while todo := [n for n, found in enumerate(out) if found is None]:
             told = await self._child([jobs[n] for n in todo])

@@ -210,6 +210,45 @@ regex = 'loaded (?P<value>\d+) (?:rows)'
         assert [v for _, v in found] == [42.0]
 
 
+def test_what_is_expected_of_it_is_judged(tmp_path: Path) -> None:
+    text = r"""
+[[job]]
+name = "load"
+
+[[job.step]]
+name = "one"
+run = ["sh", "-c", "cat rows"]
+
+[[run_metric]]
+name = "rows"
+on = "local:load"
+regex = 'loaded (\d+) rows'
+unit = "rows"
+
+[[expectation]]
+id = "enough-rows"
+type = "volume"
+on = "local:load"
+series = "rows"
+normal = [10.0, 100.0]
+"""
+    (tmp_path / "rows").write_text("loaded 5 rows\n")
+    with Rig(tmp_path, text, prelude=QUICK) as r:
+
+        def run() -> None:
+            with r.ask() as ask:
+                plan = ask("plan", verb="start", key="local:load")
+                ask("act", plan=plan["plan"], nonce=plan["nonce"], hash=plan["hash"])
+
+        until(lambda: [x for x in r.reader().floor() if x.name == "load"])
+        run()
+        alert = until(lambda: next(iter(r.reader().alerts()), None), 40)
+        assert "5 rows, expected 10 rows to 100 rows" in f"{alert.title} {alert.body}", alert
+        (tmp_path / "rows").write_text("loaded 50 rows\n")
+        run()
+        until(lambda: not r.reader().alerts(), 40)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

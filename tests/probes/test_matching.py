@@ -67,8 +67,28 @@ async def test_long_lines_are_cut_and_much_text_is_taken() -> None:
     assert time.monotonic() - began < 5
 
 
-async def test_nothing_to_match_starts_nothing() -> None:
+async def test_nothing_to_match_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(asyncio, "create_subprocess_exec")
     assert await Matcher().run([]) == []
+    assert [f.hits for f in await Matcher().run([(EVIL, b"")])] == [()]
+
+
+async def test_every_value_where_it_is_asked_for() -> None:
+    (found,) = await Matcher().run([(Regex(r"(?P<t>\w) (\d)", every=True), b"a 1 b 2\na 3\n")])
+    assert [value for _, value in found.hits] == ["1", "2", "3"]
+
+
+async def test_a_host_without_room_for_a_process_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(*_: object, **__: object) -> object:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    matcher = Matcher()
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio, "create_subprocess_exec", refused)
+        (found,) = await matcher.run([(Regex(r"(\d)"), b"1")])
+        assert "no process for the matching" in found.why
+    (found,) = await matcher.run([(Regex(r"(\d)"), b"1")])
+    assert found.hits == (({}, "1"),), "it does not rest for that"
 
 
 @pytest.mark.parametrize(
