@@ -59,6 +59,8 @@ class Binder:
         """Expectations of feeds, heartbeats, sets, series and assets."""
         self.series: Mapping[str, str] = {}
         """Series that are measured now, and their sources."""
+        self.settled = False
+        """Whether every source had time to say what it measures: until then a selector that means nothing is no mistake."""
         for e in config.expectations:
             self._lay(e).append(e)
         self._windows: list[tuple[str, Window]] = []
@@ -239,7 +241,7 @@ class Binder:
         meant = [name for name in self.series if name == wanted or fnmatchcase(name, wanted) or series_of(wanted, name)]
         if not meant and any(s.name == wanted for s in self.config.series):
             meant = [wanted]
-        if not meant:
+        if not meant and self.settled:
             warned.append((e.id, f'"{e.on}" matches no series that is measured: nothing is owed by it', e.place))
         found: list[Draft] = []
         for name in meant:

@@ -25,6 +25,9 @@ from engine.store.writer import Tx
 WRONG: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, RuntimeError)
 """What a bound that we cannot judge may raise; trouble of the store is none of it and goes up."""
 
+SETTLES: Final = 60_000
+"""So long after a start sources have to say what they measure."""
+
 Spot = tuple[str, str]
 """(promise, thing)."""
 
@@ -95,6 +98,7 @@ class Bindings:
         self._measured: dict[Spot, Bound] = {}
         self._series: tuple[int, int, int] | None = None
         self._series_at = 0
+        self._settles_at: int | None = None
         self._live_now: dict[str, dict[int, tuple[int, int]]] = {}
         self._now: dict[str, int] = {}
         self._warned: dict[str, list[Warned]] = {}
@@ -365,13 +369,15 @@ class Bindings:
 
     def _series_moved(self, tx: Tx) -> None:
         """Series came or went: those that a selector means now are bound, those that nobody measures any more are not."""
-        mark = values.series_mark(tx)
-        if mark == self._series:
+        mark, binder = values.series_mark(tx), self._looking.binder
+        if self._settles_at is None:
+            self._settles_at = tx.now + SETTLES
+        settles = not binder.settled and tx.now >= self._settles_at
+        if mark == self._series and not settles:
             return
-        self._series = mark
+        self._series, binder.settled = mark, binder.settled or settles
         names = values.series_names(tx)
-        binder = self._looking.binder
-        if names == binder.series or not any(e.on.startswith(SERIES) for e in binder.others):
+        if (names == binder.series and not settles) or not any(e.on.startswith(SERIES) for e in binder.others):
             binder.series = names
             return
         binder.series = names

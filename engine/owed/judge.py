@@ -51,8 +51,8 @@ class Judge(Bindings):
             self._config = self.ctx.config
             parts = changed(before, self.ctx.config)
             if parts is None:
-                series, self._looking.binder = self._looking.binder.series, Binder(self.ctx.config)
-                self._looking.binder.series = series
+                old, self._looking.binder = self._looking.binder, Binder(self.ctx.config)
+                self._looking.binder.series, self._looking.binder.settled = old.series, old.settled
                 self._bind_all(tx)
             else:
                 self._looking.binder.follow(self.ctx.config, *parts)

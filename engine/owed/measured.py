@@ -64,7 +64,6 @@ class Value:
     told: bool = False
     look: int = 0
     bad_since: int | None = None
-    risk_since: int | None = None
     good: int = 0
     seen: int | None = None
     written: int = 0
@@ -98,8 +97,8 @@ class Measured:
                 made = had
             else:
                 self._take_back(tx, made)
+                made.look = tx.now + bound.id % LOOK_MS
             self._values[bound.id] = made
-            made.look = tx.now + bound.id % LOOK_MS
             heappush(self._heap, (made.look, bound.id))
 
     def forget(self) -> None:

@@ -170,6 +170,8 @@ def test_each_series_that_the_selector_means_owes_for_itself(court: Made) -> Non
 def test_a_selector_that_means_nothing_is_a_warning(court: Made) -> None:
     floor = court(metric(on="series:nothing", above=1.0))
     floor.tick()
+    assert not floor.reader.owed_warnings(), "its source may not have answered yet"
+    floor.until("04:42")
     (warning,) = [w for w in floor.reader.owed_warnings() if w.promise == "m"]
     assert '"series:nothing" matches no series that is measured' in warning.words
 
