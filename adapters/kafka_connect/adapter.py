@@ -337,7 +337,7 @@ def _since(trace: str, cursor: str | None) -> LogChunk:
     )
     if not data:
         return LogChunk(b"", cursor, False, note)
-    same = len(data) >= known.size and _digest(data[: known.size]) == known.of
+    same = _digest(data[: known.size]) == known.of
     new = data[known.size :] if same else data + b"\n"
     if not same and known.size:
         new = b"\n" + new

@@ -226,6 +226,21 @@ def test_which_versions_restart_what_failed_with_one_call(version: str, can: boo
     assert restarts_tasks(version) is can
 
 
+async def test_a_yes_that_is_not_kafka_connects_is_unknown(
+    like: KafkaConnectLike, adapter: KafkaConnectAdapter
+) -> None:
+    made = await adapter.prepare(action(Verb.PAUSE, key_of("orders")))
+    like.fault = "wrong-types"  # 200 and an object, as a gateway may say
+    assert isinstance(await adapter.send(made), Unknown)
+
+
+async def test_a_404_of_a_proxy_proves_nothing(like: KafkaConnectLike, adapter: KafkaConnectAdapter) -> None:
+    made = await adapter.prepare(action(Verb.PAUSE, key_of("orders")))
+    like.fault = "404"
+    with pytest.raises(NotFound):
+        await adapter.reconcile(made)
+
+
 async def test_deleted_meanwhile_is_not_done(like: KafkaConnectLike) -> None:
     one = KafkaConnectAdapter(settings(like))
     made = await one.prepare(action(Verb.PAUSE, key_of("orders")))
