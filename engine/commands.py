@@ -336,6 +336,9 @@ def doctor(args: Namespace) -> int:
             except (NoAdapter, ValueError, OSError) as error:
                 answers[source.name] = str(error)
                 continue
+            except AdapterError as error:  # an option that the adapter refuses
+                answers[source.name] = f"{error.what}{'; ' + error.hint if error.hint else ''}"
+                continue
             try:
                 answers[source.name] = await asyncio.wait_for(adapter.probe(), 30)
                 asked.update(await asyncio.wait_for(ask_series(config, source.name, adapter), 30))

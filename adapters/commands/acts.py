@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any, Final, Protocol
 
 from adapters.base import Action, Call, Done, NotDone, Prepared, Reconciled, Several
-from adapters.commands.argv import Template, fill, places
+from adapters.commands.argv import fill, places
 from adapters.commands.calls import Driver, refuse
 from adapters.commands.options import WITH_PARAMETERS, Options, option_of
 from adapters.commands.own import GRACE_S
@@ -88,8 +88,11 @@ async def prepare(world: World, driver: Driver, options: Options, key: Key, acti
     notes: list[str] = []
     if verb is Verb.START:
         values["run"] = own_run(action)
-        _start_notes(template, told, pipeline, notes)
         memo["named"] = bool(places(template) & {"run", "client_id"}) or options.own
+        if pipeline.mode is Mode.PAUSED:
+            notes.append("its schedule is paused; this starts it all the same")
+        if not memo["named"]:
+            notes.append("the command is told no name for the run: whichever new one appears is taken for it")
         if options.own and (active := [r for r in told.of(pipeline.key) if not r.run.state.terminal]):
             raise Conflict(
                 f"{clean(key.pipeline, 80)} is {active[0].run.native} already", "stop that run or wait for its end"
@@ -142,13 +145,6 @@ def argv_of(options: Options, key: Key, prepared: Prepared) -> list[str]:
     values |= {"run": own_run(action) if action.verb is Verb.START else key.run}
     values |= prepared.memo["values"]
     return fill(options.acts[action.verb], values, options.allow_dash)
-
-
-def _start_notes(template: Template, told: Told, pipeline: Pipeline, notes: list[str]) -> None:
-    if pipeline.mode is Mode.PAUSED:
-        notes.append("its schedule is paused; this starts it all the same")
-    if not places(template) & {"run", "client_id"}:
-        notes.append("the command is told no name for the run: whichever new one appears is taken for it")
 
 
 def _check_run(verb: Verb, state: State, native: str, key: Key) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pwd
 import secrets
 import time
 from collections.abc import Sequence
@@ -30,7 +32,7 @@ from adapters.base import (
 from adapters.commands import acts
 from adapters.commands.argv import fill, places
 from adapters.commands.calls import Driver
-from adapters.commands.options import ACTS, checked
+from adapters.commands.options import checked, option_of
 from adapters.commands.own import Own
 from adapters.commands.seen import Seen
 from adapters.commands.wire import Reading, RunTold, Told
@@ -267,10 +269,17 @@ class CommandsAdapter(Adapter):
             warnings.append("it lists no pipeline")
         if not self._options.own and not (told.runs or self._driver.has("list") or self._driver.has("status")):
             warnings.append("nothing can be proved: neither list nor status is described")
+        may: dict[str, bool | None] = dict.fromkeys(self._caps.offers, True)
+        for verb, template in self._options.acts.items():
+            if self._caps.can(verb.value):
+                lacks = await asyncio.to_thread(self._driver.lacks, template)
+                may[verb.value] = None if lacks is None else False
+                if lacks is not None:
+                    warnings.append(f"{option_of(verb)}: there is no program {lacks!r}, or it may not be run")
         return Probe(
             version=clean(version, 60),
-            identity=None,
-            permissions={what: None if what in {v.value for v in ACTS} else True for what in self._caps.offers},
+            identity=login(),
+            permissions=may,
             server_time=told.now,
             warnings=tuple(warnings),
         )
@@ -431,3 +440,11 @@ class CommandsAdapter(Adapter):
         if isinstance(found, Done):
             self._made.pop(prepared.action.client_id, None)
         return found
+
+
+def login() -> str:
+    """Whom the commands run as."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())

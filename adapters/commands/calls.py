@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -23,7 +24,7 @@ from adapters.errors import (
 from adapters.first_error import clean, first_error_of, tidy
 from adapters.http import words
 from adapters.local.words import exit_words
-from adapters.run import CannotStart, Ran, run
+from adapters.run import CannotStart, Ran, base_env, run
 from adapters.shared import reveal
 
 _SYSEXITS: Final[Mapping[int, type[AdapterError]]] = {66: NotFound, 69: Unreachable, 75: RateLimited, 77: Forbidden}
@@ -131,6 +132,13 @@ class Driver:
 
     def words(self, text: str) -> str:
         return words(text, self._secrets)
+
+    def lacks(self, template: Template) -> str | None:
+        """The program that it begins with, where there is none such or it may not be run; None: it is there."""
+        program = str(template[0])
+        path = base_env({n: v for n, v in self.options.env.items() if isinstance(v, str)}).get("PATH")
+        where = str(self.folder / program) if "/" in program else program
+        return None if shutil.which(where, path=path) else clean(program, 80)
 
     # --- doing ---------------------------------------------------------------------------------------------------------
 

@@ -78,6 +78,7 @@ async def test_a_run_begins_ends_and_has_its_output(folder: Path) -> None:
     prepared = await adapter.prepare(action(Verb.START, PIPELINE, business_date="2026-11-20"))
     assert prepared.calls[0].target.endswith(f"work.py work {folder} --date 2026-11-20")
     assert prepared.calls[0].headers == {"TOKEN_OF_IT": "****"}
+    assert prepared.note == ""
     assert isinstance(await adapter.reconcile(prepared), NotDone)
     assert isinstance(await adapter.send(prepared), Sent)
     assert isinstance(await adapter.send(prepared), Sent)  # asked twice, begun once

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import sys
 import time
 from pathlib import Path
@@ -263,6 +264,19 @@ async def test_a_program_that_is_not_there_or_not_ours_to_run(tmp_path: Path) ->
         assert error.value.hint.startswith("look at options.list")
     with pytest.raises(Unreachable):
         await make(tmp_path, {"list": ["true"], "folder": "not-there"}).pipelines()
+
+
+async def test_a_probe_says_which_programs_are_not_there(drv: Driver) -> None:
+    (drv.folder / "plain").write_text("#!/bin/sh\n")
+    adapter = drv.adapter(stop=["no-such-program", "{run}"], pause=["./plain", "{pipeline}"])
+    probe = await adapter.probe()
+    assert (probe.version, probe.identity) == ("driver 4.2", pwd.getpwuid(os.getuid()).pw_name)
+    assert [v for v, may in sorted(probe.permissions.items()) if may is False] == ["pause", "stop"]
+    assert probe.permissions["start"] is None, "whether it would do it is not told without doing it"
+    assert set(probe.warnings) == {
+        "stop: there is no program 'no-such-program', or it may not be run",
+        "pause: there is no program './plain', or it may not be run",
+    }
 
 
 async def test_it_sees_a_base_of_variables_and_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

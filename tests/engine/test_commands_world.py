@@ -11,9 +11,10 @@ import pytest
 
 from adapters.base import Secret
 from adapters.model import ActionState, Health, State
-from engine.request import RequestError
+from engine.request import EXIT_OK, EXIT_UNREACHABLE, RequestError
 from tests.commands.world import TOKEN, Driver
 from tests.engine.rig import Rig, until
+from tui.cli import main
 
 
 @pytest.fixture
@@ -149,6 +150,24 @@ def test_a_stop_is_sent_once_and_proved_by_the_list(drv: Driver) -> None:
         until(lambda: state_of(r, key) is State.STOPPED)
         assert r.reader().alerts(open_only=False) == []
         assert [d[0] for d in drv.state["done"]] == ["stop"]
+
+
+def test_doctor_says_what_a_driver_lacks(drv: Driver, capsys: pytest.CaptureFixture[str]) -> None:
+    with rig(drv) as r:
+        r.stop()
+        assert main(["doctor", "--config", str(r.config)]) == EXIT_OK
+        assert "driver 4.2" in capsys.readouterr().out
+        (drv.folder / "token").unlink()
+        assert main(["doctor", "--config", str(r.config)]) == EXIT_UNREACHABLE
+        said = capsys.readouterr().out
+        assert "no file" in said
+        assert TOKEN not in said
+        r.config.write_text(r.config.read_text().replace("timeout = 3.0", "timeout = -1"))
+        assert main(["doctor", "--config", str(r.config)]) == EXIT_UNREACHABLE
+        assert (
+            "option 'timeout' of the commands adapter is a number of seconds up to 600, not -1"
+            in capsys.readouterr().out
+        )
 
 
 def test_a_script_outlives_the_engine_and_is_never_begun_twice(tmp_path: Path) -> None:
