@@ -152,7 +152,7 @@ class KafkaConnectAdapter(Adapter):
 
     async def items(self) -> Sequence[SourceItem]:
         """Its workers, as far as connectors and tasks name them: one without any is not told by Kafka Connect."""
-        found, _ = await self._statuses(reads.ONE_BY_ONE)
+        found, _, _ = await self._statuses()
         parts: dict[str, list[tuple[str, str | None]]] = {}
         for status in found.values():
             for step, part in status.parts if status else ():
@@ -166,20 +166,20 @@ class KafkaConnectAdapter(Adapter):
         """The present life of every connector, and those that ended since ``cursor``."""
         known = read_cursor(cursor, Cursor)
         fresh = known.v != 1
-        found, now = await self._statuses(reads.ONE_BY_ONE)
-        source, before = self.settings.name, {} if fresh else known.lives
+        before = known.lives if not fresh else dict(self._lives) if active_only else {}
+        found, unasked, now = await self._statuses()
+        source = self.settings.name
         out: list[Run] = []
-        after: dict[str, Life] = {}
-        vanished = [name for name, life in before.items() if life.last != lives.GONE and name not in found]
+        after = {n: life for n, life in before.items() if n in unasked or (life.last == lives.GONE and n not in found)}
+        vanished = [name for name in before if name not in found and name not in after]
         there = await reads.names(self._http) if vanished else set[str]()
-        for name, life in before.items():
-            if life.last == lives.GONE and name not in found:
-                after[name] = life
         for name in vanished:
-            if name not in there:
+            if name in there:
+                found[name] = None
+            else:
                 after[name] = lives.gone(before[name], now)
                 out.append(lives.ended_run(source, name, after[name]))
-        for name, status in {**found, **{name: None for name in vanished if name in there}}.items():
+        for name, status in found.items():
             after[name], ended = lives.advance(before.get(name), status, now, not fresh)
             if ended is not None:
                 out.append(lives.ended_run(source, name, ended))
@@ -189,18 +189,20 @@ class KafkaConnectAdapter(Adapter):
             return Page(tuple(r for r in out if not r.state.terminal and self._mine(r)), cursor, True, now)
         return Page(tuple(filter(self._mine, out)), write_cursor(Cursor(1, after)), True, now)
 
-    async def _statuses(self, most: int) -> tuple[dict[str, Status | None], int | None]:
-        """Of every connector that tells one; before 2.3 as they were told last, ``most`` of them anew."""
+    async def _statuses(self) -> tuple[dict[str, Status | None], set[str], int | None]:
+        """Of every connector that tells one; before 2.3 as they were told last, some of them anew, and those never asked about."""
         found, answer = await reads.listed(self._http, "status")
         if isinstance(found, dict):
             self._old = None
-            return {name: entry.status for name, entry in found.items() if entry.status is not None}, answer.server_time
+            told = {name: entry.status for name, entry in found.items() if entry.status is not None}
+            return dict[str, Status | None](told), set(), answer.server_time
         if not found:
-            return {}, answer.server_time
+            return {}, set(), answer.server_time
         old = dict(self._old or {})
-        await reads.one_by_one(self._http, [n for n in found if self._include(n)], old, most)
+        mine = [n for n in found if self._include(n)]
+        await reads.one_by_one(self._http, mine, old, reads.ONE_BY_ONE)
         self._old = old
-        return dict(old), answer.server_time
+        return dict(old), set(mine) - set(old), answer.server_time
 
     async def history(self, pipeline: str, depth: int = 60, days: int = 60) -> Sequence[Run]:
         """None, see ``caps``."""

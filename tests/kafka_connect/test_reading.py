@@ -338,6 +338,38 @@ async def test_before_2_3_connectors_are_asked_about_in_turn(
     assert [r.native for r in found if r.key == key_of("many-5", 1)][-1] == "no status"
 
 
+async def test_before_2_3_what_was_not_asked_about_since_a_restart_stays_as_it_was(
+    like: KafkaConnectLike, adapter: KafkaConnectAdapter
+) -> None:
+    like.state.version = "2.2.1"
+    for i in range(39):
+        like.state.add(f"many-{i:02d}")
+    like.state.fail("many-38")
+    _, cursor = await page(adapter, None)
+    _, cursor = await page(adapter, cursor)
+    again = KafkaConnectAdapter(settings(like))
+    runs, after = await page(again, cursor)
+    assert len(runs) == 25
+    assert {r.state for r in runs.values()} == {State.RUNNING}
+    assert json.loads(after or "{}")["lives"]["many-38"] == json.loads(cursor or "{}")["lives"]["many-38"]
+    runs, _ = await page(again, after)
+    assert runs[key_of("many-38", 1)].state is State.FAILED
+    assert len(runs) == 40
+    await again.close()
+
+
+async def test_what_is_active_is_asked_without_forgetting_lives(
+    like: KafkaConnectLike, adapter: KafkaConnectAdapter
+) -> None:
+    _, cursor = await page(adapter, None)
+    like.state.connectors["orders"].own.to("STOPPED")
+    _, cursor = await page(adapter, cursor)
+    like.state.connectors["orders"].own.to("RUNNING")
+    await page(adapter, cursor)
+    assert [r.key for r in (await adapter.runs(None, active_only=True)).runs] == [key_of("orders", 2)]
+    assert (await adapter.read(key_of("orders", 2))).key == key_of("orders", 2)
+
+
 # --- the way there ----------------------------------------------------------------------------------------------------
 
 
