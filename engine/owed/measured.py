@@ -67,7 +67,9 @@ class Value:
     good: int = 0
     seen: int | None = None
     written: int = 0
-    doubt_since: int | None = None
+    made: int = 0
+    broken: bool = False
+    """It is broken, or was when it was known last."""
     known: str = ""
     """What was said of the last reading, where it was not well."""
 
@@ -97,7 +99,7 @@ class Measured:
                 made = had
             else:
                 self._take_back(tx, made)
-                made.look = tx.now + bound.id % LOOK_MS
+                made.made, made.look = tx.now, tx.now + bound.id % LOOK_MS
             self._values[bound.id] = made
             heappush(self._heap, (made.look, bound.id))
 
@@ -151,6 +153,7 @@ class Measured:
             v.one, v.id, v.told = held.one, held.id, held.told
             v.known = held.one.reason.rpartition("; last known: ")[2]
             v.bad_since = held.one.since if held.one.state is Owed.BREACHED else None
+            v.broken = held.one.state is Owed.BREACHED or (held.one.state is Owed.UNKNOWN and held.told)
         if v.one is None:  # what somebody waived stays so until it was well
             last = rows.held_all(tx, v.bound.id, tx.now - WAIVED_KEPT)
             if last and last[-1].one.state is Owed.WAIVED:
@@ -169,11 +172,9 @@ class Measured:
         if found is not None and found.t is not None and doubt is None:
             said, doubt = self._said(tx, v, found, found.t, period)
             if said is not None:
-                v.doubt_since = None
                 return told + self._take(tx, v, said, found.t, period)
-        v.doubt_since = tx.now if v.doubt_since is None else v.doubt_since
-        if v.one is None and tx.now - v.doubt_since < STALE_LEAST_MS:
-            return told  # its first answer is on its way
+        if v.seen is None and tx.now - v.made < STALE_LEAST_MS:
+            return told  # its first answer is on its way: what was known before stands
         return told + self._unknown(tx, v, doubt or "not measured")
 
     def _doubt(self, v: Value, found: Latest | None, now: int) -> str | None:
@@ -250,9 +251,9 @@ class Measured:
         if state is Owed.BREACHED:
             v.bad_since = t if v.bad_since is None else v.bad_since
             held = max(t, tx.now if v.rule.for_ms else t) - v.bad_since
-            if held < v.rule.for_ms and not (v.one is not None and v.one.state is Owed.BREACHED):
+            if held < v.rule.for_ms and not v.broken:
                 state = Owed.AT_RISK if v.one is not None and v.one.state is Owed.AT_RISK else Owed.PENDING
-        elif v.one is not None and v.one.state is Owed.BREACHED:
+        elif v.one is not None and v.broken:
             if v.good < (1 if v.rule.series is not None or v.type == "volume" else WELL_AGAIN):
                 return []
             return self._kept_again(tx, v, said, t, period)
@@ -268,15 +269,15 @@ class Measured:
         told = self._end(
             tx, v, Owed.MET_LATE, f"well again {time_words(v.bound.promise.zone, t, v.one.due_at)}: {said.words}", t
         )
-        v.bad_since = None
+        v.bad_since, v.broken = None, False
         return told
 
     def _over(self, tx: Tx, v: Value, at: int) -> list[OwedChange]:
         """A period ended."""
         assert v.one is not None
-        state = Owed.MET_LATE if v.one.state is Owed.BREACHED else Owed.MET
+        state = Owed.MET_LATE if v.broken else Owed.MET
         words = f"the period is over; last: {v.one.reason}"
-        v.bad_since, v.good, v.seen = None, 0, None
+        v.bad_since, v.good, v.broken = None, 0, False
         return self._end(tx, v, state, words, at)
 
     def _unknown(self, tx: Tx, v: Value, why: str) -> list[OwedChange]:
@@ -316,6 +317,8 @@ class Measured:
         assert v.one is not None
         assert v.id is not None
         was = v.one.state
+        if state is not Owed.UNKNOWN:
+            v.broken = state is Owed.BREACHED
         since = since if since is not None else (v.one.since if state is was else tx.now)
         if state is was and (words == v.one.reason or tx.now - v.written < TOLD_MS):
             return self._later(tx, v)
@@ -385,7 +388,7 @@ class Measured:
             )
         elif was is Owed.WAIVED:
             v.one = replace(v.one, state=Owed.PENDING, reason="no longer waived", evidence=(), since=None)
-            v.bad_since, v.good = None, 0
+            v.bad_since, v.good, v.broken = None, 0, False
         if v.one.state is was:
             return []
         self.wrote = True
