@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,25 @@ def test_files_are_rooms_not_halls() -> None:
         if (n := len(f.read_text().splitlines())) > 560
     }
     assert not long
+
+
+def test_no_screen_knows_a_system() -> None:
+    """What a system has or lacks comes from its adapter: nothing that is shown asks which kind it is."""
+    kinds = {e.name for e in entry_points(group="watchfloor.adapters")} - {
+        "local",
+        "command",
+        "commands",
+        "files",
+        "http",
+    }
+    assert {"airflow", "talend", "kafka"} <= kinds
+    for file in sorted((ROOT / "tui").rglob("*.py")):
+        strings = {
+            n.value
+            for n in ast.walk(ast.parse(file.read_text()))
+            if isinstance(n, ast.Constant) and isinstance(n.value, str)
+        }
+        assert not strings & kinds, file
 
 
 def test_no_string_names_a_workplace() -> None:

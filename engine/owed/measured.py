@@ -38,7 +38,7 @@ SLOW_MS: Final = 300_000
 """Between two looks at a forecast: its days change once a day."""
 STALE_POLLS: Final = 3
 STALE_LEAST_MS: Final = 60_000
-PORTION: Final = 200
+PORTION: Final = 60
 """Values looked at in one tick at most; the rest follow with the next one."""
 WELL_AGAIN: Final = 2
 """Good readings in a row that end it."""
