@@ -27,6 +27,8 @@ GRACE_S: Final = 2.0
 """Beyond the timeout that the server keeps: then the server, not the query, is what hangs."""
 CLOSE_S: Final = 0.5
 """Until a connection that does not close is left to its thread."""
+IDLE_S: Final = 300.0
+"""A connection that was not used for so long is closed: what lies between may have forgotten it, and would swallow a question."""
 MOST_LEFT: Final = 4
 """Threads given up that have not come back yet; beyond that no further connection is tried."""
 AGAIN_S: Final = 600.0
@@ -135,6 +137,7 @@ class Pool:
             raise self.clean(self.engine.unreachable(f"nothing came for {patience:.0f} s"))
         error = outcome.error
         if error is None or (isinstance(error, Refused) and not error.slow):
+            line.used = asyncio.get_running_loop().time()
             self._idle.append(line)
         else:
             line.end()
@@ -143,6 +146,10 @@ class Pool:
     def _take(self) -> _Line:
         if self._closed:
             raise Unreachable("the source is closed", sent=False)
+        now = asyncio.get_running_loop().time()
+        for line in [line for line in self._idle if now - line.used > IDLE_S]:
+            self._idle.remove(line)
+            line.end()
         if self._idle:
             return self._idle.pop()
         self._left = [line for line in self._left if line.alive]
@@ -187,6 +194,8 @@ class _Line:
         self._pool = pool
         self._work: SimpleQueue[tuple[Any, asyncio.AbstractEventLoop, asyncio.Future[Any]] | None] = SimpleQueue()
         self.session: Session | None = None
+        self.used = 0.0
+        """When it answered last, by the loop's clock."""
         self._over = False
         self.ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchfloor-sql", daemon=True)

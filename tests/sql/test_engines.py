@@ -372,6 +372,21 @@ async def test_a_connection_that_broke_is_opened_anew_once(double: Double) -> No
 
 
 @every
+async def test_a_connection_that_nobody_used_for_long_is_not_trusted(
+    double: Double, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = adapter(double)
+    await one.samples([COUNT])
+    await one.samples([COUNT])
+    assert len(double.opened) == 1
+    monkeypatch.setattr("adapters.sql.pool.IDLE_S", -1.0)
+    assert (await one.samples([COUNT])).samples
+    assert len(double.opened) > 1
+    assert await asyncio.to_thread(settled, lambda: double.open <= 2)
+    await one.close()
+
+
+@every
 @pytest.mark.parametrize("where", ["connects", "answers"])
 async def test_what_hangs_costs_its_own_timeout_and_nobody_waits_at_the_end(
     double: Double, where: str, monkeypatch: pytest.MonkeyPatch

@@ -170,6 +170,15 @@ async def test_a_query_that_takes_too_long_costs_only_itself_and_rests(file: Fil
     await adapter.close()
 
 
+async def test_no_more_rows_are_taken_than_may_be(file: File) -> None:
+    adapter = file.adapter()
+    rows = "with recursive r(x) as (select 1 union all select x + 1 from r where x < {}) select 'row ' || x, x from r"
+    found = await adapter.samples([SeriesQuery("all", rows.format(1000)), SeriesQuery("many", rows.format(1_001))])
+    assert len(found.samples) == MOST_ROWS
+    assert found.failed == {"many": "it gives more than 1,000 rows: count or group in the query"}
+    await adapter.close()
+
+
 async def test_a_subset_is_answered_and_forgets_nothing_of_the_others(file: File) -> None:
     adapter = file.adapter()
     bad, good = SeriesQuery("bad", "select nope from numbers"), file.measure("n", 1)
