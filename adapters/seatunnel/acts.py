@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -30,6 +30,7 @@ from adapters.shared import not_taken
 VERBS: Final = (Verb.START, Verb.RERUN, Verb.STOP, Verb.HOLD, Verb.RELEASE)
 FROM_FILE: Final = (Verb.START, Verb.RERUN, Verb.RELEASE)
 NO_FILE: Final = "SeaTunnel never gives a job's configuration back: name its file in options.jobs of this source"
+FORGETS: Final = "SeaTunnel forgets it a day after (history-job-expire-minutes): release it before that"
 LARGEST: Final = 4 << 20
 FORCE: Final = Parameter(
     name="force",
@@ -98,7 +99,7 @@ async def _stop(api: Api, key: Key, job: Job, action: Action, force: bool) -> Pr
             effect=f"{job.name} stands still with a savepoint",
             proof="SeaTunnel says SAVEPOINT_DONE of it",
             undo="release: needs the file of its configuration",
-            note="; ".join([*notes, "a savepoint can hang: then stop it without one"]),
+            note="; ".join([*notes, "a savepoint can hang: then stop it without one", FORGETS]),
             patience_s=300.0,
             memo={"native": native, "created": str(job.createTime)},
         )
@@ -178,13 +179,12 @@ async def _submit(api: Api, query: dict[str, str], path: Path, digest: str, size
     if form := FORMATS[path.suffix.lower()]:
         query["format"] = form
     shown = {"file": str(path), "bytes": size, "sha256": digest}
-    target = api.http.url(f"{await api.where()}/submit-job?{urlencode(query)}")
+    target = api.http.url(f"{await api.where()}/submit-job?{urlencode(query, quote_via=quote)}")
     return Call(method="POST", target=target, body=shown, headers=_headers(api))
 
 
 def _headers(api: Api) -> Mapping[str, str]:
-    secured = api.http.auth is not None and bool(getattr(api.http.auth, "user", ""))
-    return {"Content-Type": "application/json"} | ({"Authorization": "Basic ****"} if secured else {})
+    return {"Content-Type": "application/json"} | ({"Authorization": "Basic ****"} if api.secured else {})
 
 
 async def _file(options: Options, name: str) -> tuple[Path, str, int]:

@@ -84,7 +84,7 @@ class SeaTunnelAdapter(Adapter):
             total_s=seconds["total_timeout"],
             transport=transport,
         )
-        self._api = Api(self._http)
+        self._api = Api(self._http, self._auth.given)
         self._zone = zone_of(settings.timezone)
         self._rates = Rates(settings.name)
         self._who = secrets.token_hex(4)
@@ -148,7 +148,7 @@ class SeaTunnelAdapter(Adapter):
                 warnings.append(words(f"{name}: {err.what}"))
         if not self._options.jobs:
             warnings.append("start, rerun and release are not offered: " + acts.NO_FILE)
-        if not self._auth.user and self._api.generation == "v2":
+        if not self._auth.given and self._api.generation == "v2":
             warnings.append("it asks for no password: whoever reaches its port may start and stop jobs")
         if self._api.generation == "v1":
             warnings.append("its older interface (Hazelcast) knows no password: whoever reaches its port may stop jobs")

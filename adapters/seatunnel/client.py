@@ -28,8 +28,9 @@ NO_LOGS: Final = "this SeaTunnel has no REST path for logs: they lie in the logs
 class Api:
     """``prefix`` None: nothing has answered yet."""
 
-    def __init__(self, http: Http) -> None:
-        self.http = http
+    def __init__(self, http: Http, secured: bool = False) -> None:
+        """``secured``: whether a password goes along."""
+        self.http, self.secured = http, secured
         self.prefix: str | None = None
         self.logs: bool | None = None
         """Whether it has a path for logs; None: not seen yet."""

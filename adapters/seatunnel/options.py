@@ -78,6 +78,11 @@ class BasicAuth:
         self._headers: Mapping[str, str] | None = None
         self._seen: list[str] = []
 
+    @property
+    def given(self) -> bool:
+        """Whether there is a password at all."""
+        return bool(self._auth)
+
     def __repr__(self) -> str:
         return f"BasicAuth(user={self.user!r})"
 

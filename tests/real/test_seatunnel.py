@@ -39,7 +39,9 @@ def config(mode: str = "BATCH", rows: list[Any] | None = None) -> str:
         source["row.num"] = 50
     else:
         source |= {"row.num": 500, "split.num": 500, "split.read-interval": 500}
-    env = {"job.mode": mode, "parallelism": 1, "checkpoint.interval": 1000}
+    env: dict[str, Any] = {"job.mode": mode, "parallelism": 1}
+    if mode != "BATCH":  # 2.3.8 may say of a batch job that fails in the middle of a checkpoint that *that* failed
+        env["checkpoint.interval"] = 1000
     return json.dumps(
         {"env": env, "source": [source], "sink": [{"plugin_name": "Console", "source_table_name": ["fake"]}]}
     )
@@ -154,7 +156,7 @@ def test_a_streaming_job_is_held_released_and_stopped(seatunnel: SeaTunnel, tmp_
 async def test_what_the_interface_says_and_does_not(seatunnel: SeaTunnel, tmp_path: Path) -> None:
     (tmp_path / "mine.json").write_text(config())
     (tmp_path / "mine.conf").write_text('env { job.mode = "BATCH" }\n')
-    options = {"jobs": {"mine": "mine.json", "hocon": "mine.conf"}}
+    options = {"jobs": {"mine, too": "mine.json", "hocon": "mine.conf"}}
     one = SeaTunnelAdapter(
         SourceSettings(name="st", kind="seatunnel", url=seatunnel.url, options=options, config_folder=tmp_path)
     )
@@ -165,7 +167,7 @@ async def test_what_the_interface_says_and_does_not(seatunnel: SeaTunnel, tmp_pa
     assert (member.kind, member.standing) == ("component", Standing.FINE)
     assert "heap" in member.words
 
-    start = await one.prepare(Action(verb=Verb.START, key="st:mine", client_id=uuid.uuid4().hex))
+    start = await one.prepare(Action(verb=Verb.START, key="st:mine,%20too", client_id=uuid.uuid4().hex))
     sent = await one.send(start)
     assert isinstance(sent, Sent)
     assert sent.run is not None
@@ -179,7 +181,7 @@ async def test_what_the_interface_says_and_does_not(seatunnel: SeaTunnel, tmp_pa
         await asyncio.sleep(0.2)
     late = await one.send(start)  # it has ended: 500 "has already been submitted"
     assert isinstance(late, Sent)
-    assert len([j for j in seatunnel.get("/finished-jobs") if j["jobName"] == "mine"]) == 1
+    assert len([j for j in seatunnel.get("/finished-jobs") if j["jobName"] == "mine, too"]) == 1
     steps = await one.steps(sent.run)
     assert [s.step for s in steps] == ["job", "Source[0]-FakeSource", "Sink[0]-Console-MultiTableSink"]
     chunk = await one.log(f"{sent.run}#job", 1, None)
@@ -190,7 +192,7 @@ async def test_what_the_interface_says_and_does_not(seatunnel: SeaTunnel, tmp_pa
     with pytest.raises(Conflict):
         await one.prepare(stopped)
     with pytest.raises(NotFound):
-        await one.read("st:mine/123")
+        await one.read("st:mine,%20too/123")
     with pytest.raises(Unsupported):
         await one.prepare(Action(verb=Verb.START, key="st:nobody", client_id="c"))
     refused = await one.send(await one.prepare(Action(verb=Verb.START, key="st:hocon", client_id=uuid.uuid4().hex)))

@@ -61,6 +61,7 @@ async def test_a_hold_is_a_stop_with_a_savepoint(like: SeaTunnelLike, adapter: S
     prepared = await plan(adapter, Verb.HOLD, key_of(job))
     assert prepared.calls[0].body == {"jobId": job.id, "isStopWithSavePoint": True}
     assert "SeaTunnel has no pause" in prepared.note
+    assert "release it before that" in prepared.note
     assert isinstance(await adapter.send(prepared), Sent)
     found = await adapter.reconcile(prepared)
     assert isinstance(found, NotDone)
@@ -148,7 +149,7 @@ async def test_a_start_is_its_file_with_an_id_of_ours(
     prepared = await plan(adapter, Verb.START, ORDERS, business_date="2026-11-20")
     native = our_id("01jtest")
     (call,) = prepared.calls
-    assert call.target == f"{like.url}/submit-job?jobId={native}&jobName=orders+cdc"
+    assert call.target == f"{like.url}/submit-job?jobId={native}&jobName=orders%20cdc"
     digest = hashlib.sha256(BODY.encode()).hexdigest()
     assert call.body == {"file": str(tmp_path / "orders.json"), "bytes": len(BODY), "sha256": digest}
     assert FILE_SECRET not in repr(prepared)
@@ -186,7 +187,7 @@ async def test_a_release_goes_on_from_the_savepoint(tmp_path: Path, generation: 
         adapter = SeaTunnelAdapter(settings(like, tmp_path))
         job = like.add(NAME, "SAVEPOINT_DONE", read=70)
         prepared = await plan(adapter, Verb.RELEASE, key_of(job))
-        query = f"jobId={job.id}&isStartWithSavePoint=true&jobName=orders+cdc"
+        query = f"jobId={job.id}&isStartWithSavePoint=true&jobName=orders%20cdc"
         assert prepared.calls[0].target.endswith(f"/submit-job?{query}")
         assert not prepared.idempotent, "sent again after it ended it would go on once more"
         assert await adapter.reconcile(prepared) == NotDone("the job is still SAVEPOINT_DONE")

@@ -459,6 +459,14 @@ async def test_without_a_log_the_error_that_is_kept_is_given(v1: SeaTunnelLike, 
     assert len(v1.requests) - before == 1, "what is known not to be there is not asked for again"
 
 
+async def test_a_log_whose_nodes_cannot_ask_each_other(like: SeaTunnelLike, adapter: SeaTunnelAdapter) -> None:
+    like.deaf = True
+    assert (await adapter.probe()).warnings == ("it cannot list logs: its nodes ask each other without the password",)
+    job, bare = like.add(NAME, log="one\n"), like.add(NAME)
+    assert (await adapter.log(f"{key_of(job)}#job", 1, None)).data == b"one\n"
+    assert "is not on this node" in ((await adapter.log(f"{key_of(bare)}#job", 1, None)).note or "")
+
+
 async def test_a_log_on_another_node(like: SeaTunnelLike, adapter: SeaTunnelAdapter) -> None:
     job = like.add(NAME, log="one\n", nodes=2)
     chunk = await adapter.log(f"{key_of(job)}#job", 1, None)

@@ -77,6 +77,8 @@ class SeaTunnelLike(BadDays):
         self.effects: list[Effect] = []
         self.heap = "10.99%"
         self.slots = 0
+        self.deaf = False
+        """Its nodes cannot ask each other for their logs (they do so without the password)."""
         self._ids = itertools.count(1176625570381824001)
 
     # --- what the tests do ------------------------------------------------------------------------------------------
@@ -287,6 +289,8 @@ class SeaTunnelLike(BadDays):
     def _logs(self, native: str) -> Answer:
         if self.generation == "v1":
             return 400, None
+        if self.deaf:
+            return 500, {"status": "fail", "message": "java.lang.NullPointerException"}
         found = [
             {"node": f"10.0.0.{n}:8080", "logLink": f"http://10.0.0.{n}:8080/logs/job-{j.id}.log", "logName": f"job-{j.id}.log"}
             for j in self.jobs.values() if j.log and native in j.id for n in range(1, j.nodes + 1)
