@@ -90,7 +90,8 @@ def wrong(text: str, dialect: Dialect) -> str | None:
         return "it is empty"
     first = next((t for t in tokens if t.text != "("), tokens[0]).text
     if first not in FIRST:
-        return f"it begins with {first[:40]}: asked are only {', '.join(FIRST)}"
+        shown = first[:40] if first.isprintable() else "something else"
+        return f"it begins with {shown}: asked are only {', '.join(FIRST)}"
     return _writes(tokens, first, dialect)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from adapters.sql import SqlAdapter
 from adapters.sql.guard import DIALECTS, bare, wrong
@@ -114,3 +116,16 @@ def test_what_may_be_right_for_some_database_is_no_slip() -> None:
 )
 def test_a_semicolon_at_the_end_is_left_away(text: str, left: str) -> None:
     assert bare(text, ORA) == left
+
+
+PIECES = ["select", "with a as (", "delete", "from", "t", ";", "'", '"', "`", "[", "]", "(", ")", "--", "/*", "*/", "//", "$$", "$a$", "q'[", "E'", "\\", "->>",
+          "into", " ", "\n", "\x1b[31m", "é", "1"]  # fmt: skip
+
+
+@given(st.one_of(st.text(max_size=40), st.lists(st.sampled_from(PIECES), max_size=14).map(" ".join)))
+def test_any_text_is_judged_in_words_fit_for_a_screen(text: str) -> None:
+    for dialect in ALL:
+        said = wrong(text, dialect)
+        assert said is None or (said.isprintable() and 0 < len(said) <= 200)
+        if said is None:
+            assert wrong(bare(text, dialect), dialect) is None, "what is left of it may be asked too"

@@ -23,8 +23,9 @@ LOST: Final = ("08", "57P01", "57P02", "57P03", "58")
 RIGHTS: Final = """
 select (select rolsuper from pg_roles where rolname = current_user),
   (select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where c.relkind in ('r', 'p') and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_%'
-      and has_schema_privilege(n.oid, 'USAGE') and has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')),
+    where c.relkind in ('r', 'p', 'v', 'f') and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_%'
+      and has_schema_privilege(n.oid, 'USAGE')
+      and (has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') or has_any_column_privilege(c.oid, 'INSERT, UPDATE'))),
   (select count(*) from pg_namespace n where n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema'
       and has_schema_privilege(n.oid, 'CREATE')),
   (select count(*) from pg_roles r where r.rolname in ('pg_write_server_files', 'pg_execute_server_program')
