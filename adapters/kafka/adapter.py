@@ -29,6 +29,7 @@ from adapters.extras import Readings, SeriesQuery, SourceItem
 from adapters.http import words
 from adapters.kafka import parts, queries
 from adapters.kafka.access import Access
+from adapters.kafka.apart import Apart
 from adapters.kafka.client import Client, Cluster, GroupState, Listed, Partition
 from adapters.kafka.options import Include, Options
 from adapters.kafka.survey import History, Look
@@ -41,9 +42,12 @@ FRESH_S: Final = 12.0
 EMPTY: Final = "no consumer group is to be seen: there is none, or the right to Describe groups is missing"
 
 
+Asks = Client | Apart
+
+
 class KafkaAdapter(Adapter):
     """``url`` = ``kafka://HOST:PORT,…`` or ``kafkas://…`` (TLS). ``options``: see ``adapters.kafka.options.Options``;
-    ``auth``: see ``adapters.kafka.access``. ``make`` and ``clock`` (monotonic seconds) are for tests."""
+    ``auth``: see ``adapters.kafka.access``. ``make`` (an AdminClient of this process) and ``clock`` (monotonic seconds) are for tests."""
 
     kind: ClassVar[str] = "kafka"
     min_poll_s: ClassVar[float] = 15.0
@@ -60,7 +64,7 @@ class KafkaAdapter(Adapter):
         self._include = Include.read(settings.include)
         self._access = Access(settings, self._options)
         self._make, self._clock = make, clock
-        self._client: Client | None = None
+        self._client: Asks | None = None
         self._asked = 0
         """Questions of clients that are closed."""
         self._opening, self._looking = asyncio.Lock(), asyncio.Lock()
@@ -218,12 +222,14 @@ class KafkaAdapter(Adapter):
                 failed[one.name] = words(why)
         return Readings(samples=tuple(samples), failed=failed, warnings=self._notes)
 
-    async def _states(self, client: Client, groups: Sequence[str]) -> Mapping[str, GroupState | AdapterError]:
+    async def _states(self, client: Asks, groups: Sequence[str]) -> Mapping[str, GroupState | AdapterError]:
         """Of each group, or why not. Only that nobody answers at all is an error."""
         try:
             states = await client.describe(groups)
         except (Forbidden, Unsupported, BadResponse) as error:
             return dict.fromkeys(groups, error)
+        if any(isinstance(s, Unreachable) for s in states.values()):
+            await self._drop()
         if states and all(isinstance(s, (Unreachable, AuthFailed)) for s in states.values()):
             raise next(s for s in states.values() if isinstance(s, AdapterError))
         return states
@@ -248,12 +254,16 @@ class KafkaAdapter(Adapter):
         offsets = await client.committed(groups, self._wanted(cluster))
         committed = {g: found for g, found in offsets.items() if not isinstance(found, AdapterError)}
         wrong = {g: found for g, found in offsets.items() if isinstance(found, AdapterError)}
+        if any(isinstance(e, Unreachable) for e in wrong.values()):
+            await self._drop()  # what is still out there must not come back to it: see adapters.kafka.apart
+            client = await self._open()
         if wrong and not committed and all(isinstance(e, (Unreachable, AuthFailed)) for e in wrong.values()):
             raise next(iter(wrong.values()))
         no_end: dict[Partition, str] = {}
         ask: list[Partition] = []
         held = {p for found in committed.values() for p, n in found.items() if n >= 0}
-        held |= {(t, n) for t in self._topics_asked(cluster) for n in cluster.topics.get(t, {})}
+        whole = {topic for topic, _ in held} | self._topics_asked(cluster)
+        held |= {(t, n) for t in whole for n in cluster.topics.get(t, {})}
         for partition in held:
             state = cluster.topics.get(partition[0], {}).get(partition[1])
             if state is None:
@@ -276,7 +286,7 @@ class KafkaAdapter(Adapter):
             unlisted,
         )  # fmt: skip
 
-    async def _listed(self, client: Client, cluster: Cluster) -> Listed:
+    async def _listed(self, client: Asks, cluster: Cluster) -> Listed:
         """Groups to be asked for. What may not be listed is a reason; those seen before stay while some broker does not answer."""
         if self._options.groups:
             return Listed(self._options.groups)
@@ -330,13 +340,19 @@ class KafkaAdapter(Adapter):
         self._cluster = (self._clock(), cluster)
         return cluster
 
-    async def _open(self) -> Client:
+    async def _open(self) -> Asks:
         async with self._opening:
             if self._closed:
                 raise Unreachable("the source is closed", sent=False)
+            if self._client is not None and self._client.over:
+                await self._drop()
             if self._client is None:
                 config, token = await self._access.config()
-                self._client = await Client.open(config, self._options.timeout, self._access.secrets, token, self._make)
+                patience, secrets = self._options.timeout, self._access.secrets
+                if self._make is None:
+                    self._client = await Apart.open(config, patience, secrets, token)
+                else:
+                    self._client = await Client.open(config, patience, secrets, token, self._make)
             return self._client
 
     async def _drop(self) -> None:

@@ -1,6 +1,6 @@
 """The one place that touches confluent-kafka: a few typed questions, all of them reads, and its errors as ours.
 
-librdkafka has threads of its own. ``list_topics`` blocks and is asked in a thread; the rest are futures. Its log and its
+It runs in a child process (``adapters.kafka.apart``). librdkafka has threads of its own. ``list_topics`` blocks and is asked in a thread; the rest are futures. Its log and its
 callbacks go nowhere but into ``_said``: nothing reaches a terminal. ``close`` ends every thread that it began.
 """
 
@@ -29,6 +29,8 @@ NONE: Final = -1001
 """librdkafka's "no offset": nothing is committed."""
 AT_ONCE: Final = 16
 """Groups whose offsets are asked for at the same time."""
+LONG_S: Final = 600.0
+"""What librdkafka is told to wait for a group's coordinator. We wait ``timeout_s``: once its own patience ends it may abort the process."""
 ROUND_S: Final = 25.0
 """For the offsets of all groups together; those not asked by then have a reason and no number."""
 Partition = tuple[str, int]
@@ -102,16 +104,21 @@ STATES: Final = {
 }  # fmt: skip
 
 
+def missing() -> Unsupported:
+    """The library is not installed."""
+    return Unsupported(
+        "the client library of Kafka is not installed: pip install 'watchfloor[kafka]'",
+        "install it where the engine runs, then start the engine again",
+    )
+
+
 def library() -> tuple[Any, Any]:
     """confluent_kafka and its admin module; Unsupported where it is not installed."""
     try:
         import confluent_kafka
         import confluent_kafka.admin
     except ImportError:
-        raise Unsupported(
-            "the client library of Kafka is not installed: pip install 'watchfloor[kafka]'",
-            "install it where the engine runs, then start the engine again",
-        ) from None
+        raise missing() from None
     return confluent_kafka, confluent_kafka.admin
 
 
@@ -125,6 +132,7 @@ class Client:
         self._said = said
         self._timeout = timeout_s
         self._secrets = secrets
+        self.over = False
         self.asked = 0
         """Questions so far. One about many groups is one, though it is some small requests a group on the wire."""
 
@@ -187,6 +195,8 @@ class Client:
         found = await self._told(
             self._future(lambda: self._box[0].list_consumer_groups(request_timeout=self._timeout)), "the groups"
         )
+        if found.errors:
+            await asyncio.to_thread(_heard, self._box)
         errors = [self._typed(error, "the groups") for error in found.errors or ()]
         names = tuple(sorted({str(one.group_id) for one in found.valid or () if one.group_id}))
         if errors and not names:
@@ -202,11 +212,11 @@ class Client:
         for start in range(0, len(groups), 100):
             part = list(groups[start : start + 100])
             futures = await self._made(
-                lambda part=part: self._box[0].describe_consumer_groups(part, request_timeout=self._timeout),
+                lambda part=part: self._box[0].describe_consumer_groups(part, request_timeout=LONG_S),
                 "the groups",
             )
             found = await asyncio.gather(
-                *(self._told(asyncio.wrap_future(futures[g]), f"group {g}") for g in part), return_exceptions=True
+                *(self._told(self._patient(futures[g]), f"group {g}") for g in part), return_exceptions=True
             )
             for name, one in zip(part, found, strict=True):
                 if isinstance(one, AdapterError):
@@ -226,6 +236,8 @@ class Client:
         """What each group has committed; ``NONE`` where nothing. ``partitions`` None: wherever it has committed anything."""
         if groups:
             self._ask()
+        if partitions is not None and not partitions:
+            return {g: NotFound("none of the topics asked for is there, or may be described") for g in groups}
         lib = library()[0]
         loop = asyncio.get_running_loop()
         end, gate = loop.time() + ROUND_S, asyncio.Semaphore(AT_ONCE)
@@ -238,11 +250,11 @@ class Client:
                 try:
                     futures = await self._made(
                         lambda: self._box[0].list_consumer_group_offsets(
-                            [lib.ConsumerGroupTopicPartitions(group, wanted)], request_timeout=self._timeout
+                            [lib.ConsumerGroupTopicPartitions(group, wanted)], request_timeout=LONG_S
                         ),
                         f"group {group}",
                     )
-                    found = await self._told(asyncio.wrap_future(futures[group]), f"group {group}")
+                    found = await self._told(self._patient(futures[group]), f"group {group}")
                 except AdapterError as error:
                     return error
                 wrong = next((p.error for p in found.topic_partitions if p.error is not None), None)
@@ -311,6 +323,9 @@ class Client:
     async def _future(self, call: Callable[[], Any]) -> Any:
         return await asyncio.wrap_future(await self._made(call, "the groups"))
 
+    def _patient(self, future: Any) -> Any:
+        return asyncio.wait_for(asyncio.wrap_future(future), self._timeout)
+
     async def _told(self, answer: Any, what: str) -> Any:
         lib = library()[0]
         try:
@@ -319,6 +334,8 @@ class Client:
             cause = error.args[0] if error.args else None
         except IndexError:
             raise Unreachable("the source is closed", sent=False) from None
+        except TimeoutError:
+            cause = lib.KafkaError(lib.KafkaError._TIMED_OUT)
         if self._box and _name(cause) in _AWAY:
             await asyncio.to_thread(_heard, self._box)
         raise self._typed(cause, what)

@@ -44,7 +44,7 @@ class Look:
 class Lag:
     """``value`` None: not known, ``why`` says it; ``known`` is then what is left of it: at least so much.
 
-    ``open``: partitions where nothing is committed. ``beyond``: partitions where more is committed than there is (the topic was
+    ``open``: further partitions of its topics, with messages, where nothing is committed: what waits there nobody can tell. ``beyond``: partitions where more is committed than there is (the topic was
     made anew, or the offsets were set by hand); they count as 0.
     """
 
@@ -82,7 +82,8 @@ def lag_of(look: Look, group: str, wanted: Wanted = anything) -> Lag:
         return Lag(None, why=f"no group {group} is known" + (f": {look.unlisted}" if look.unlisted else ""))
     mine = {p: n for p, n in offsets.items() if wanted(p[0])}
     held = {p: n for p, n in mine.items() if n >= 0}
-    blank = len(mine) - len(held)
+    all_ = {(topic, n) for topic in {topic for topic, _ in mine} for n in look.cluster.topics.get(topic, {})}
+    blank = sum(look.ends.get(p) != 0 for p in all_ - set(held))
     if not held:
         return Lag(None, why="it has committed nothing" + ("" if wanted is anything else " there"), open=blank)
     known = beyond = 0

@@ -6,19 +6,25 @@ import asyncio
 import gc
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from adapters.base import Secret, SourceSettings
 from adapters.errors import AuthFailed, BadResponse, Unreachable
 from adapters.extras import SeriesQuery, Standing
 from adapters.kafka import KafkaAdapter
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 LAG = SeriesQuery("lag", "lag(loader)")
 
 
@@ -64,9 +70,16 @@ def mock() -> Iterator[Mock]:
     made.end()
 
 
-def adapter(servers: str, **options: Any) -> KafkaAdapter:
+def adapter(servers: str, make: Any = None, **options: Any) -> KafkaAdapter:
+    """``make``: AdminClient, to have librdkafka in this process instead of a child."""
     known = {"groups": ["loader"], "topics": ["orders"], "timeout": 3.0}
-    return KafkaAdapter(SourceSettings(name="k", kind="kafka", url=f"kafka://{servers}", options=known | options))
+    return KafkaAdapter(
+        SourceSettings(name="k", kind="kafka", url=f"kafka://{servers}", options=known | options), make=make
+    )
+
+
+def children() -> list[psutil.Process]:
+    return psutil.Process().children()
 
 
 def native() -> int:
@@ -147,12 +160,58 @@ async def _answer_html(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
     writer.close()
 
 
+async def test_no_process_is_left_and_one_that_dies_is_an_answer(mock: Mock, capfd: pytest.CaptureFixture[str]) -> None:
+    assert children() == []
+    one = adapter(mock.servers)
+    await one.runs(None)
+    (child,) = children()
+    assert not [word for word in child.cmdline() if mock.servers in word], "what it is told goes by its pipe"
+    asking = asyncio.create_task(one.samples([LAG]))
+    await asyncio.sleep(0)
+    child.kill()
+    with pytest.raises(Unreachable, match="the client of Kafka ended; a new one is started with the next question"):
+        await asking
+    assert [s.value for s in (await one.samples([LAG])).samples] == [20.0]
+    assert one.spent[0] >= 4, "questions of the one that died count too"
+    await one.close()
+    assert children() == []
+    said = capfd.readouterr()
+    assert (said.out, said.err) == ("", "")
+
+
+def test_the_child_ends_with_its_engine(mock: Mock) -> None:
+    code = f"""
+import asyncio, os, psutil
+from tests.kafka.test_client import adapter
+async def main():
+    one = adapter({mock.servers!r})
+    await one.runs(None)
+    print(psutil.Process().children()[0].pid, flush=True)
+    os.kill(os.getpid(), 9)
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.stdout, done.stderr.decode()[-500:]
+    pid = int(done.stdout)
+    end = time.monotonic() + 5
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < end, "the child lives on"
+        time.sleep(0.01)
+
+
 async def test_no_thread_is_left_and_nothing_is_written(mock: Mock, capfd: pytest.CaptureFixture[str]) -> None:
     gc.disable()  # closing must not need the collector
     try:
         before = native()
         for _ in range(3):
-            one = adapter(mock.servers, timeout=0.5)
+            one = adapter(mock.servers, AdminClient, timeout=0.5)
             await one.samples([LAG])
             await one.items()
             assert native() > before
@@ -162,7 +221,7 @@ async def test_no_thread_is_left_and_nothing_is_written(mock: Mock, capfd: pytes
         mock.end()
         before = native()
         for _ in range(3):
-            one = adapter(mock.servers, timeout=0.3)
+            one = adapter(mock.servers, AdminClient, timeout=0.3)
             with pytest.raises(Unreachable):
                 await one.samples([LAG])
             await one.close()

@@ -99,7 +99,8 @@ def end(process: subprocess.Popen[bytes], patience_s: float = 10.0, first: signa
 
 class Broker:
     """One broker that is its own controller. ``secure``: clients name themselves by SASL/PLAIN (``USER`` may do only what an ACL
-    lets it, ``ADMIN`` all); otherwise anybody may do anything. ``config``: more lines of server.properties."""
+    lets it, ``ADMIN`` all); otherwise anybody may do anything. ``config``: more lines of server.properties. ``joins``: it is
+    broker 2 of that one's cluster, and no controller."""
 
     def __init__(
         self,
@@ -108,10 +109,13 @@ class Broker:
         secure: bool = False,
         config: Mapping[str, str] | None = None,
         libraries: Path | None = None,
+        joins: Broker | None = None,
     ) -> None:
         self.folder = folder
         self.secure = secure
-        self.port, self._controller = free_port(), free_port()
+        self._joins = joins
+        self.port = free_port()
+        self._controller = joins._controller if joins else free_port()
         self.url = f"127.0.0.1:{self.port}"
         """Bootstrap servers."""
         self.log = folder / "broker.log"
@@ -191,6 +195,10 @@ class Broker:
                 "listener.name.client.plain.sasl.jaas.config": f'{module} username="{ADMIN}" password="{ADMIN_PASSWORD}"'
                 f' user_{ADMIN}="{ADMIN_PASSWORD}" user_{USER}="{PASSWORD}";',
             }  # fmt: skip
+        if self._joins is not None:
+            lines |= {
+                "process.roles": "broker", "node.id": "2", "listeners": f"CLIENT://127.0.0.1:{self.port}",
+            }  # fmt: skip
         text = "".join(f"{name}={value}\n" for name, value in (lines | self._config).items())
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "server.properties").write_text(text)
@@ -205,6 +213,28 @@ class Broker:
                 ["java", *options, "-cp", classpath(self._libraries), main, *args], cwd=self.folder,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
+
+    def tool(self, main: str, *args: str, patience_s: float = 60.0) -> str:
+        """What a command-line tool of Kafka says, by its class; it names itself ``ADMIN`` where that is needed."""
+        options = [
+            HEAP,
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+        ]
+        if self.secure:
+            module = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+            (self.folder / "client.properties").write_text(
+                "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\n"
+                f'sasl.jaas.config={module} username="{ADMIN}" password="{ADMIN_PASSWORD}";\n'
+            )
+            args = (*args, "--command-config", "client.properties")
+        done = subprocess.run(
+            ["java", *options, "-cp", classpath(self._libraries), main, "--bootstrap-server", self.url, *args], cwd=self.folder,
+            capture_output=True, text=True, timeout=patience_s, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{done.stdout[-1000:]}{done.stderr[-1000:]}"
+        return done.stdout
 
     def _tail(self, since: int) -> bytes:
         with self.log.open("rb") as log:
