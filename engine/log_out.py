@@ -109,11 +109,12 @@ class Log:
 
 
 def pick(detail: RunDetail, key: Key) -> StepRow | None:
-    """The last try of the step that was named; of a run: what failed, else what runs, else what came last."""
+    """The last try of the step that was named; of a run: what failed, else what runs, else what came last. Not every system tells
+    when a step began."""
     steps = [s for s in detail.steps if key.step is None or (s.step == key.step and s.map_index == key.map_index)]
     if key.step is not None:
         return max(steps, key=lambda s: s.attempt, default=None)
-    begun = [s for s in steps if s.started is not None]
+    begun = [s for s in steps if s.started is not None or s.state.bad or s.state is State.RUNNING]
     for wanted in ([s for s in begun if s.state.bad], [s for s in begun if not s.state.terminal], begun):
         if wanted:
             return max(wanted, key=lambda s: (s.started or 0, s.attempt))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 
 from adapters.model import ActionState, AlertState, Health, Mode, State
 from engine.ask import Ask
-from tests.engine.rig import Rig, until
+from tests.engine.rig import ROOT, Rig, until
 from tests.kafka_connect.world import PASSWORD, USER, key_of
 from tests.servers.kafka_connect_like import KafkaConnectLike
 from tests.servers.kafka_connect_state import SECRET
@@ -152,6 +154,28 @@ def test_what_is_failed_when_it_is_first_seen_is_an_alert(tmp_path: Path, server
         until(lambda: state_of(r, key_of("orders", 1)) is State.FAILED)
         alerts = until(lambda: r.reader().alerts())
         assert [a.key for a in alerts] == [key_of("orders")]
+
+
+def test_on_screen_and_in_logs_nothing_is_said_of_times_that_nobody_knows(
+    tmp_path: Path, server: KafkaConnectLike
+) -> None:
+    def cli(*args: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "tui.cli", *args, "--config", str(r.config)],
+            capture_output=True, text=True, check=False, cwd=ROOT,
+        ).stdout  # fmt: skip
+
+    server.state.fail("orders", 1, "unknown magic byte")
+    with rig(tmp_path, server) as r:
+        key = key_of("orders", 1)
+        until(lambda: state_of(r, key) is State.FAILED)
+        until(lambda: r.reader().run(key).logs, 30)  # type: ignore[union-attr]
+        assert "unknown magic byte" in cli("logs", key), "the step that failed is found, though nobody knows when"
+        for screen in ("floor", "runs"):
+            line = next(text for text in cli("show", screen).splitlines() if "shop/returns" in text)
+            assert "running" in line
+            assert "waits" not in line
+            assert "?" in line
 
 
 def test_an_idle_202_is_never_done(tmp_path: Path, server: KafkaConnectLike) -> None:

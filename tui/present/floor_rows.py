@@ -158,7 +158,10 @@ def run_cell(item: Item, grid: Grid, now: int) -> list[Span]:
         ]
     if r.mode == Mode.PAUSED and not r.state.active and r.mode_since is not None and not r.state.bad:
         return [(words.running(now - r.mode_since), "dim")]
-    if r.state in (State.QUEUED, State.HELD) or (r.state.active and r.started is None):
+    untold = (
+        r.started is None and r.state is not State.RUNNING
+    )  # what runs has begun, whether or not anybody tells when
+    if r.state in (State.QUEUED, State.HELD) or (r.state.active and untold):
         waits = r.queued if r.queued is not None else r.at
         word = "held " if r.state == State.HELD else "waits "
         return [(word, "dim"), ("?" if item.stale or waits is None else words.running(now - waits), "text")]

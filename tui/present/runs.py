@@ -179,7 +179,8 @@ def run_row(r: RunRow, cols: list[Column], tz: str, now: int, *, stale: bool, he
     look = LOOKS[r.state]
     ran = None if r.started is None else max((r.ended if r.ended is not None else now) - r.started, 0)
     if r.state.active:
-        took = "?" if stale else words.running(ran) if r.started is not None else "waits"
+        waits = r.started is None and r.state is not State.RUNNING  # not every system tells when a run began
+        took = "?" if stale or (ran is None and not waits) else "waits" if waits else words.running(ran)
     else:
         took = "n/a" if r.state in (State.MISSED, State.SKIPPED) and ran is None else words.duration(ran)
     late = r.usual_ms is not None and ran is not None and ran > 2 * r.usual_ms and ran - r.usual_ms > words.MINUTE
