@@ -358,14 +358,14 @@ def _worker(name: str, parts: Sequence[tuple[str, str | None]]) -> SourceItem:
     said = [f"{connectors} connector{'' if connectors == 1 else 's'}", f"{tasks} task{'' if tasks == 1 else 's'}"]
     said += [f"{n} {word}" for word, n in sorted(counts.items())]
     left = counts.get("UNASSIGNED", 0) == len(parts)
+    what = "left?" if left else FAILED if counts.get(FAILED) else ""
     if left:
         said.append("nothing of it is assigned: it may have left")
-    bad = left or bool(counts.get(FAILED))
     return SourceItem(
         kind="component",
         name=words(name),
-        standing=Standing.WARNING if bad else Standing.FINE,
-        words=", ".join(said),
+        standing=Standing.WARNING if what else Standing.FINE,
+        words=(f"{what}: " if what else "") + ", ".join(said),
     )
 
 

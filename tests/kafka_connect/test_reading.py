@@ -264,7 +264,7 @@ async def test_workers_are_parts(like: KafkaConnectLike, adapter: KafkaConnectAd
     like.state.fail("second", 0)
     like.state.leave("10.0.0.2:8083")
     items = {i.name: i for i in await adapter.items()}
-    assert items["10.0.0.1:8083"].words == "1 connector, 2 tasks, 1 FAILED"
+    assert items["10.0.0.1:8083"].words == "FAILED: 1 connector, 2 tasks, 1 FAILED"
     assert items["10.0.0.2:8083"].standing is Standing.WARNING
     assert "it may have left" in items["10.0.0.2:8083"].words
     runs, cursor = await page(adapter, None)
