@@ -109,7 +109,7 @@ def place_of(settings: SourceSettings) -> Place:
 
 
 def _check_auth(auth: Mapping[str, str | Secret], engine: str) -> None:
-    known = {"sqlite": (), "snowflake": ("user", "password", "token")}.get(engine, ("user", "password"))
+    known = {"sqlite": (), "snowflake": ("user", "password", "token", "private_key")}.get(engine, ("user", "password"))
     for name in auth:
         if name not in known:
             raise ValueError(
@@ -119,8 +119,8 @@ def _check_auth(auth: Mapping[str, str | Secret], engine: str) -> None:
             )
     if known and "user" not in auth:
         raise ValueError('auth: expected the user, as in auth = { user = "watchfloor", password = { env = "NAME" } }')
-    if "token" in auth and "password" in auth:
-        raise ValueError("auth: password or token, not both")
+    if len({"password", "token", "private_key"} & set(auth)) > 1:
+        raise ValueError("auth: one of password, token and private_key, not several")
 
 
 def _options(given: Mapping[str, Any], asked: Mapping[str, str], engine: str) -> Options:

@@ -17,7 +17,7 @@ from typing import Any
 PARAMETERS = {
     "oracle": "user password host port service_name protocol tcp_connect_timeout retry_count ssl_context ssl_server_dn_match",
     "sqlserver": "server port user password database timeout login_timeout appname read_only encryption",
-    "snowflake": "account user password token authenticator database schema warehouse role login_timeout autocommit session_parameters",
+    "snowflake": "account user password token private_key authenticator database schema warehouse role login_timeout autocommit session_parameters",
 }
 MODULES = {"oracle": "oracledb", "sqlserver": "pymssql", "snowflake": "snowflake.connector"}
 OWN = {

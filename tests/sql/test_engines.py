@@ -209,6 +209,24 @@ async def test_snowflake_takes_a_token(double: Double) -> None:
     await one.close()
 
 
+@of("snowflake")
+async def test_snowflake_takes_a_key_pair(double: Double) -> None:
+    pem = "-----BEGIN PRIVATE KEY-----\nAQID\nBAUG\n-----END PRIVATE KEY-----\n"
+    one = adapter(double, auth={"user": "watch", "private_key": Secret(lambda: pem, "file:key")})
+    await one.runs(None)
+    assert double.opened[0]["authenticator"] == "SNOWFLAKE_JWT"
+    assert double.opened[0]["private_key"] == bytes(range(1, 7))
+    await one.close()
+    for wrong in (PASSWORD, pem.replace("BEGIN PRIVATE", "BEGIN ENCRYPTED PRIVATE"), pem.replace("AQID", "AQI")):
+        one = adapter(double, auth={"user": "watch", "private_key": Secret(lambda w=wrong: w, "file:key")})
+        with pytest.raises(AuthFailed) as said:
+            await one.runs(None)
+        assert said.value.what == "private_key is no unencrypted PKCS#8 key"
+        assert PASSWORD not in f"{said.value!r} {said.value.hint}"
+        await one.close()
+    assert len(double.opened) == 1
+
+
 @every
 async def test_who_may_write_is_told(double: Double) -> None:
     rows = {"oracle": [(1, 0, 0)], "sqlserver": [(0, 0, 1, 1, 0, 0)], "snowflake": [("x", "SELECT"), ("x", "INSERT")]}

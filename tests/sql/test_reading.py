@@ -320,7 +320,7 @@ USER = {"user": "watch"}
         ("sqlite:///a.db", USER, {}, "auth: a file has no user and password"),
         ("postgresql://h/d", {}, {}, "auth: expected the user"),
         ("postgresql://h/d", {"user": "u", "passwd": "x"}, {}, "auth: unknown key 'passwd'"),
-        ("snowflake://a/d", {"user": "u", "password": "x", "token": "y"}, {}, "password or token, not both"),
+        ("snowflake://a/d", {"user": "u", "password": "x", "token": "y"}, {}, "one of password, token and private_key"),
         ("postgresql://h/d", USER, {"warehouse": "w"}, "options: unknown key 'warehouse' of postgresql"),
         ("postgresql://h/d?sslmodus=x", USER, {}, "url: unknown key 'sslmodus' of postgresql"),
         ("postgresql://h/d", USER, {"sslmode": "on"}, "options.sslmode: expected one of disable"),

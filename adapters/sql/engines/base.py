@@ -47,10 +47,12 @@ class Login:
     user: str = ""
     password: str = ""
     token: str = ""
+    private_key: str = ""
+    """PEM."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        return tuple(s for s in (self.password, self.token) if s)
+        return tuple(s for s in (self.password, self.token, self.private_key) if s)
 
     def __repr__(self) -> str:
         return f"Login({self.user!r})"
