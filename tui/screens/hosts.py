@@ -15,6 +15,7 @@ from tui.screens import window
 from tui.screens.hosts_curve import LABEL, Curve
 from tui.screens.hosts_panes import Stack, limits_pane, running_pane, wants
 from tui.screens.hosts_processes import Processes
+from tui.screens.hosts_systems import Systems
 from tui.screens.lists import Handler, ListScreen
 from tui.view import Back, Context, Effect, Line, Open, Say, Span
 
@@ -35,7 +36,7 @@ class HostsView(ListScreen):
     name: ClassVar[str] = "hosts"
     title: ClassVar[str] = "Hosts"
     contexts: ClassVar[tuple[str, ...]] = ("hosts", "list", "global")
-    topics: frozenset[str] = frozenset({"engine", "source", "health", "sample", "process", "configured"})
+    topics: frozenset[str] = frozenset({"engine", "source", "health", "sample", "process", "configured", "item"})
     ticks: ClassVar[bool] = True
     of_a_row: ClassVar[frozenset[str]] = ListScreen.of_a_row - {"view.pane", "list.open"}
 
@@ -48,6 +49,7 @@ class HostsView(ListScreen):
         self.range = _DAY_RANGE
         self.processes = Processes(context)
         self.panes = Stack()
+        self.systems = Systems(context)
         self.cursor: str | None = arg
         self.words = ""
         self._rows: list[Host | Resource] = []
@@ -74,6 +76,7 @@ class HostsView(ListScreen):
         topics = dict(reader.topics())
         moved = {t for t, v in topics.items() if self._topics.get(t) != v}
         self._topics = topics
+        self.systems.read(self.head.sources, moved)
         if self.processes.open:
             self.processes.load()
         self._series = reader.series("host", named=True)
@@ -252,7 +255,10 @@ class HostsView(ListScreen):
 
     def _body(self, width: int, room: int) -> list[Line]:
         if not self.hosts:
-            return self._nothing(width)
+            nothing, size = self._nothing(width), self.systems.wants()[1]
+            return (
+                [*nothing, [], *self.systems.paint(width, min(size, room - 3), silent=self.silent)] if size else nothing
+            )
         gap: list[Line] = [] if frame.is_narrow(width) else [[(" " * width, "")]]
         table = self._table(width, max(room // 3 - 2, 3))
         shown = self._resources()
@@ -262,12 +268,15 @@ class HostsView(ListScreen):
         body: list[Line] = [*table, *gap, *self._resource_pane(width, 1 + kept)]
         panes: dict[str, Callable[[int], list[Line]]] = {
             "chart": lambda size: self._chart(width, size),
+            "systems": lambda size: self.systems.paint(width, size, silent=self._unsure(here=False)),
             "limits": lambda size: limits_pane(self.limits, self._this(), width, size, stale=self.stale),
             "running": lambda size: running_pane(
                 self.use, self._this(), width, size, stale=self.stale, loud=self._rest_is_loud()
             ),
         }
-        return body + self.panes.paint(room - len(body), gap, narrow, wants(self.limits, self.use), panes)
+        return body + self.panes.paint(
+            room - len(body), gap, narrow, wants(self.limits, self.use, self.systems.wants()), panes
+        )
 
     def _nothing(self, width: int) -> list[Line]:
         key = keymap.key_of("app.refresh")
@@ -434,6 +443,7 @@ class HostsView(ListScreen):
             self.processes.filter(text)
         else:
             self.words = text.lower().strip()
+            self.systems.filter(self.words)
             self._lay()
 
     def watch(self) -> dict[str, Any] | None:
@@ -461,6 +471,7 @@ class HostsView(ListScreen):
                 "series": found.series, "since": found.since, "until": found.until, "p50": found.p50, "peak": found.peak,
                 "peak_at": found.peak_at, "cells": [None if c is None else {"avg": c[0], "min": c[1], "max": c[2]} for c in found.cells],
             },
+            "systems": self.systems.data(),
             "capacity": [capacity.record(c) for c in self.limits],
             "running": [
                 {"run": u.run_key, "name": u.name or "no run of ours", "step": u.step, "cpu": u.cpu, "memory": u.rss} for u in use

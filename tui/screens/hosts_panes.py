@@ -1,4 +1,4 @@
-"""Below the resources of a host: its curve, what will fill up, who runs. They never change places; where there is little room,
+"""Below the resources of a host: its curve, fleets and clusters, what will fill up, who runs. They never change places; where there is little room,
 one of them is served first."""
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from tui.present import capacity, frame, hosts, lines
 from tui.present.cut import cut_middle
 from tui.view import Line
 
-PANES: Final = ("chart", "limits", "running")
+PANES: Final = ("chart", "systems", "limits", "running")
 _LEAST: Final = 3
 """Rows below which a list is not begun."""
 _LEAST_CHART: Final = 6
@@ -52,16 +52,19 @@ class Stack:
         given: dict[str, int] = {}
         left = room
         for i, name in enumerate(serve):
+            if not wants[name][1]:
+                continue
             left -= len(gap)
             if left < (_LEAST_CHART if name == "chart" and self.first != "chart" else _LEAST):
                 left += len(gap)
                 continue
             size = left
             if name == "chart":
-                size = self._for_chart(left, [wants[p][0] + len(gap) for p in serve[i + 1 :]], narrow)
+                size = self._for_chart(left, [wants[p][0] + len(gap) for p in serve[i + 1 :] if wants[p][1]], narrow)
             given[name] = size if name == "chart" else min(size, wants[name][1])
             left -= given[name]
         self._whole = {name for name, size in given.items() if name == "chart" or size >= wants[name][1]}
+        self._whole |= {name for name in PANES if not wants[name][1]}
         body: list[Line] = []
         for name in PANES:
             if name in given:
@@ -115,7 +118,12 @@ def running_pane(use: UseNow, this: str, width: int, size: int, *, stale: bool, 
     return out
 
 
-def wants(limits: Sequence[CapacityRow], use: UseNow) -> dict[str, tuple[int, int]]:
-    """Rows of each pane where room is shared, and of all that it has."""
+def wants(limits: Sequence[CapacityRow], use: UseNow, systems: tuple[int, int]) -> dict[str, tuple[int, int]]:
+    """Rows of each pane where room is shared, and of all that it has; nothing of a pane that is not there."""
     many, runs = max(len(limits), 1), len(use.runs)
-    return {"chart": (10, 10), "limits": (2 + min(many, 6), 2 + many), "running": (3 + min(runs, 5), 3 + runs)}
+    return {
+        "chart": (10, 10),
+        "systems": systems,
+        "limits": (2 + min(many, 6), 2 + many),
+        "running": (3 + min(runs, 5), 3 + runs),
+    }
