@@ -85,6 +85,8 @@ class CommandsAdapter(Adapter):
         self._count = 0
         self._unread: tuple[float, Told] | None = None
         self._last: tuple[float, str, Told] | None = None
+        self._each: frozenset[str] = frozenset()
+        """Pipelines that are asked about one by one."""
         self._same: tuple[bytes, Told] | None = None
         self._made: dict[str, str] = {}
         self._notes: tuple[str, ...] = ()
@@ -149,7 +151,7 @@ class CommandsAdapter(Adapter):
         else:
             told = Told()
         for name in self._options.pipelines:
-            told.pipelines.setdefault(name, Pipeline(key=pipeline_key(self._source, name), name=clean(name, 200)))
+            told.pipelines.setdefault(name, self._plain(name))
         self._include(told)
         if self._options.own:
             told.runs |= await self._files(lambda: self._own.runs(list(told.pipelines)))
@@ -200,14 +202,38 @@ class CommandsAdapter(Adapter):
             )
         room = asyncio.Semaphore(AT_ONCE)
 
-        async def one(name: str) -> Told:
-            async with room:
-                return await self._status(name, None, now)
+        async def one(name: str) -> Told | AdapterError:
+            try:
+                async with room:
+                    return await self._status(name, None, now)
+            except AdapterError as error:
+                return error
 
+        wrong: list[AdapterError] = []
         for name, found in zip(names, await asyncio.gather(*map(one, names)), strict=True):
+            if isinstance(found, AdapterError):  # the others are told all the same; of this one nothing is
+                wrong.append(found)
+                told.notes = (*told.notes, clean(f"{name}: {found.what}", 200))
+                continue
             told.runs |= found.runs
             told.bare |= found.bare
             told.pipelines[name] = found.pipelines.get(name, told.pipelines[name])
+        if wrong and len(wrong) == len(names):
+            raise wrong[0]
+        self._each = frozenset(names)
+
+    async def _one(self, pipeline: str) -> Told:
+        """Of a driver that is asked one by one only what is wanted."""
+        now = now_ms()
+        told = await self._status(pipeline, None, now)
+        told.pipelines.setdefault(pipeline, self._plain(pipeline))
+        if told.bare:
+            bare = {pipeline: told.bare[pipeline]} if pipeline in told.bare else {}
+            told.runs |= await self._files(lambda: self._seen.look(bare, now, None))
+        return told
+
+    def _plain(self, name: str) -> Pipeline:
+        return Pipeline(key=pipeline_key(self._source, name), name=clean(name, 200) or "?")
 
     async def _status(self, pipeline: str, run: str | None, now: int) -> Told:
         """What ``status`` tells of one pipeline, or of one run of it."""
@@ -233,18 +259,19 @@ class CommandsAdapter(Adapter):
     async def look(self, key: Key, *, fresh: bool = True) -> Told:
         """What is told now about what the key names: by ``status`` of a run where there is such a command, else by the list."""
         by_run = key.run is not None and self._options.status_of_run
-        about = str(Key(key.source, key.pipeline, key.run)) if by_run else ""
+        by_pipeline = key.pipeline in self._each
+        about = str(Key(key.source, key.pipeline, key.run if by_run else None)) if by_run or by_pipeline else ""
         last = self._last
         if not fresh and last is not None and last[1] == about and time.monotonic() - last[0] < FRESH_S:
             return last[2]
-        if not by_run:
+        if not about:
             return await self._all()
         try:
-            told = await self._status(key.pipeline, key.run, now_ms())
+            told = await (self._one(key.pipeline) if by_pipeline else self._status(key.pipeline, key.run, now_ms()))
         except AdapterError:
             self._unread = self._last = None
             raise
-        told.pipelines.setdefault(key.pipeline, Pipeline(key=key.pipeline_key, name=clean(key.pipeline, 200)))
+        told.pipelines.setdefault(key.pipeline, self._plain(key.pipeline))
         self._last = (time.monotonic(), about, told)
         return told
 
@@ -319,7 +346,7 @@ class CommandsAdapter(Adapter):
         parsed = own_key(key, self._source)
         if parsed.run is not None:
             return (await self._run(key, fresh=True)).run
-        found = (await self._all()).pipelines.get(parsed.pipeline)
+        found = (await self.look(parsed)).pipelines.get(parsed.pipeline)
         if found is None:
             raise NotFound(f"the driver lists no pipeline {clean(parsed.pipeline, 80)!r}")
         return found
@@ -365,6 +392,9 @@ class CommandsAdapter(Adapter):
             return ()
         data = await self._driver.ask("operations", {})
         found = self._reading("operations", now_ms()).operations(data)
+        globs = self.settings.include
+        if globs:
+            found = [o for o in found if any(fnmatchcase(own_key(o.pipeline, self._source).pipeline, g) for g in globs)]
         return list({o.id: replace(o, words=self._driver.words(o.words)) for o in found}.values())
 
     # --- acting ---------------------------------------------------------------------------------------------------------

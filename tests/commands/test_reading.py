@@ -306,6 +306,9 @@ async def test_include_narrows(drv: Driver) -> None:
     pipelines, runs = await read(adapter)
     assert set(pipelines) == {"drv:cdm_a"}
     assert {k.partition("/")[0] for k in runs} == {"drv:cdm_a"}
+    with drv.world() as world:
+        world["ops"] = {n: {"id": n, "pipeline": n, "state": "running"} for n in ("cdm_a", "daily")}
+    assert [o.id for o in await adapter.operations()] == ["cdm_a"]
 
 
 async def test_a_log_that_is_written_whole_each_time(drv: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -379,12 +382,32 @@ async def test_states_by_exit_code_become_runs(tmp_path: Path) -> None:
     assert (missed.state, missed.sub, missed.backfilled) == (State.SUCCESS, "not seen while it ran", False)
 
 
-async def test_an_exit_code_that_means_nothing_is_an_error(tmp_path: Path) -> None:
+async def test_an_exit_code_that_means_nothing_tells_nothing(tmp_path: Path) -> None:
     stands(tmp_path, a=3, b=4)
+    adapter = stateful(tmp_path)
+    pipelines, runs = await read(adapter)
+    assert set(pipelines) == {"drv:a", "drv:b"}
+    assert {r.key.partition("/")[0] for r in runs.values()} == {"drv:a"}
+    assert adapter.notes == ("b: status: word of b · exit 4",)
     with pytest.raises(BadResponse, match="status: word of b · exit 4"):
-        await stateful(tmp_path).pipelines()
+        await adapter.read("drv:b")
+    stands(tmp_path, a=4)
+    with pytest.raises(BadResponse, match="exit 4"):
+        await adapter.pipelines()
     _, runs = await read(stateful(tmp_path, exit={"3": "success", "4": "held"}))
     assert State.HELD in {r.state for r in runs.values()}
+
+
+async def test_one_question_about_one_of_many_is_one_command(tmp_path: Path) -> None:
+    stands(tmp_path, a=0, b=3)
+    adapter = stateful(tmp_path)
+    _, runs = await read(adapter)
+    (run,) = [k for k, r in runs.items() if r.state is State.RUNNING]
+    before = adapter.spent[0]
+    assert (await adapter.read(run)).key == run
+    assert adapter.spent[0] == before + 1
+    assert [s.state for s in await adapter.steps(run)] == [State.RUNNING]
+    assert adapter.spent[0] == before + 1, "the steps of what was read just now"
 
 
 async def test_one_by_one_has_an_end(tmp_path: Path) -> None:
