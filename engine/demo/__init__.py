@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+from engine.demo.work.flow import lay_out
+
 if TYPE_CHECKING:
     from engine.config.paths import Places
 
@@ -34,8 +36,6 @@ USUAL_S: dict[str, float] = {
 
 SLOW_S: dict[str, float] = {"txn_dedup": 35.2, "churn_model": 250.0}
 """Seconds that the other ones usually take; nobody waits for them before the demo without a terminal is printed."""
-MEASURED: Final = ("ldz", "rdv")
-"""Databases that the demo's configuration asks for numbers."""
 _RELATIVE: Final = re.compile(r"@(DUE|CRON)\+(\d+)@")
 
 
@@ -48,9 +48,7 @@ def prepare(place: Places, *, python: str = sys.executable, now: float | None = 
     place.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     here = files("engine.demo")
     (folder / "work" / "flow.py").write_text(here.joinpath("work/flow.py").read_text())
-    (folder / "data").mkdir(exist_ok=True)
-    for name in MEASURED:  # empty, so that what measures them has something to ask from the first second on
-        (folder / "data" / f"{name}.db").touch()
+    lay_out(folder / "data")
     history = place.state / "local"
     history.mkdir(parents=True, exist_ok=True)
     with (history / "generated.jsonl").open("w") as file:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 FAR: Final = 45
 """Days after which only the month is said: a line that is drawn on for so long promises no day."""
 _FOREVER: Final = 730
+MOMENTS: Final = ("time", "date")
+"""Units of values that are no amounts: an instant, a business date."""
 
 
 def value(v: float | None, unit: str) -> str:
@@ -29,8 +31,19 @@ def value(v: float | None, unit: str) -> str:
         return f"{v:.0f}%"
     if unit in ("B", "B/s"):
         return words.size(v) + unit[1:]
+    if unit in MOMENTS:
+        return _moment(v, unit)
     number = f"{v:,.0f}" if abs(v) >= 100 else f"{v:.1f}" if abs(v) >= 10 else f"{v:.2f}"
     return f"{number} {clean(unit)}".strip()
+
+
+def _moment(v: float, unit: str) -> str:
+    """``2026-11-20`` of a business date, ``20 Nov 05:12Z`` of an instant; ms UTC."""
+    try:
+        at = datetime.fromtimestamp(v / 1000, UTC)
+    except (OverflowError, OSError, ValueError):
+        return "n/a"
+    return at.date().isoformat() if unit == "date" else f"{at.day} {at:%b %H:%M}Z"
 
 
 def grows(c: CapacityRow) -> str:

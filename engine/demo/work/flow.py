@@ -34,6 +34,27 @@ def db(name: str, *attach: str) -> sqlite3.Connection:
     return found
 
 
+STAGE = "CREATE TABLE IF NOT EXISTS stg_contract(id INTEGER, bd TEXT, version INTEGER, customer INTEGER, product TEXT);"
+VAULT = (
+    "CREATE TABLE IF NOT EXISTS sat_customer(hk TEXT, bd TEXT, name TEXT, segment TEXT, PRIMARY KEY(hk, bd)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS link_txn(id INTEGER, bd TEXT, hk_account TEXT, amount REAL, PRIMARY KEY(id, bd)) WITHOUT ROWID;"
+)
+FACT = (
+    "CREATE TABLE IF NOT EXISTS fact_contract(contract_id INTEGER, business_date TEXT, version INTEGER, customer INTEGER, product TEXT, "
+    "CONSTRAINT fact_contract_pk PRIMARY KEY(contract_id, business_date)) WITHOUT ROWID;"
+)
+
+
+def lay_out(data: Path) -> None:
+    """The tables that are measured, empty: so that a number is there from the first second on."""
+    data.mkdir(parents=True, exist_ok=True)
+    for name, tables in (("ldz", STAGE), ("rdv", VAULT + FACT)):
+        made = sqlite3.connect(data / f"{name}.db")
+        made.execute("PRAGMA journal_mode=WAL")
+        made.executescript(tables)
+        made.close()
+
+
 def turn(name: str) -> int:
     """How often this was asked under that name before: what happens only now and then."""
     DATA.mkdir(exist_ok=True)
@@ -147,10 +168,7 @@ def hubs(date: str) -> int:
 
 def satellites(date: str) -> int:
     rdv = db("rdv", "ldz")
-    rdv.executescript(
-        "CREATE TABLE IF NOT EXISTS sat_customer(hk TEXT, bd TEXT, name TEXT, segment TEXT, PRIMARY KEY(hk, bd)) WITHOUT ROWID;"
-        "CREATE TABLE IF NOT EXISTS link_txn(id INTEGER, bd TEXT, hk_account TEXT, amount REAL, PRIMARY KEY(id, bd)) WITHOUT ROWID;"
-    )
+    rdv.executescript(VAULT)
     rows(rdv, "DELETE FROM sat_customer WHERE bd = ? OR bd < date(?, '-2 days')", date, date)
     rows(rdv, "DELETE FROM link_txn WHERE bd = ? OR bd < date(?, '-2 days')", date, date)
     one = rows(rdv, "INSERT INTO sat_customer SELECT 'h' || id, bd, name, segment FROM ldz.customer WHERE bd = ?", date)
@@ -170,9 +188,7 @@ def check_source(date: str) -> int:
 
 def extract_contracts(date: str) -> int:
     ldz = db("ldz", "mart")
-    ldz.execute(
-        "CREATE TABLE IF NOT EXISTS stg_contract(id INTEGER, bd TEXT, version INTEGER, customer INTEGER, product TEXT)"
-    )
+    ldz.executescript(STAGE)
     rows(ldz, "DELETE FROM stg_contract")
     count = rows(ldz, "INSERT INTO stg_contract SELECT * FROM mart.contract WHERE bd = ?", date)
     say("INFO", f"{count:,} rows staged for FACT_CONTRACT")
@@ -181,10 +197,7 @@ def extract_contracts(date: str) -> int:
 
 def load_fact(date: str) -> int:
     rdv = db("rdv", "ldz")
-    rdv.execute(
-        "CREATE TABLE IF NOT EXISTS fact_contract(contract_id INTEGER, business_date TEXT, version INTEGER, customer INTEGER, product TEXT, "
-        "CONSTRAINT fact_contract_pk PRIMARY KEY(contract_id, business_date)) WITHOUT ROWID"
-    )
+    rdv.executescript(FACT)
     rows(rdv, "DELETE FROM fact_contract WHERE business_date = ?", date)
     say("INFO", "INSERT INTO RDV.FACT_CONTRACT SELECT * FROM STG_CONTRACT")
     try:
