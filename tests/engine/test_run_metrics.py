@@ -139,17 +139,27 @@ def test_what_is_no_number_or_not_there_is_no_sample_and_said_once(tmp_path: Pat
         assert r.log.read_text().count("no line of the logs matches") == 1
 
 
-def test_a_run_that_fails_is_not_measured(tmp_path: Path, server: AirflowLike) -> None:
+def test_a_run_or_a_step_that_fails_is_not_measured(tmp_path: Path, server: AirflowLike) -> None:
     with rig(tmp_path, server) as r:
         server.add_run("load_sales", "bad", state="running")
         until(r.runs)
+        server.set_task(
+            "load_sales", "bad", "load_a", try_number=1, state="success", start=server.now(), end=server.now()
+        )
         server.append_log("load_sales", "bad", "load_a", "loaded 5 rows")
+        server.set_task(
+            "load_sales", "bad", "load_b", try_number=1, state="failed", start=server.now(), end=server.now()
+        )
         server.set_run("load_sales", "bad", "failed")
         until(lambda: any(x.key.endswith("/bad") and x.state.bad for x in r.runs()))
         server.add_run("load_sales", "good", state="running")
         until(lambda: any(x.key.endswith("/good") for x in r.runs()))
-        end = done(server, "good", "loaded 6 rows")
-        assert until(lambda: samples(r)) == [(end, 6.0)]
+        for task, state in (("extract", "success"), ("load_a", "success"), ("load_b", "failed")):
+            server.set_task("load_sales", "good", task, try_number=1, state=state, start=server.now(), end=server.now())
+        server.append_log("load_sales", "good", "load_a", "loaded 6 rows")
+        server.append_log("load_sales", "good", "load_b", "loaded 66 rows")
+        server.set_run("load_sales", "good", "success")
+        assert [v for _, v in until(lambda: samples(r))] == [6.0]
 
 
 def test_a_log_that_does_not_come_is_asked_for_a_few_times_and_then_left(tmp_path: Path, server: AirflowLike) -> None:

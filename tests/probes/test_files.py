@@ -220,6 +220,18 @@ async def test_a_value_file_that_is_written_over(tmp_path: Path) -> None:
     assert "is not there" in str(await value(adapter, ROWS))
 
 
+async def test_a_value_file_that_is_written_anew_is_of_now(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    log.write_text("loaded 5 rows\n")
+    os.utime(log, (time.time() - 3600, time.time() - 3600))
+    adapter = files(tmp_path)
+    (old,) = (await ask(adapter, ROWS)).samples
+    log.write_text("loaded 5 rows\n")
+    (new,) = (await ask(adapter, ROWS)).samples
+    assert new.value == old.value
+    assert new.t > old.t + 3_000_000
+
+
 async def test_values_by_named_groups_and_the_newest_file_of_a_pattern(tmp_path: Path) -> None:
     (tmp_path / "app-20261119.log").write_text("a: 1\nb: 2\n")
     os.utime(tmp_path / "app-20261119.log", (1, 1))
@@ -241,8 +253,11 @@ async def test_lines_are_counted_since_the_last_ask(tmp_path: Path) -> None:
     assert await value(adapter, ERRORS) == 2.0
     assert await value(adapter, ERRORS) == 0.0
     with log.open("a") as out:
-        out.write("OR finished\n")
-    assert await value(adapter, ERRORS) == 1.0, "a line is counted when it is finished, once"
+        out.write("OR finished\nERROR not yet")
+    assert await value(adapter, ERRORS) == 1.0, "a line is counted when it is finished"
+    with log.open("a") as out:
+        out.write(" but now\n")
+    assert await value(adapter, ERRORS) == 1.0, "and once"
 
 
 async def test_rotation_loses_nothing_and_counts_nothing_twice(tmp_path: Path) -> None:

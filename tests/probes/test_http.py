@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.errors import AuthFailed, BadResponse, NotFound, Unreachable
+from adapters.errors import AuthFailed, BadResponse, NotFound, RateLimited, Unreachable
 from adapters.extras import SeriesQuery
 from adapters.probes.http import HttpAdapter
 from tests.probes.worlds import ask, http, value, values
@@ -102,6 +102,24 @@ async def test_a_source_that_answers_is_not_called_away_for_a_path_that_does_not
     like.fault = "500"
     with pytest.raises(BadResponse):
         await ask(adapter, "GET /stats .rows")
+
+
+async def test_who_is_told_to_wait_asks_nothing_more(like: HttpProbeLike, adapter: HttpAdapter) -> None:
+    like.fault_on = lambda method, path: path == "/stats"
+    like.fault = "429-after"
+    with pytest.raises(RateLimited) as error:
+        await ask(adapter, "GET /stats .rows")
+    assert error.value.retry_after == 7
+    assert len(like.requests) == 1
+
+
+async def test_too_many_series_of_one_query_are_refused(like: HttpProbeLike, adapter: HttpAdapter) -> None:
+    like.numbers["items"] = [{"name": f"n{i}", "lag": i} for i in range(51)]
+    found = await ask(adapter, "GET /stats .items[].lag by .name", "GET /stats .rows")
+    assert [s.value for s in found.samples] == [12.0]
+    assert "51 series, at most 50" in found.failed["GET /stats .items[].lag by .name"]
+    like.numbers["items"][0]["lag"] = None
+    assert len(await values(adapter, "GET /stats .items[].lag by .name")) == 50, "what has no value is left out"
 
 
 async def test_a_post_is_made_where_the_options_name_it_and_nowhere_else(like: HttpProbeLike) -> None:
