@@ -378,8 +378,8 @@ class CommandsAdapter(Adapter):
         }
         if "offset" in places(self._options.reads["logs"]):
             most = self._options.output_kib << 10
-            data = await self._driver.ask("logs", values, cut=True)
-            return LogChunk(data, str(offset + len(data)), over and len(data) < most)
+            data = await self._driver.ask("logs", values, cut=True, raw=True)
+            return LogChunk(self._driver.hide(data), str(offset + len(data)), over and len(data) < most)
         data = await self._driver.ask("logs", values, most=WHOLE_LOG, cut=True)
         full = len(data) >= WHOLE_LOG
         if offset > len(data):

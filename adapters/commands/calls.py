@@ -87,15 +87,19 @@ class Driver:
         *,
         most: int | None = None,
         cut: bool = False,
+        raw: bool = False,
         timeout_s: float | None = None,
     ) -> bytes:
-        """What a reading command writes. ``cut``: more than ``most`` is cut off there instead of refused."""
+        """What a reading command writes. ``cut``: more than ``most`` is cut off there instead of refused. ``raw``: secrets that
+        it wrote stand in it, for who counts bytes and hides them afterwards."""
         argv = fill(self._reads[name], values, self.options.allow_dash)
         ran = await self.try_(name, argv, most=most, timeout_s=timeout_s)
         if ran.flooded and cut:
-            return self.hide(ran.out[: most or self.options.output_kib << 10])
-        self.refuse(name, ran, timeout_s or self.options.timeout)
-        return self.hide(ran.out)
+            out = ran.out[: most or self.options.output_kib << 10]
+        else:
+            self.refuse(name, ran, timeout_s or self.options.timeout)
+            out = ran.out
+        return out if raw else self.hide(out)
 
     async def try_(
         self, name: str, argv: Sequence[str], *, most: int | None = None, timeout_s: float | None = None

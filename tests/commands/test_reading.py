@@ -221,6 +221,10 @@ async def test_a_secret_in_what_it_writes_is_hidden(drv: Driver) -> None:
     assert runs[key].error == "cannot log in with ****"
     chunk = await adapter.log(step_key(key, "load"), 1, None)
     assert chunk.data == b"login with **** failed\n"
+    drv.day(None)
+    drv.say(key, "and again")
+    more = await adapter.log(step_key(key, "load"), 1, chunk.cursor)
+    assert more.data == b"and again\n", "bytes are counted as the driver wrote them"
     drv.day("broken")
     with pytest.raises(BadResponse) as error:
         await adapter.pipelines()
