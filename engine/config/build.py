@@ -33,7 +33,18 @@ from engine.config.model import (
 
 GROUP = "watchfloor.adapters"
 NEED_URL = frozenset(
-    {"airflow", "databricks", "dagster", "dataiku", "http", "kafka_connect", "prefect", "prometheus", "seatunnel"}
+    {
+        "airflow",
+        "databricks",
+        "dagster",
+        "dataiku",
+        "http",
+        "kafka_connect",
+        "prefect",
+        "prometheus",
+        "seatunnel",
+        "sql",
+    }
 )
 OWN_SERIES = ("host.", "host@", "own.", "run.")
 """How names of series begin that the engine gives itself."""
