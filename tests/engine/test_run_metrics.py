@@ -134,8 +134,10 @@ def test_what_is_no_number_or_not_there_is_no_sample_and_said_once(tmp_path: Pat
             done(server, f"r{n}", *words)
         until(lambda: "no line of the logs matches" in r.log.read_text())
         until(lambda: "is no number" in r.log.read_text())
-        until(lambda: len(set(logs_asked(server))) == 8)
-        assert samples(r) == []
+        server.add_run("load_sales", "good", state="running")
+        until(lambda: any(x.key.endswith("/good") for x in r.runs()))
+        end = done(server, "good", "loaded 3 rows")
+        assert until(lambda: samples(r)) == [(end, 3.0)]  # read after the others
         assert r.log.read_text().count("no line of the logs matches") == 1
 
 
@@ -195,6 +197,21 @@ def test_what_ended_while_no_engine_looked_is_read_once(tmp_path: Path, server: 
         found = until(lambda: (s := samples(r)) and len(s) == 2 and s)
         assert sorted(found) == sorted([(end1, 5.0), (end2, 6.0)])
         assert [a for a in logs_asked(server) if a.startswith("one/")] == ["one/load_a", "one/load_b"]
+
+
+def test_what_the_last_engine_did_not_come_to_read_is_read_by_the_next(tmp_path: Path, server: AirflowLike) -> None:
+    with rig(tmp_path, server) as r:
+        server.fault_on = lambda method, path: "/logs/" in path
+        server.fault = "500"
+        server.add_run("load_sales", "one", state="running")
+        until(r.runs)
+        end = done(server, "one", "loaded 5 rows")
+        until(lambda: logs_asked(server))
+        r.kill()
+        assert samples(r) == []
+        server.fault = None
+        r.start()
+        assert until(lambda: samples(r)) == [(end, 5.0)]
 
 
 def test_jobs_of_this_host_print_numbers_too(tmp_path: Path) -> None:
