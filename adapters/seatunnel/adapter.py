@@ -253,7 +253,7 @@ class SeaTunnelAdapter(Adapter):
             if old is None or signature(old[1]) != signature(job):
                 self._n += 1
                 self._ended.pop(job.id, None)
-                self._ended[job.id] = (self._n, job)
+                self._ended[job.id] = (self._n, states.slim(job))
         for job_id in active:
             self._ended.pop(job_id, None)
             self._gone.pop(job_id, None)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from datetime import tzinfo
 from typing import Any, Final
 
+import msgspec
+
 from adapters.http import words
 from adapters.model import Pipeline, Run, RunKind, State, StepDef, StepRun, Trigger, pipeline_key, run_key
 from adapters.seatunnel.wire import Job, ms, vertices
@@ -102,6 +104,11 @@ def error_of(job: Job) -> str | None:
         return None
     causes = [line for line in lines if line.startswith("Caused by: ")]
     return words(causes[-1].removeprefix("Caused by: ") if causes else lines[0])
+
+
+def slim(job: Job) -> Job:
+    """What a run is made of, without graph, figures and trace: thousands of ended jobs are remembered."""
+    return msgspec.structs.replace(job, jobDag=None, metrics=None, errorMsg=error_of(job))
 
 
 def _env(found: Any) -> Mapping[str, Any] | None:

@@ -244,6 +244,19 @@ async def test_two_thousand_pipelines_cost_few_requests(tmp_path: Path, modern: 
         await one.close()
 
 
+async def test_pages_with_the_oldest_first_lose_nothing(like: SeaTunnelLike, tmp_path: Path) -> None:
+    like.newest_first = False
+    for i in range(1_200):
+        like.add(f"job {i:04d}", "FINISHED", age_s=900.0 + i)
+    one = SeaTunnelAdapter(settings(like, tmp_path, options={"read_timeout": 5.0}))
+    page = await one.runs(None)
+    while not page.complete:
+        page = await one.runs(page.cursor)
+    new = like.add(NAME, "FINISHED", age_s=31.0)
+    assert [r.key for r in (await one.runs(page.cursor)).runs] == [key_of(new)]
+    await one.close()
+
+
 # --- bad days beyond the contract's -----------------------------------------------------------------------------------
 
 

@@ -77,6 +77,8 @@ class SeaTunnelLike(BadDays):
         self.effects: list[Effect] = []
         self.heap = "10.99%"
         self.slots = 0
+        self.newest_first = True
+        """Of pages; it is not sure that each version that has pages has them so."""
         self.deaf = False
         """Its nodes cannot ask each other for their logs (they do so without the password)."""
         self._ids = itertools.count(1176625570381824001)
@@ -184,7 +186,7 @@ class SeaTunnelLike(BadDays):
             return self.STATUS["500"]
         if page > 1 and (page - 1) * rows >= len(done):
             return 400, {"status": "fail", "message": "page too far"}
-        some = done[::-1][(page - 1) * rows : page * rows]
+        some = (done[::-1] if self.newest_first else done)[(page - 1) * rows : page * rows]
         return 200, {"data": [self._ended(j) for j in some], "total": len(done)}
 
     def _info(self, native: str) -> Answer:
