@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from adapters.auth import HeaderAuth
 from adapters.base import (
     Action,
     Adapter,
@@ -34,7 +35,6 @@ from adapters.kafka_connect import acts, lives, reads
 from adapters.kafka_connect.lives import Cursor, Life
 from adapters.kafka_connect.wire import FAILED, Entry, Status, pipeline_of
 from adapters.model import Caps, Key, LogChunk, Pipeline, Run, StepRun, Verb
-from adapters.prometheus.auth import HeaderAuth
 from adapters.shared import own_key, read_cursor, write_cursor
 
 _SECONDS: Final[Mapping[str, float]] = {

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final, cast
 from urllib.parse import urlsplit
 
+from adapters.auth import HeaderAuth
 from adapters.base import Probe, SourceSettings
 from adapters.errors import AdapterError, BadResponse, RateLimited, Unreachable
 from adapters.extras import Readings, SeriesQuery
@@ -24,7 +25,6 @@ from adapters.probes.exposition import Wanted
 from adapters.probes.matching import TAIL, Found, Matcher
 from adapters.probes.regex import Regex, before_regex, wrong_regex
 from adapters.probes.values import JsonPath, NoValue, document
-from adapters.prometheus.auth import HeaderAuth
 
 JSON: Final = ("GET", "POST")
 WORDS: Final = (*JSON, "status", "ms", "certificate", "text", "metric")
