@@ -162,6 +162,7 @@ async def test_a_failure_says_why_and_a_known_code_is_a_warning(folder: Path) ->
 
 async def test_without_its_keeper_it_is_running_then_lost(folder: Path) -> None:
     adapter = script(folder)
+    early = await adapter.prepare(action(Verb.START, PIPELINE, "early"))  # planned before, sent after
     await start(adapter)
     await until(lambda: began(folder))
     state = json.loads(next((folder / "state").rglob("*.json")).read_text())
@@ -175,6 +176,10 @@ async def test_without_its_keeper_it_is_running_then_lost(folder: Path) -> None:
     assert (run.state, run.sub) == (State.RUNNING, "its keeper is gone: its exit code will not be known")
     with pytest.raises(Conflict):
         await adapter.prepare(action(Verb.START, PIPELINE, "two"))
+    sent = await adapter.send(early)
+    assert isinstance(sent, NotSent), "the lock is free, the process lives"
+    assert "it runs already" in sent.words
+    assert len(began(folder)) == 1
     (folder / "go").touch()  # it ends well, and nobody can tell
     await until(lambda: not rec.lives(state["child"]))
     run = await run_of(script(folder))
