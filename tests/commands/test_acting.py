@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,18 @@ async def test_no_command_says_which_to_add(drv: Driver) -> None:
     assert adapter.caps.why("backfill-pause") == "it cannot be proved without options.operations"
     with pytest.raises(Unsupported, match=r"add options\.stop"):
         await adapter.prepare(action(Verb.STOP, drv.add_run("daily")))
+
+
+async def test_only_what_was_shown_is_sent(drv: Driver) -> None:
+    adapter = drv.adapter()
+    prepared = await adapter.prepare(action(Verb.PAUSE, KEY))
+    assert prepared.steady == 2, "one reading may be of a moment"
+    other = replace(prepared, calls=(replace(prepared.calls[0], target="driver resume daily"),))
+    assert await adapter.send(other) == NotSent("the command is not the one that was planned: plan it again")
+    assert drv.state["effects"] == 0
+    changed = drv.adapter(pause=[str(drv.path), str(drv.file), "resume", "--pipeline", "{pipeline}"])
+    assert isinstance(await changed.send(prepared), NotSent), "the options are others by now"
+    assert drv.state["effects"] == 0
 
 
 async def test_a_secret_that_cannot_be_read_sends_nothing(drv: Driver) -> None:

@@ -87,10 +87,11 @@ def test_each_value_is_one_argument() -> None:
         fill(template, values | {"pipeline": "a\0--force"})
 
 
+@pytest.mark.parametrize("value", ["--force", "-x", "-"])
 @pytest.mark.parametrize("word", ["{pipeline}", "{pipeline}.service"])
-def test_no_value_becomes_an_option(word: str) -> None:
+def test_no_value_becomes_an_option(word: str, value: str) -> None:
     with pytest.raises(Conflict, match="would be taken for an option of the command; nothing was sent"):
-        fill(("drv", word), {"pipeline": "--force"})
+        fill(("drv", word), {"pipeline": value})
     assert fill(("drv", word), {"pipeline": "-x"}, {"pipeline"})[1].startswith("-x")
 
 
