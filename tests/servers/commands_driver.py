@@ -70,7 +70,9 @@ def stamp(world, ago=0.0):
 
 def entry(world, name, run):
     out = {"pipeline": run["pipeline"], "run": name, "paused": world["pipelines"][run["pipeline"]]["paused"]}
-    out |= {k: run[k] for k in ("state", "started", "ended", "error", "kind", "attempt", "client_id", "date") if run.get(k)}
+    out |= {
+        k: run[k] for k in ("state", "started", "ended", "error", "kind", "attempt", "client_id", "date") if run.get(k)
+    }
     out["business_date"] = out.pop("date", None)
     step = {"name": "load", "state": run["state"], "started": run.get("started"), "ended": run.get("ended")}
     out["steps"] = [step | ({"error": run["error"]} if run.get("error") else {})]
@@ -112,14 +114,20 @@ def bad_day(fault, reading):
     """Ends the process where the day is such."""
     codes = {"forbidden": 77, "not-found": 66, "busy": 75, "broken": 1}
     if fault in codes:
-        said = {"broken": "Traceback (most recent call last):\n  File \"x\"\nValueError: the driver broke"}.get(fault, fault)
+        said = {"broken": 'Traceback (most recent call last):\n  File "x"\nValueError: the driver broke'}.get(
+            fault, fault
+        )
         sys.stderr.write(f"{said} {os.environ.get('DRIVER_TOKEN', '')}\n")
         sys.exit(codes[fault])
     if fault == "hang":
         time.sleep(60)
     if fault == "slow":
         time.sleep(0.3)
-    garbage = {"html": "<html><body>Please log in</body></html>", "shape": '{"nonsense": {"a": 1}}', "truncated": '{"a": '}
+    garbage = {
+        "html": "<html><body>Please log in</body></html>",
+        "shape": '{"nonsense": {"a": 1}}',
+        "truncated": '{"a": ',
+    }
     if fault in garbage and (fault != "truncated" or not reading):
         sys.stdout.write(garbage[fault])
         sys.exit(0 if reading else 1)
@@ -162,7 +170,12 @@ def act(world, command, flags):
     name = flags.get("run")
     if command == "start":
         name = name or f"r{world['made']}"
-        world["runs"][name] = {"pipeline": flags["pipeline"], "state": "queued", "kind": "manual", "date": flags.get("date")}
+        world["runs"][name] = {
+            "pipeline": flags["pipeline"],
+            "state": "queued",
+            "kind": "manual",
+            "date": flags.get("date"),
+        }
     elif command in ("pause", "resume"):
         world["pipelines"][flags["pipeline"]]["paused"] = command == "pause"
     elif command in ("hold", "release"):
