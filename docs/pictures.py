@@ -27,7 +27,7 @@ from adapters.model import State, StepRun  # noqa: E402
 from engine.config.load import load_text  # noqa: E402
 from engine.ids import Ids  # noqa: E402
 from engine.store.configured import put_configured  # noqa: E402
-from tests.tui import deeds, history_stores, host_stores, night, owed_story, parts_story, promises  # noqa: E402
+from tests.tui import deeds, gaps_story, history_stores, host_stores, night, owed_story, parts_story, promises  # noqa: E402
 from tests.tui.stores import MINUTE, SECOND, House  # noqa: E402
 from tui import registry, themes  # noqa: E402
 from tui.view import Line, View  # noqa: E402
@@ -184,7 +184,7 @@ def _parts(folder: Path) -> House:
 
 
 HOUSES: dict[str, Callable[[Path], House]] = {
-    "floor": _floor, "deeds": _deeds, "parts": _parts, "night": night.night, "promises": promises.night, "tale": history_stores.tale,
+    "floor": _floor, "deeds": _deeds, "parts": _parts, "night": night.night, "promises": promises.night, "tale": history_stores.tale, "gaps": gaps_story.story,
 }  # fmt: skip
 
 
@@ -213,6 +213,7 @@ PICTURES = (
     Picture("timeline", "night", "timeline", height=40),
     Picture("layers", "night", "layers", height=30),
     Picture("matrix", "night", "layers", height=36, keys=("view.pane",)),
+    Picture("gaps", "gaps", "gaps", "prod:daily_sales", height=24, keys=("time.left",) * 17),
     Picture("morning", "promises", "morning", height=30),
     Picture("run", "floor", "run", FAILED, height=34),
     Picture("log", "floor", "log", f"{FAILED}#load_fact 2", height=18),
