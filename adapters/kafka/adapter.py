@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from adapters.base import (
@@ -134,6 +134,7 @@ class KafkaAdapter(Adapter):
             may["offsets of groups"] = refused is None
             if refused is not None:
                 warnings.append(refused.what)
+            await self._clear(found.values())
         who = f"{self._access.user} on cluster {cluster.id}" if self._access.user else f"cluster {cluster.id}"
         return Probe(
             version="not told by Kafka", identity=words(who) if cluster.id or self._access.user else None, permissions=may,
@@ -228,10 +229,8 @@ class KafkaAdapter(Adapter):
             states = await client.describe(groups)
         except (Forbidden, Unsupported, BadResponse) as error:
             return dict.fromkeys(groups, error)
-        if any(isinstance(s, Unreachable) for s in states.values()):
-            await self._drop()
-        if states and all(isinstance(s, (Unreachable, AuthFailed)) for s in states.values()):
-            raise next(s for s in states.values() if isinstance(s, AdapterError))
+        await self._clear(states.values())
+        await self._still_there(states.values())
         return states
 
     async def _look(self, old_s: float) -> Look:
@@ -254,11 +253,9 @@ class KafkaAdapter(Adapter):
         offsets = await client.committed(groups, self._wanted(cluster))
         committed = {g: found for g, found in offsets.items() if not isinstance(found, AdapterError)}
         wrong = {g: found for g, found in offsets.items() if isinstance(found, AdapterError)}
-        if any(isinstance(e, Unreachable) for e in wrong.values()):
-            await self._drop()  # what is still out there must not come back to it: see adapters.kafka.apart
-            client = await self._open()
-        if wrong and not committed and all(isinstance(e, (Unreachable, AuthFailed)) for e in wrong.values()):
-            raise next(iter(wrong.values()))
+        await self._clear(offsets.values())
+        client = await self._open()
+        await self._still_there(offsets.values())
         no_end: dict[Partition, str] = {}
         ask: list[Partition] = []
         held = {p for found in committed.values() for p, n in found.items() if n >= 0}
@@ -275,8 +272,7 @@ class KafkaAdapter(Adapter):
         found_ends = await client.ends(ask, self._options.isolation)
         ends = {p: end for p, end in found_ends.items() if isinstance(end, int)}
         lost = {p: error for p, error in found_ends.items() if isinstance(error, AdapterError)}
-        if lost and not ends and all(isinstance(e, (Unreachable, AuthFailed)) for e in lost.values()):
-            raise next(iter(lost.values()))
+        await self._still_there(found_ends.values())
         no_end |= {p: error.what for p, error in lost.items()}
         unlisted = "" if listed.wrong is None else listed.wrong.what
         if not groups and not unlisted:
@@ -285,6 +281,17 @@ class KafkaAdapter(Adapter):
             self._clock(), int(time.time() * 1000), cluster, groups, committed, {g: e.what for g, e in wrong.items()}, ends, no_end,
             unlisted,
         )  # fmt: skip
+
+    async def _clear(self, answers: Iterable[object]) -> None:
+        """A client that waits for a coordinator is not kept: what comes back to it may end its process (adapters.kafka.apart)."""
+        if any(isinstance(one, Unreachable) for one in answers):
+            await self._drop()
+
+    async def _still_there(self, answers: Iterable[object]) -> None:
+        """Where nobody answered anything: raises unless the cluster itself does, for then it is these that are out of reach."""
+        found = list(answers)
+        if found and all(isinstance(one, (Unreachable, AuthFailed)) for one in found):
+            await self._see()
 
     async def _listed(self, client: Asks, cluster: Cluster) -> Listed:
         """Groups to be asked for. What may not be listed is a reason; those seen before stay while some broker does not answer."""

@@ -459,3 +459,20 @@ async def test_without_the_library_one_sentence_says_what_to_install(
             await call
         assert missing.value.what == "the client library of Kafka is not installed: pip install 'watchfloor[kafka]'"
     await one.close()
+
+
+async def test_coordinators_out_of_reach_are_no_dead_cluster(one: KafkaAdapter, like: KafkaLike, clock: Clock) -> None:
+    await one.items()
+    like.groups["loader"].refused = -185  # timed out
+    clock.s += 30
+    got = {(i.kind, i.name): i for i in await one.items()}
+    group = got["group", "loader"]
+    assert (group.value, group.standing) == (None, Standing.WARNING)
+    assert "state not known: group loader gave no answer within 0.4 s" in group.words
+    assert group.words.endswith("; last 1,200, 30s ago")
+    assert got["topic", "orders"].standing is Standing.FINE
+    assert len(like.configs) > 1, "a client that waits for one of them is not kept: it may take its process with it"
+    found = await one.samples([SeriesQuery("l", "lag(loader)"), SeriesQuery("o", "offline")])
+    assert {s.series for s in found.samples} == {"o"}
+    like.groups["loader"].refused = None
+    assert [s.value for s in (await one.samples([SeriesQuery("l", "lag(loader)")])).samples] == [1200.0]
