@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, ClassVar
 
-from engine.store.rows import Asker, OwedRow, Spell
+from adapters.model import Verb
+from engine.store.rows import Asker, FloorRow, OwedRow, SourceRow, Spell
 from tui import keymap
 from tui.present import gaps, lines, words
 from tui.present.chain import NO_LAYER, Lane
+from tui.present.cut import clean
 from tui.present.gaps import NOTHING, Cell, Grid
-from tui.screens import window
-from tui.view import Context, Line
+from tui.screens import cannot, open_plan, window
+from tui.view import Context, Effect, Line, Say
 
 AHEAD = 3
 CHUNK = 200
@@ -168,6 +170,20 @@ class GapsPane:
         if self.anchor is not None:
             return min(self.anchor, self.date), max(self.anchor, self.date)
         return gaps.gap_around(self.cells, self.days(), self.date)
+
+    def fill(self, row: FloorRow, source: SourceRow | None) -> Sequence[Effect]:
+        """Open the plan of a backfill for the chosen dates of a pipeline, or say why there is none: a good date is never made
+        again, a failed one is."""
+        name = clean(row.name)
+        if why := cannot(Verb.BACKFILL, source, self.context):
+            return (Say(f"backfill {name}: {why}", "warn"),)
+        chosen = self.chosen()
+        if chosen is None:
+            word, mark = self.cell.look.word, keymap.key_of("gaps.mark")
+            return (Say(f"{name}, {self.date}: {word}, there is no gap to fill; {mark} marks a range of dates"),)
+        first, last = chosen
+        given = {"from": first, "to": last, "reprocess": self.reprocess(first, last)}
+        return (open_plan(Verb.BACKFILL, row.key, name, source, self.context, **given),)
 
     def reprocess(self, first: str, last: str) -> str:
         return gaps.reprocess(self.cells, [d for d in self.days() if first <= d <= last])

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-from adapters.model import Verb
 from engine.store.rows import FeedRow, FloorRow, OwedRow
 from tui import keymap
 from tui.present import chain, frame, layers, lines, words
 from tui.present.chain import Chain, Hop, Lane
-from tui.present.cut import clean
 from tui.present.head import refresh_word
 from tui.present.layers import LOOP, About
-from tui.screens import cannot, open_plan, window
+from tui.screens import window
 from tui.screens.gaps import GapsPane
 from tui.screens.lists import Handler
 from tui.screens.matrix import MatrixPane
@@ -484,18 +482,7 @@ class LayersView(PipelineScreen):
         row = self.row
         if action != "pipeline.backfill" or self.grid is not self.gaps or row is None:
             return super().verb(action)
-        name, source = clean(row.name), self.source_of(row)
-        if why := cannot(Verb.BACKFILL, source, self.context):
-            return (Say(f"backfill {name}: {why}", "warn"),)
-        chosen = self.gaps.chosen()
-        if chosen is None:
-            word = self.gaps.cell.look.word
-            mark = keymap.key_of("gaps.mark")
-            return (Say(f"{name}, {self.gaps.date}: {word}, there is no gap to fill; {mark} marks a range of dates"),)
-        first, last = chosen
-        again = self.gaps.reprocess(first, last)
-        given = {"from": first, "to": last, "reprocess": again}
-        return (open_plan(Verb.BACKFILL, row.key, name, source, self.context, **given),)
+        return self.gaps.fill(row, self.source_of(row))
 
     def _open(self) -> Sequence[Effect]:
         lane = self.here
