@@ -85,7 +85,7 @@ class SampleQuestions(Link):
         """Series whose name begins so, by name, with their last reading however old it is; not those of runs' trees, of which
         there may be tens of thousands, and no host of a source that nothing was heard of for a day.
 
-        ``named``: also the answers to each ``[[series]]``, after them.
+        ``named``: also the answers to each ``[[series]]``, and what sources measure without being asked, after them.
         """
         rows = self.all(
             "SELECT id, name, unit, label, max, note, source FROM series WHERE name >= ?1 AND name < 'run.' AND name < ?2 UNION ALL"
@@ -99,7 +99,7 @@ class SampleQuestions(Link):
                 row
                 for row in self.all(
                     "SELECT s.id, s.name, s.unit, s.label, s.max, s.note, n.source FROM series_now n"
-                    " JOIN series s ON s.id = n.series_id WHERE n.query <> '' ORDER BY n.source, s.name"
+                    " JOIN series s ON s.id = n.series_id WHERE n.query <> '' OR s.name NOT GLOB 'host@*' ORDER BY n.source, s.name"
                 )
                 if row[0] not in numbers
             ]
