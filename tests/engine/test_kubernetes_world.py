@@ -108,8 +108,9 @@ def test_a_start_is_one_job_and_no_secret_is_kept(tmp_path: Path, server: Kubern
         until(lambda: len(server.effects) == 1, 20)
         server.tick()
         until(lambda: r.reader().action(str(done["action"])).state is ActionState.DONE, 30)  # type: ignore[union-attr]
-        result = until(lambda: [x for x in r.runs() if "-wf-" in x.key])
-        assert result[0].state is State.RUNNING
+        poll(r)  # a poll between the job and its pod saw it wait
+        result = until(lambda: [x for x in r.runs() if "-wf-" in x.key and x.state is not State.QUEUED])
+        assert [x.state for x in result] == [State.RUNNING]
         r.stop()
         for file in (tmp_path / "state").rglob("*"):
             if file.is_file():
