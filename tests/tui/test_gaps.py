@@ -14,6 +14,7 @@ from engine.store.rows import Calendar, DatePromise, DateRuns, Spell
 from tests.tui import snap
 from tests.tui.gaps_story import day, story
 from tests.tui.stores import DAY, HOUR, MINUTE, NOW, SIZES, TZ, House, painted
+from tests.tui.test_app_screens import opened, text
 from tui import keymap
 from tui.present import gaps, lines
 from tui.present.gaps import FATES, Cell, Fate, Grid
@@ -385,3 +386,33 @@ def test_every_key_of_the_footer_does_something(tale):
         ("view.pane", "chain"),
     ):
         assert f"{keymap.key_of(action)} {word}" in footer
+
+
+# --- in the app -----------------------------------------------------------------------------------------------------
+
+
+async def test_by_keys_from_the_floor_to_the_plan_of_a_backfill(tale):
+    """As a person goes: 7, Tab, Tab, dates back to the gap, why, a range, the plan."""
+    async with opened(tale, "floor") as app:
+        pilot = app.pilot
+        await pilot.press("7", "tab", "tab")
+        assert "Gap map 6 pipelines" in text(app)
+        while app.stack[-1].view.here.key != SALES:
+            await pilot.press("j")
+        await pilot.press(*["left"] * 10, "i")
+        assert "daily_sales 2026-11-10, why" in text(app)
+        assert "it was owed, and no run came" in text(app)
+        await pilot.press("escape", "space", *["left"] * 7)
+        assert "3–10 Nov" in text(app)
+        await pilot.press("B")
+        assert [(do, body["params"]) for do, body in app.link.seen] == [
+            ("plan", {"from": "2026-11-03", "to": "2026-11-10", "reprocess": "failed", "backwards": False})
+        ]
+
+
+async def test_by_keys_to_the_run_that_filled_a_date(tale):
+    async with opened(tale, "gaps", SALES) as app:
+        app.stack[-1].view.gaps.day = "2026-10-14"
+        await app.pilot.press("enter")
+        assert app.stack[-1].view.name == "run"
+        assert "daily_sales" in text(app)
