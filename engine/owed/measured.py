@@ -183,7 +183,7 @@ class Measured:
             return f"there is no series {v.series}"
         if found.t is None:
             return f"never measured: {found.why or 'not answered yet'}"
-        if v.rule.series is not None or v.type == "volume":
+        if asked.OF_RUNS in v.series or v.type == "volume":
             return None
         heard = max(found.t, found.tried) if found.why is None else found.t
         if now - heard <= max(STALE_POLLS * v.cadence, STALE_LEAST_MS):

@@ -11,6 +11,8 @@ from engine.store.writer import Tx
 
 HOST_RECENT: Final = 120_000
 """A reading of this host that is older stands for nothing."""
+OF_RUNS: Final = "{pipeline="
+"""What stands in the name of a number that a run told: it stays as it was told."""
 _EPOCH: Final = date(1970, 1, 1)
 
 
@@ -37,8 +39,8 @@ def series_names(tx: Tx) -> dict[str, str]:
     """Series that are measured now, by name: their source; of this host "local"."""
     rows = tx.db.execute(
         "SELECT s.name, s.source FROM series s JOIN series_now n ON n.series_id = s.id"
-        " UNION SELECT name, '' FROM series WHERE source = ? ORDER BY 1",
-        (OURS[0],),
+        " UNION SELECT name, '' FROM series WHERE source = ? UNION SELECT name, source FROM series WHERE name GLOB ? ORDER BY 1",
+        (OURS[0], f"*{OF_RUNS}*"),
     ).fetchall()
     return {name: source or "local" for name, source in rows}
 
