@@ -6,6 +6,7 @@ written down. SIGTERM ends the process with its group: SIGTERM first, SIGKILL af
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -20,15 +21,36 @@ def main(argv: list[str]) -> int:
 
     state_path, log_path, grace_s, lock = Path(argv[0]), argv[1], float(argv[2]), int(argv[3])
     command = argv[4:]
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # until there is something to end
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     state: dict[str, Any] = read(state_path) or {}
     state["keeper"] = stamp(os.getpid())
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()} {state['keeper']['start']} {state.get('run')}\n".encode(), 0)
     log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     state["started"] = time.time_ns() // 1_000_000
+    group = 0
+    idle = False  # nothing else is being written just now
+
+    def stop(*_: object) -> None:
+        if not state.get("stopping"):
+            state["stopping"] = True
+            signal.setitimer(signal.ITIMER_REAL, grace_s)
+        if group:
+            _kill(group, signal.SIGTERM)
+        if idle:
+            with contextlib.suppress(OSError):
+                write(state_path, state)
+
+    def kill(*_: object) -> None:
+        _kill(group, signal.SIGKILL)
+
+    def nothing(*_: object) -> None:
+        return
+
+    # handlers, not SIG_IGN: what is ignored here the process would inherit, and never end at a SIGTERM
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGALRM, kill)
+    signal.signal(signal.SIGHUP, nothing)
+    signal.signal(signal.SIGINT, nothing)
     try:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     except (OSError, ValueError) as error:
@@ -36,23 +58,15 @@ def main(argv: list[str]) -> int:
         state |= {"ended": time.time_ns() // 1_000_000, "code": 127, "error": f"cannot start: {why}"}
         write(state_path, state)
         return 0
-    state["child"] = stamp(child.pid)
-
-    def stop(*_: object) -> None:
-        if not state.get("stopping"):
-            state["stopping"] = True
-            signal.setitimer(signal.ITIMER_REAL, grace_s)
-        _kill(child.pid, signal.SIGTERM)
-        write(state_path, state)
-
-    def kill(*_: object) -> None:
-        _kill(child.pid, signal.SIGKILL)
-
-    signal.signal(signal.SIGALRM, kill)
-    signal.signal(signal.SIGTERM, stop)
+    group = child.pid
+    state["child"] = stamp(group)
     write(state_path, state)
+    if state.get("stopping"):  # asked before there was anything to end
+        stop()
+    idle = True
     code = child.wait()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    idle = False
+    signal.signal(signal.SIGTERM, nothing)
     signal.setitimer(signal.ITIMER_REAL, 0)
     stopped = bool(state.pop("stopping", False))
     if stopped:
@@ -64,6 +78,8 @@ def main(argv: list[str]) -> int:
 
 
 def _kill(group: int, number: signal.Signals) -> None:
+    if not group:
+        return
     try:
         os.killpg(group, number)
         if number is signal.SIGTERM:

@@ -211,7 +211,8 @@ async def test_an_engine_that_goes_leaves_the_end_known(folder: Path) -> None:
 
 @pytest.mark.parametrize("what", ["work", "stubborn"])
 async def test_a_stop_ends_the_whole_group(folder: Path, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.commands.own.GRACE_S", 0.3)
+    if what == "stubborn":
+        monkeypatch.setattr("adapters.commands.own.GRACE_S", 0.3)
     adapter = script(folder, what)
     await start(adapter)
     await until(lambda: b"begins" in b"".join(f.read_bytes() for f in (folder / "state").rglob("*.log")))
@@ -226,6 +227,7 @@ async def test_a_stop_ends_the_whole_group(folder: Path, what: str, monkeypatch:
     await until(proved)
     run = await run_of(adapter)
     assert (run.state, run.native) == (State.STOPPED, "stopped")
+    assert run.exit_code == (-signal.SIGKILL if what == "stubborn" else -signal.SIGTERM)
     with pytest.raises(Conflict, match="has ended already"):
         await adapter.prepare(action(Verb.STOP, run.key, "again"))
     assert isinstance(await adapter.send(prepared), NotSent)
