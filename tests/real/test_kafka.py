@@ -471,7 +471,7 @@ async def test_a_broker_of_two_is_killed(tmp_path: Path) -> None:
         )
         assert got["component", "broker 2"].words.startswith("gone: ")
         assert got["component", "partitions"].words.startswith(
-            "offline: second-0 has no leader, 2 more under-replicated"
+            "offline: second-0 has no leader, 6 more under-replicated"
         )
         assert got["topic", "second"].standing is Standing.BAD
         assert got["topic", "both"].words.startswith("under-replicated: 0, 1; 2 partitions, 2 copies")
