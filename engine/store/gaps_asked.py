@@ -40,7 +40,7 @@ class GapQuestions(Link):
 
     def calendars(self, pipelines: Sequence[int], since: date, until: int, zone: tzinfo) -> dict[int, Calendar]:
         """By pipeline id, what is known of its dates from ``since`` on. ``until``: promises due later are left out, ms.
-        ``zone``: in which a run without a business date stands on the day it began; ValueError never.
+        ``zone``: in which a run without a business date stands on the day it began. Pipelines that are not known are left out.
         """
         ids = json.dumps(list(pipelines))
         number = bdate_number(since.isoformat()) or 0
@@ -60,6 +60,8 @@ class GapQuestions(Link):
                 _lay(runs.setdefault(row[0], {}), keys[row[0]][0], row, zone, since)
         owes: dict[int, list[DatePromise]] = {}
         for pipeline, i, day, state, due, flags, run in self.all(_OWES, (ids, begin - _DAY_MS, until, number)):
+            if pipeline not in keys:
+                continue
             key = None if run is None else f"{keys[pipeline][0]}/{run}"
             owes.setdefault(pipeline, []).append(
                 DatePromise(i, bdate_text(day) or "?", _OWED[state], due, bool(flags & 8), key)
