@@ -20,6 +20,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from adapters.errors import AdapterError, Unreachable
@@ -55,7 +56,7 @@ class Apart:
         if importlib.util.find_spec("confluent_kafka") is None:
             raise missing()
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", "-c", CODE, json.dumps(sys.path), stdin=asyncio.subprocess.PIPE,
+            sys.executable, "-I", "-S", "-c", CODE, json.dumps(_path()), stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, start_new_session=True, cwd="/",
         )  # fmt: skip
         made = cls(process, token)
@@ -159,6 +160,11 @@ class Apart:
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(Unreachable(ENDED))
+
+
+def _path() -> list[str]:
+    """Where the child finds modules: where we found ours, and nowhere that depends on the folder it is in."""
+    return list(dict.fromkeys((str(Path(__file__).resolve().parents[2]), *(p for p in sys.path if os.path.isabs(p)))))
 
 
 # --- the child ----------------------------------------------------------------------------------------------------------
