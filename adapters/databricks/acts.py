@@ -9,7 +9,7 @@ import asyncio
 from typing import Final
 
 from adapters.base import Action, NotDone, NotSent, Prepared, Reconciled, SendResult, Sent, Unknown
-from adapters.databricks import pausing, repairing, starting, updates, updating
+from adapters.databricks import computing, pausing, repairing, starting, updates, updating
 from adapters.databricks.calls import RUN_NOW, too_much
 from adapters.databricks.client import refusal
 from adapters.databricks.wire import SUBMIT
@@ -46,6 +46,8 @@ async def prepare(http: Http, source: str, action: Action, date_parameter: str) 
         raise Unsupported(f"{action.key} is a pipeline; this needs one of its runs")
     if key.pipeline.startswith(updates.PREFIX):
         return await updating.prepare(http, key, action)
+    if key.pipeline.startswith(computing.PREFIX):
+        return await computing.prepare(http, key, action)
     if key.pipeline == SUBMIT and action.verb not in (Verb.STOP, Verb.RERUN_FAILED, Verb.RERUN_FROM):
         raise Unsupported("one-time runs belong to no job that could be started, paused or run again")
     match action.verb:
@@ -92,6 +94,8 @@ async def send(http: Http, prepared: Prepared, answered: Answered) -> SendResult
 
 async def _may_go(http: Http, key: Key, prepared: Prepared) -> NotSent | None:
     """What is looked at once more right before the call."""
+    if key.pipeline.startswith(computing.PREFIX):
+        return await computing.may_go(http, key, prepared)
     if prepared.action.verb in (Verb.PAUSE, Verb.RESUME):
         return await pausing.may_go(http, key, prepared)
     if prepared.action.verb is Verb.STOP and key.pipeline.startswith(updates.PREFIX):
@@ -136,6 +140,8 @@ def _taken(key: Key, prepared: Prepared, answer: Answer) -> SendResult:
     verb = prepared.action.verb
     if key.pipeline.startswith(updates.PREFIX):
         return updating.taken(key, prepared, answer)
+    if key.pipeline.startswith(computing.PREFIX):
+        return computing.taken(key, prepared, answer)
     if verb in (Verb.START, Verb.RERUN):
         return starting.taken(key, answer)
     if verb in (Verb.PAUSE, Verb.RESUME):
@@ -151,6 +157,8 @@ async def reconcile(http: Http, prepared: Prepared, answered: Answered) -> Recon
     known = answered.get(prepared.action.client_id)
     if key.pipeline.startswith(updates.PREFIX):
         return await updating.reconcile(http, key, prepared, known)
+    if key.pipeline.startswith(computing.PREFIX):
+        return await computing.reconcile(http, key, prepared)
     if verb in (Verb.START, Verb.RERUN):
         return await starting.reconcile(http, key, prepared, int(known) if known else None)
     if verb in (Verb.PAUSE, Verb.RESUME):

@@ -1,6 +1,7 @@
 """One Databricks workspace: its jobs and pipelines, their runs, tasks and output, its clusters; what is done to it is in ``acts``.
 
-A quiet poll is three requests: all active runs, what started since, the pipelines' latest updates. Nothing here reads a
+A quiet poll is three requests: all active runs, what started since, the pipelines' latest updates; a fourth for clusters where
+they are pipelines too. Nothing here reads a
 clock: every "now" is the server's.
 """
 
@@ -14,12 +15,12 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from adapters.base import Action, Adapter, Listing, Page, Prepared, Probe, Reconciled, SendResult, SourceSettings
-from adapters.databricks import acts, clusters, reads, rights, sweep, tasks, updates
+from adapters.databricks import acts, clusters, computing, reads, rights, sweep, tasks, updates
 from adapters.databricks.auth import DatabricksAuth
 from adapters.databricks.client import DatabricksHttp
 from adapters.databricks.options import checked
 from adapters.databricks.wire import SUBMIT, Job, JobRun, native_pipeline, pipeline_of, run_of, steps_of
-from adapters.errors import AdapterError, Forbidden, NotFound
+from adapters.errors import AdapterError, Forbidden, NotFound, Unsupported
 from adapters.extras import SourceItem, Standing
 from adapters.http import words
 from adapters.model import (
@@ -49,17 +50,20 @@ _WATCHED: Final = 1_000
 
 
 class _Cursor(msgspec.Struct, omit_defaults=True):
-    """``jobs``: of their runs. ``token``: page of pipelines to look at next. ``watch``: (pipeline, update) that were active."""
+    """``jobs``: of their runs. ``token``: page of pipelines to look at next. ``watch``: (pipeline, update) that were active.
+    ``clusters``: page of clusters to look at next. ``lives``: of those that were active."""
 
     jobs: sweep.Sweep = msgspec.field(default_factory=sweep.Sweep)
     token: str | None = None
     watch: list[tuple[str, str]] = msgspec.field(default_factory=list[tuple[str, str]])
+    clusters: str | None = None
+    lives: computing.Lives = msgspec.field(default_factory=computing.Lives)
 
 
 class DatabricksAdapter(Adapter):
     """One workspace. ``options``: ``connect_timeout``, ``read_timeout``, ``total_timeout`` in seconds; ``pipelines`` (true: its
     pipelines too), ``submit_runs`` (false; true: one-time runs as runs of a pipeline ``submit``), ``tasks`` (true: the tasks of
-    each job with its listing), ``date_parameter`` (the job parameter that carries a business date)."""
+    each job with its listing), ``clusters`` (false; true: its all-purpose clusters as pipelines), ``date_parameter`` (the job parameter that carries a business date)."""
 
     kind: ClassVar[str] = "databricks"
     min_poll_s: ClassVar[float] = 5.0
@@ -83,6 +87,8 @@ class DatabricksAdapter(Adapter):
         self._with_pipelines, self._submit, self._tasks = (
             bool(options[name]) for name in ("pipelines", "submit_runs", "tasks")
         )
+        self._with_clusters = bool(options["clusters"])
+        self._no_clusters = ""
         self._names: dict[str, str] = {}
         self._steps: dict[int, tuple[StepDef, ...]] = {}
         self._whole: dict[int, tuple[str, tuple[StepDef, ...]]] = {}
@@ -117,7 +123,7 @@ class DatabricksAdapter(Adapter):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return tuple(note for note in (self._no_pipelines, self._note) if note)
+        return tuple(note for note in (self._no_pipelines, self._no_clusters, self._note) if note)
 
     @property
     def spent(self) -> tuple[int, int]:
@@ -132,6 +138,10 @@ class DatabricksAdapter(Adapter):
         """Who we are, and what we may do to one job that stands for the others."""
         found = await rights.probe(self._http)
         warnings = list(found.warnings)
+        if self._with_clusters:
+            warnings.append(
+                "whether clusters may be started, restarted and terminated cannot be tested: that needs CAN RESTART on each"
+            )
         if not self.settings.tls_verify:
             warnings.append("the server's certificate is not verified (tls.verify = false)")
         ends = self._auth.claims().get("exp")
@@ -170,7 +180,25 @@ class DatabricksAdapter(Adapter):
                 self._names[updates.native(status.pipeline_id)] = status.name or status.pipeline_id
                 if self._wanted(updates.native(status.pipeline_id)):
                     out[updates.native(status.pipeline_id)] = updates.pipeline_of(status, source, base)
+        if self._with_clusters:
+            computed, all_of_them = await self._list_clusters()
+            complete = complete and all_of_them
+            for one in computed:
+                native = computing.native(one.cluster_id)
+                self._names[native] = one.cluster_name or one.cluster_id
+                if self._wanted(native):
+                    out[native] = computing.pipeline_of(one, source, base)
         return Listing(tuple(out.values()), complete, first.server_time)
+
+    async def _list_clusters(self) -> tuple[list[clusters.Cluster], bool]:
+        """What may not be listed is a note; then nothing is told of what is gone."""
+        try:
+            found, first, left = await clusters.listed(self._http)
+        except (Forbidden, NotFound) as err:
+            self._no_clusters = self._http.words(f"clusters may not be listed: {err.what}")
+            return [], False
+        self._no_clusters = ""
+        return found, left is None and not reads.strange(first)
 
     def _one_time(self) -> Pipeline:
         key, url = pipeline_key(self.settings.name, SUBMIT), f"{self._http.base}/jobs/runs"
@@ -247,6 +275,8 @@ class DatabricksAdapter(Adapter):
             found, now, _ = await sweep.active(self._http, self._submit)
             flying, _, _ = await self._updates(known.token, [], now, None)
             flying = [run for run in flying if not run.state.terminal]
+            lives, _, _ = await self._lives(known, now)
+            flying += [run for run in lives if not run.state.terminal]
             return Page((*self._mapped(found), *flying), cursor, True, now)
         swept = await sweep.sweep(self._http, known.jobs, self._submit)
         odd = sorted({run.native for run in self._mapped(swept.runs) if run.native.endswith("?")})
@@ -254,7 +284,14 @@ class DatabricksAdapter(Adapter):
         self._note = self._http.words(swept.note or said)
         after = _Cursor(jobs=swept.cursor)
         moved, after.token, after.watch = await self._updates(known.token, known.watch, swept.now, known.jobs.t)
-        return Page((*self._mapped(swept.runs), *moved), write_cursor(after), swept.complete, swept.now)
+        lives, after.clusters, after.lives = await self._lives(known, swept.now)
+        return Page((*self._mapped(swept.runs), *moved, *lives), write_cursor(after), swept.complete, swept.now)
+
+    async def _lives(self, known: _Cursor, now: int | None) -> tuple[list[Run], str | None, computing.Lives]:
+        if not self._with_clusters:
+            return [], None, []
+        source = self.settings.name
+        return await computing.runs(self._http, source, known.clusters, known.lives, now, self._wanted)
 
     async def _updates(
         self, token: str | None, watch: Sequence[tuple[str, str]], now: int | None, since: int | None
@@ -324,6 +361,8 @@ class DatabricksAdapter(Adapter):
     async def history(self, pipeline: str, depth: int = 60, days: int = 60) -> Sequence[Run]:
         """Ended runs of one job or pipeline, newest first; Databricks keeps those of 60 days."""
         native = own_key(pipeline, self.settings.name).pipeline
+        if self._is_cluster(native):
+            return ()  # Databricks tells of the present life only
         if native.startswith(updates.PREFIX):
             ident = updates.uuid_of(native)
             past = [
@@ -347,6 +386,8 @@ class DatabricksAdapter(Adapter):
         """One job, pipeline, run or update as it is now."""
         parsed = own_key(key, self.settings.name)
         source, base = self.settings.name, self._http.base
+        if self._is_cluster(parsed.pipeline):
+            return await computing.read(self._http, parsed, source)
         if parsed.pipeline.startswith(updates.PREFIX):
             ident = updates.uuid_of(parsed.pipeline)
             if parsed.run is None:
@@ -385,6 +426,9 @@ class DatabricksAdapter(Adapter):
                 out.append(self._run(item))
         return out
 
+    def _is_cluster(self, native: str) -> bool:
+        return self._with_clusters and native.startswith(computing.PREFIX)
+
     def _wanted(self, native: str, name: str = "") -> bool:
         globs = self.settings.include
         named = (native, self._names.get(native, name))
@@ -395,6 +439,8 @@ class DatabricksAdapter(Adapter):
     async def steps(self, run: str) -> Sequence[StepRun]:
         """Every try of every task that Databricks still tells of; of an update of a pipeline one step."""
         key = own_key(run, self.settings.name, "run")
+        if self._is_cluster(key.pipeline):
+            return ()
         if key.pipeline.startswith(updates.PREFIX):
             return [updates.step_of(await self._update(updates.uuid_of(key.pipeline), key.run or ""))]
         found = await self._job_run(key, history=True)
@@ -403,6 +449,8 @@ class DatabricksAdapter(Adapter):
     async def log(self, step: str, attempt: int, cursor: str | None) -> LogChunk:
         """New output of one try; of an update its events."""
         key = own_key(step, self.settings.name, "step")
+        if self._is_cluster(key.pipeline):
+            return computing.no_log()
         if key.pipeline.startswith(updates.PREFIX):
             return await self._events(key, cursor)
         known = read_cursor(cursor, tasks.Cursor)
@@ -424,6 +472,8 @@ class DatabricksAdapter(Adapter):
     # --- actions ----------------------------------------------------------------------------------------------------
 
     async def prepare(self, action: Action) -> Prepared:
+        if f":{computing.PREFIX}" in action.key and not self._with_clusters:
+            raise Unsupported("clusters are acted on only where options has clusters = true")
         try:
             made = await acts.prepare(self._http, self.settings.name, action, self._date)
         except AdapterError as err:  # names of jobs and tasks come from outside
@@ -440,6 +490,3 @@ class DatabricksAdapter(Adapter):
     async def reconcile(self, prepared: Prepared) -> Reconciled:
         found = await acts.reconcile(self._http, prepared, self._answered)
         return replace(found, words=self._http.words(found.words))
-
-
-# --- small things ---------------------------------------------------------------------------------------------------

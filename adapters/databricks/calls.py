@@ -16,6 +16,12 @@ CANCEL: Final = "/api/2.2/jobs/runs/cancel"
 REPAIR: Final = "/api/2.2/jobs/runs/repair"
 UPDATE: Final = "/api/2.2/jobs/update"
 _BY_BODY: Final[Mapping[str, str]] = {RUN_NOW: "job_id", CANCEL: "run_id", REPAIR: "run_id", UPDATE: "job_id"}
+CLUSTER_START: Final = "/api/2.1/clusters/start"
+CLUSTER_RESTART: Final = "/api/2.1/clusters/restart"
+CLUSTER_DELETE: Final = "/api/2.1/clusters/delete"
+"""Terminates it; its configuration stays."""
+CLUSTER_ID: Final = r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
+_CLUSTERS: Final = frozenset((CLUSTER_START, CLUSTER_RESTART, CLUSTER_DELETE))
 _BY_PATH: Final = re.compile(r"/api/2\.0/pipelines/[A-Za-z0-9][A-Za-z0-9_-]*/(?:updates|stop)")
 _PAUSABLE: Final = frozenset(("schedule", "trigger", "continuous", "triggers"))
 
@@ -27,6 +33,10 @@ def too_much(method: str, path: str, body: Any) -> str | None:
         return f"{method} {path} is no change that is known here"
     if _BY_PATH.fullmatch(path):
         return "a full refresh throws away what is in the tables" if given.get("full_refresh") else None
+    if path in _CLUSTERS:
+        ident = given.get("cluster_id")
+        named = isinstance(ident, str) and re.fullmatch(CLUSTER_ID, ident) is not None
+        return None if named and len(given) == 1 else f"{path} needs a cluster_id and nothing else"
     needs = _BY_BODY.get(path)
     if needs is None:
         return f"{method} {path} is no change that is known here"

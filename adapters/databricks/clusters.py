@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -10,7 +9,7 @@ import msgspec
 from adapters.databricks import reads
 from adapters.databricks.wire import time
 from adapters.extras import SourceItem, Standing
-from adapters.http import Http, Params
+from adapters.http import Answer, Http, Params
 
 PAGE: Final = 100
 PAGES: Final = 10
@@ -62,20 +61,28 @@ class _Clusters(msgspec.Struct):
     next_page_token: str | None = None
 
 
-async def items(http: Http) -> list[SourceItem]:
-    """Each once, ``cluster``. Forbidden where they may not be listed."""
-    found, _, left = await reads.pages(
+async def listed(
+    http: Http, *, most: int = PAGES, start: str | None = None
+) -> tuple[list[Cluster], Answer, str | None]:
+    """All-purpose clusters of up to ``most`` pages, the first answer, the token of what is left."""
+    found, first, left = await reads.pages(
         http,
         "/api/2.1/clusters/list",
         _PARAMS,
         _Clusters,
         lambda p: p.clusters,
         lambda p: p.next_page_token,
-        most=PAGES,
+        most=most,
+        start=start,
     )
-    ours: Sequence[Cluster] = [c for c in found if c.cluster_source in (None, *_OURS)]
+    return [c for c in found if c.cluster_source in (None, *_OURS)], first, left
+
+
+async def items(http: Http) -> list[SourceItem]:
+    """Each once, ``cluster``. Forbidden where they may not be listed."""
+    found, _, left = await listed(http)
     out: dict[str, SourceItem] = {}
-    for cluster in ours:
+    for cluster in found:
         name = http.words(cluster.cluster_name or cluster.cluster_id)
         if name in out:  # names need not be unique
             name = http.words(f"{name} ({cluster.cluster_id})")

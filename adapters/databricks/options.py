@@ -8,7 +8,7 @@ from typing import Any, Final
 from adapters.errors import Unsupported
 
 _SECONDS: Final[Mapping[str, float]] = {"connect_timeout": 5.0, "read_timeout": 30.0, "total_timeout": 90.0}
-_FLAGS: Final[Mapping[str, bool]] = {"pipelines": True, "submit_runs": False, "tasks": True}
+_FLAGS: Final[Mapping[str, bool]] = {"pipelines": True, "submit_runs": False, "tasks": True, "clusters": False}
 
 
 def checked(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def server() -> Iterator[DatabricksLike]:
         assert found.invented == []
 
 
-def rig(tmp_path: Path, server: DatabricksLike) -> Rig:
+def rig(tmp_path: Path, server: DatabricksLike, more: str = "") -> Rig:
     (tmp_path / "secret").write_text(server.client_secret)
     (tmp_path / "secret").chmod(0o600)
     return Rig(
@@ -35,6 +35,7 @@ protected = false
 poll = "5s"
 requests = "600/min"
 auth = {{ client_id = "{server.client}", client_secret = {{ file = "secret" }} }}
+{more}
 """,
     )
 
@@ -107,6 +108,32 @@ def test_what_is_planned_is_done_once_and_proved(tmp_path: Path, server: Databri
             assert ended(r, again) is ActionState.DONE
         assert [e.what for e in server.effects] == ["cancel", "run-now", "update", "repair"]
         assert server.jobs[job].settings["schedule"]["quartz_cron_expression"] == "0 30 7 * * ?"
+        assert r.reader().alerts(open_only=False) == []
+
+
+def test_a_cluster_is_terminated_started_and_restarted_once_each(tmp_path: Path, server: DatabricksLike) -> None:
+    ident = server.add_cluster("shared", last_restarted_time=server.now() - 60_000)
+    key = f"db:cluster.{ident}"
+
+    def present() -> str:
+        return f"{key}/{server.cluster_of(ident)['last_restarted_time']}"
+
+    first = present()
+    with rig(tmp_path, server, "options = { clusters = true }") as r:
+        until(lambda: state_of(r, first) is State.RUNNING)
+        server.autopilot(0.3)
+        with r.ask() as ask:
+            server.fault = "lost-once"
+            assert ended(r, act(ask, "stop", first)) is ActionState.RECONCILED_DONE, "its answer was lost"
+            until(lambda: state_of(r, first) is State.STOPPED)
+            assert ended(r, act(ask, "start", key)) is ActionState.DONE
+            second = present()
+            until(lambda: state_of(r, second) is State.RUNNING)
+            assert ended(r, act(ask, "rerun", second)) is ActionState.DONE
+            third = present()
+            until(lambda: state_of(r, third) is State.RUNNING and state_of(r, second) is State.STOPPED)
+        assert len({first, second, third}) == 3
+        assert [e.what for e in server.effects] == ["cluster-delete", "cluster-start", "cluster-restart"]
         assert r.reader().alerts(open_only=False) == []
 
 

@@ -222,6 +222,39 @@ said({
     assert [e.what for e in like.effects] == ["update-now", "stop-update"]
 
 
+def test_clusters_as_the_client_acts_on_them(python: Path, like: DatabricksLike) -> None:
+    ident = like.add_cluster("shared", last_restarted_time=like.now() - 60_000)
+    before = like.cluster_of(ident)["last_restarted_time"]
+    script = """
+def look():
+    found = {c.cluster_id: c for c in w.clusters.list(page_size=100)}[given["id"]]
+    why = found.termination_reason
+    return [found.state.value, found.last_restarted_time, why and [why.code.value, why.type.value]]
+try:
+    getattr(w.clusters, given["what"])(given["id"])
+    said(look())
+except DatabricksError as err:
+    said(type(err).__name__)
+"""
+
+    def does(what: str, cluster: str = ident) -> Any:
+        return drive(python, like, script, id=cluster, what=what)
+
+    assert does("start") in ("InvalidState", "BadRequest"), "it runs"
+    assert does("restart") == ["RESTARTING", before, None]
+    like.tick()
+    assert does("delete") == ["TERMINATING", like.cluster_of(ident)["last_restarted_time"], None]
+    like.tick()
+    later = like.cluster_of(ident)["last_restarted_time"]
+    assert later > before
+    assert does("delete") == ["TERMINATED", later, ["USER_REQUEST", "SUCCESS"]]
+    word, began, why = does("start")
+    assert (word, why) == ("PENDING", None)
+    assert began > later
+    assert does("start", "0000-none") in ("InvalidParameterValue", "ResourceDoesNotExist")
+    assert [e.what for e in like.effects] == ["cluster-restart", "cluster-delete", "cluster-start"]
+
+
 def test_tokens_and_limits_as_the_client_meets_them(python: Path, like: DatabricksLike) -> None:
     found = drive(python, like, 'said(w.current_user.me().user_name)', token=None, client_id=like.client,
                   client_secret=like.client_secret)  # fmt: skip

@@ -38,6 +38,9 @@ ALLOWED: dict[tuple[str, str], frozenset[str]] = {
     ("POST", "pipelines/*/updates"): frozenset(("full_refresh", "refresh_selection")),
     ("POST", "pipelines/*/stop"): frozenset(),
     ("GET", "clusters/list"): frozenset(("page_size", "page_token", "filter_by.cluster_sources")),
+    ("POST", "clusters/start"): frozenset(("cluster_id",)),
+    ("POST", "clusters/restart"): frozenset(("cluster_id",)),
+    ("POST", "clusters/delete"): frozenset(("cluster_id",)),
     ("GET", "me"): frozenset(),
     ("GET", "permissions/jobs/*"): frozenset(),
 }  # fmt: skip
@@ -339,6 +342,8 @@ class Routes(State):
                 return {"repair_id": self._repair(body, idle)}
             case "jobs/update":
                 return self._update_job(body, idle)
+            case "clusters/start" | "clusters/restart" | "clusters/delete":
+                return self.change_cluster(name.partition("/")[2], body.get("cluster_id"), idle)
             case "pipelines/*/updates":
                 return self._start_update(self.pipe_of(ident), body, idle)
             case _:

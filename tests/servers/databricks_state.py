@@ -122,6 +122,8 @@ class State:
         self.clusters: list[dict[str, Any]] = []
         self.marks: dict[str, int] = {}
         """Run by idempotency token."""
+        self.lenient = False
+        """Whether a cluster in the wrong state is left alone with 200, instead of refused with 400."""
         self.effects: list[Effect] = []
         self.requests: list[Seen] = []
         self.skew_s = 0.0
@@ -233,7 +235,7 @@ class State:
         self.pipes[pipe].events.append(event)
 
     def add_cluster(self, name: str, state: str = "RUNNING", source: str = "UI", **more: Any) -> str:
-        ident = uuid.uuid4().hex[:12]
+        ident = f"0923-{uuid.uuid4().hex[:12]}"
         known = {"cluster_id": ident, "cluster_name": name, "cluster_source": source, "state": state, "num_workers": 2}
         self.clusters.append(known | {"start_time": self.now(), **more})
         return ident
@@ -263,6 +265,62 @@ class State:
                     else:
                         continue
                     self.say(pipe.id, item.id, f"Update {item.id[:6]} is {item.state}.")
+            for cluster in self.clusters:
+                self._move_cluster(cluster)
+
+    def cluster_of(self, ident: Any) -> dict[str, Any]:
+        found = next((c for c in self.clusters if c["cluster_id"] == ident), None)
+        if found is None:
+            raise Refused(400, "INVALID_PARAMETER_VALUE", f"Cluster {ident} does not exist")
+        return found
+
+    def change_cluster(self, what: str, ident: Any, idle: bool) -> Any:
+        """``start``, ``restart`` or ``delete`` (terminate): each in its states only."""
+        cluster = self.cluster_of(ident)
+        was = cluster["state"]
+        fits = {"start": was == "TERMINATED", "restart": was == "RUNNING", "delete": was != "TERMINATED"}[what]
+        if cluster["cluster_source"] == "JOB" and what != "delete":
+            raise Refused(400, "INVALID_PARAMETER_VALUE", f"Cluster {ident} was launched to run a job")
+        if not fits:
+            if self.lenient or what == "delete":
+                return {}
+            raise Refused(400, "INVALID_STATE", f"Cluster {ident} is in unexpected state {was.capitalize()}.")
+        if idle:
+            return {}
+        self.effects.append(Effect(f"cluster-{what}", str(ident)))
+        cluster["state"] = {"start": "PENDING", "restart": "RESTARTING", "delete": "TERMINATING"}[what]
+        if what == "start":
+            self._new_life(cluster)
+            cluster.pop("terminated_time", None)
+            cluster.pop("termination_reason", None)
+        return {}
+
+    def _new_life(self, cluster: dict[str, Any]) -> None:
+        """A later time than the last, also within one ms."""
+        last = cluster.get("last_restarted_time") or cluster.get("start_time") or 0
+        cluster["last_restarted_time"] = max(self.now(), last + 1)
+
+    def _move_cluster(self, cluster: dict[str, Any]) -> None:
+        match cluster["state"]:
+            case "PENDING" | "RESIZING":
+                cluster["state"] = "RUNNING"
+            case "RESTARTING":
+                cluster["state"] = "RUNNING"
+                self._new_life(cluster)
+            case "TERMINATING":
+                self.terminated(cluster["cluster_id"])
+            case _:
+                pass
+
+    def terminated(self, ident: str, code: str = "USER_REQUEST", kind: str = "SUCCESS") -> None:
+        """It has ended, for that reason."""
+        with self.lock:
+            cluster = self.cluster_of(ident)
+            cluster |= {
+                "state": "TERMINATED",
+                "terminated_time": max(self.now(), cluster.get("last_restarted_time") or 0),
+            }
+            cluster["termination_reason"] = {"code": code, "type": kind}
 
     def _move(self, run: Run) -> None:
         if run.life == "QUEUED":
