@@ -1,4 +1,4 @@
-"""A real Kafka that speaks TLS and wants a client certificate: who is believed, who is refused, and what is said."""
+"""A real Kafka that wants a client certificate, or SCRAM: who is believed, who is refused, and what is said."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 
-from adapters.base import SourceSettings
+from adapters.base import Secret, SourceSettings
 from adapters.errors import AdapterError, AuthFailed, Unreachable
 from adapters.kafka import KafkaAdapter
 from tests.real.kafka_stand import Broker
@@ -105,3 +106,32 @@ async def test_certificates(tmp_path: Path) -> None:
             await one.runs(None)
         assert "no broker answers" in plain.value.what
         await one.close()
+
+
+async def test_scram(tmp_path: Path) -> None:
+    mechanism = "SCRAM-SHA-512"
+    config = {
+        "sasl.enabled.mechanisms": f"PLAIN,{mechanism}",
+        f"listener.name.client.{mechanism.lower()}.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+    }
+    with Broker(tmp_path / "broker", secure=True, config=config) as broker:
+        admin = AdminClient({**broker.client(), "log_level": 0})
+        user = UserScramCredentialUpsertion(
+            "scrammy", ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096), b"pw-of-scram"
+        )
+        for done in admin.alter_user_scram_credentials([user]).values():
+            done.result(20)
+        for password, good in (("pw-of-scram", True), ("another-9f3a", False)):
+            auth = {"user": "scrammy", "password": Secret(lambda password=password: password, "env:T")}
+            options = {"mechanism": mechanism, "timeout": 3.0}
+            one = KafkaAdapter(
+                SourceSettings(name="k", kind="kafka", url=f"kafka://{broker.url}", auth=auth, options=options)
+            )
+            if good:
+                assert ((await one.probe()).identity or "").startswith("scrammy on cluster ")
+            else:
+                with pytest.raises(AuthFailed) as refused:
+                    await one.probe()
+                assert "invalid credentials" in refused.value.what
+                assert password not in refused.value.what
+            await one.close()
