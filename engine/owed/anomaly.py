@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import IntEnum
-from math import expm1, log1p
+from math import copysign, expm1, log1p
 from typing import Final
 
 from engine.owed.history import DayClass, Past
@@ -188,7 +188,7 @@ class Volume:
     """Rows that a partition or run brought."""
 
     day: date
-    rows: int
+    rows: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,19 +220,19 @@ class Volumes:
         ordered = sorted(weekday[-WEEKS:] if same else [v.rows for v in self.kept[-LAST_VOLUMES:]])
         if len(ordered) < (SAME_WEEKDAY if same else LEAST):
             return VolumeVerdict(Side.NONE, 0.0, None)
-        logs = [log1p(v) for v in ordered]
+        logs = [_log(v) for v in ordered]
         centre = median(logs)
         rows = median(ordered)
         scale = max(spread(logs, centre), FLOOR)
         reach = Z / NORMAL * scale
-        low = min(expm1(centre - reach), rows * (1 - TENTH))
-        high = max(expm1(centre + reach), rows * (1 + TENTH))
+        low = min(_rows(centre - reach), rows - TENTH * abs(rows))
+        high = max(_rows(centre + reach), rows + TENTH * abs(rows))
         bounds = Bounds(rows, low, high, scale, len(ordered))
-        z = NORMAL * (log1p(volume.rows) - centre) / scale
+        z = NORMAL * (_log(volume.rows) - centre) / scale
         if volume.rows == 0:
             empty = rows > 0 and not allow_empty
             return VolumeVerdict(Side.LOW if empty else Side.NONE, z, bounds, same, empty)
-        odd = abs(z) > Z and abs(volume.rows - rows) >= TENTH * rows
+        odd = abs(z) > Z and abs(volume.rows - rows) >= TENTH * abs(rows)
         side = Side.NONE if not odd else Side.HIGH if z > 0 else Side.LOW
         return VolumeVerdict(side, z, bounds, same)
 
@@ -247,6 +247,16 @@ class Volumes:
         if len(odd) >= LEVEL:
             return Volumes(odd, (), Side.NONE, odd[0].day), verdict, True
         return replace(self, odd=odd, side=verdict.side), verdict, False
+
+
+def _log(rows: float) -> float:
+    """ln(1 + rows); what is negative (a correction, a count of -1) lies as far on the other side."""
+    return copysign(log1p(abs(rows)), rows)
+
+
+def _rows(log: float) -> float:
+    """The way back; beyond what a number can be it is infinite."""
+    return copysign(expm1(min(abs(log), 700.0)), log)
 
 
 def _weeks(a: date, b: date) -> bool:

@@ -21,6 +21,7 @@ from adapters.schedule import zone as zone_of
 from engine.config.model import Expectation, ValueRule
 from engine.context import Context
 from engine.owed import values
+from engine.owed.bindings import WRONG
 from engine.owed.bound import Bound, OwedChange
 from engine.owed.occurrences import Evidence, Occurrence
 from engine.owed.values import Period, Said
@@ -117,7 +118,12 @@ class Measured:
             v = self._values.get(id)
             if v is None or v.look != at:
                 continue
-            told += self._look(tx, v)
+            try:
+                told += self._look(tx, v)
+            except WRONG as error:  # one that we cannot judge: the others are judged all the same
+                words = f"{type(error).__name__}: {error}"
+                self._ctx.log(f"owed: {v.bound.promise.id} of {v.bound.promise.on}: {words}")
+                told += self._unknown(tx, v, f"cannot be judged ({words[:80]})")
             v.look = tx.now + (SLOW_MS if v.type == "forecast" and v.seen is not None else LOOK_MS)
             heappush(self._heap, (v.look, id))
         return told

@@ -103,8 +103,8 @@ def volume(rule: ValueRule, unit: str, day: date, value: float, past: Sequence[t
     known = Volumes()
     for before, rows in past:
         if before < day:
-            known, _, _ = known.step(Volume(before, round(rows)), rule.allow_empty)
-    verdict = known.judge(Volume(day, round(value)), rule.allow_empty)
+            known, _, _ = known.step(Volume(before, rows), rule.allow_empty)
+    verdict = known.judge(Volume(day, value), rule.allow_empty)
     bounds = verdict.bounds
     if bounds is None:
         empty = value == 0 and not rule.allow_empty and rule.normal is None

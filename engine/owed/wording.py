@@ -47,19 +47,23 @@ def rerun_words(prediction: Prediction, zone: str) -> str | None:
     return f"if rerun now: {time_words(zone, prediction.p50, prediction.start)}{give}"
 
 
+HUGE = 1e15
+"""From here on digits tell nobody anything."""
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def amount(value: float, unit: str = "") -> str:
     """A measured value as people read it: ``67 %``, ``1,204 rows``, ``3.2 GiB``, ``0.013``; of unit s a span."""
-    if unit in ("B", "bytes", "B/s"):
+    if unit in ("B", "bytes", "B/s") and abs(value) < HUGE * 1000:
         n, size = 0, float(value)
         while abs(size) >= 1024 and n < len(_BYTES) - 1:
             n, size = n + 1, size / 1024
         return f"{size:.1f} {_BYTES[n]}".replace(".0 ", " ") + ("/s" if unit == "B/s" else "")
-    if unit in ("s", "seconds") and value >= 120:
+    if unit in ("s", "seconds") and 120 <= value < HUGE:
         return span(round(value * 1000))
-    if value == int(value) or abs(value) >= 1000:
+    if abs(value) >= HUGE:
+        number = f"{value:.3g}"
+    elif value == int(value) or abs(value) >= 1000:
         number = f"{value:,.0f}"
     elif abs(value) >= 10:
         number = f"{value:.1f}".removesuffix(".0")
