@@ -52,19 +52,26 @@ WAIVED_KEPT: Final = 14 * values.DAY
 @dataclass(slots=True)
 class Value:
     """One bound and what is known of it. ``id`` None: it has no row. ``bad_since``: the first reading in a row that was bad;
-    ``good``: readings in a row that were not; ``seen``: the last reading that was looked at."""
+    ``good``: readings in a row that were not; ``seen``: the last reading that was looked at. ``beside``: the series that it is held
+    against, or that counts its events."""
 
     bound: Bound
     type: str
     rule: ValueRule
     series: str
     cadence: int
+    beside: str = ""
+    beside_cadence: int = 0
     schedule: Schedule | None = None
     one: Occurrence | None = None
     id: int | None = None
     told: bool = False
     look: int = 0
     bad_since: int | None = None
+    bad_ms: int = 0
+    """For how long it was seen to be bad: what nobody saw does not count."""
+    bad_look: int | None = None
+    """When it was seen to be bad last; None: it was not, or nobody looked in between."""
     good: int = 0
     seen: int | None = None
     written: int = 0
@@ -96,7 +103,7 @@ class Measured:
             made = self._make(bound, e)
             had = before.get(bound.id)
             if had is not None and had.rule == made.rule and had.series == made.series:
-                had.bound, had.cadence = made.bound, made.cadence
+                had.bound, had.cadence, had.beside_cadence = made.bound, made.cadence, made.beside_cadence
                 made = had
             else:
                 self._take_back(tx, made)
@@ -142,7 +149,11 @@ class Measured:
         rule, thing = e.value, bound.promise.on
         series = thing.removeprefix(SERIES) if rule.series is None else f"{rule.series}{{pipeline={thing}}}"
         schedule = None if rule.resets is None else schedules.parse(rule.resets, bound.promise.zone)
-        return Value(bound, e.type, rule, series, self._cadence(series, bound.source), schedule)
+        made = Value(bound, e.type, rule, series, self._cadence(series, bound.source), schedule=schedule)
+        if rule.against is not None or rule.events is not None:
+            made.beside = _beside(series, rule.against) if rule.against else (rule.events or "").removeprefix(SERIES)
+            made.beside_cadence = self._cadence(made.beside, bound.source)
+        return made
 
     def _cadence(self, series: str, source: str) -> int:
         """How often it is measured, ms."""
@@ -158,8 +169,10 @@ class Measured:
         for held in rows.held_open(tx, v.bound.id):
             v.one, v.id, v.told = held.one, held.id, held.told
             v.known = held.one.reason.rpartition("; last known: ")[2]
-            v.bad_since = held.one.since if held.one.state is Owed.BREACHED else None
-            v.broken = held.one.state is Owed.BREACHED or (held.one.state is Owed.UNKNOWN and held.told)
+            if held.one.state is Owed.BREACHED:
+                v.bad_since, v.broken = held.one.since, True
+            elif held.one.state is Owed.UNKNOWN and held.one.lateness_ms is not None:
+                v.bad_since, v.broken = (held.one.since or tx.now) - held.one.lateness_ms, True
         if v.one is None:  # what somebody waived stays so until it was well
             last = rows.held_all(tx, v.bound.id, tx.now - WAIVED_KEPT)
             if last and last[-1].one.state is Owed.WAIVED:
@@ -173,29 +186,15 @@ class Measured:
         if period is not None and v.one is not None and v.one.due_at <= tx.now and v.type in values.PERIODIC:
             told += self._over(tx, v, v.one.due_at)
         found = asked.latest(tx, v.series)
-        doubt = self._doubt(v, found, tx.now)
+        doubt = _doubt(v, v.series, v.cadence, found, tx.now)
         said = None
         if found is not None and found.t is not None and doubt is None:
             said, doubt = self._said(tx, v, found, found.t, period)
             if said is not None:
-                return told + self._take(tx, v, said, found.t, period)
+                return told + self._take(tx, v, said, found.t, period, found.why is None)
         if v.seen is None and tx.now - v.made < STALE_LEAST_MS:
             return told  # its first answer is on its way: what was known before stands
         return told + self._unknown(tx, v, doubt or "not measured")
-
-    def _doubt(self, v: Value, found: Latest | None, now: int) -> str | None:
-        """Why it is not known now; a number that a run told stays as it was told."""
-        if found is None:
-            return f"there is no series {v.series}"
-        if found.t is None:
-            return f"never measured: {found.why or 'not answered yet'}"
-        if asked.OF_RUNS in v.series or v.type == "volume":
-            return None
-        heard = max(found.t, found.tried) if found.why is None else found.t
-        if now - heard <= max(STALE_POLLS * v.cadence, STALE_LEAST_MS):
-            return None
-        since = time_words(v.bound.promise.zone, heard, now)
-        return f"not measured since {since}" + (f": {found.why}" if found.why else "")
 
     def _said(self, tx: Tx, v: Value, found: Latest, t: int, period: Period | None) -> tuple[Said | None, str | None]:
         """The verdict on a reading; None with the reason where another one is missing."""
@@ -203,16 +202,17 @@ class Measured:
         match v.type:
             case "metric" | "resource":
                 if rule.events is not None:
-                    events = asked.latest(tx, rule.events.removeprefix(SERIES))
-                    if events is None or events.t is None:
-                        return None, f"{rule.events} is not measured"
+                    events, doubt = self._other(tx, v)
+                    if events is None:
+                        return None, doubt
                     if events.value < rule.min_events:
                         few = f"{events.value:,.0f} of at least {rule.min_events:,.0f} events: nothing is said"
-                        return Said(Owed.PENDING, few), ""
+                        return Said(Owed.PENDING, few, silent=True), ""
                 spans = rule.mean_above is not None or rule.mean_below is not None or rule.peak_above is not None
                 window = asked.window(tx, v.series, now - rule.window_ms) if spans else None
-                broken = v.one is not None and v.one.state is Owed.BREACHED
-                return values.limits(rule, found.unit, found.value, window, broken), ""
+                if spans and window is None:  # it is measured more seldom
+                    window = (found.value, found.value)
+                return values.limits(rule, found.unit, found.value, window, v.broken), ""
             case "volume":
                 day = _day(t)
                 past = [
@@ -220,11 +220,10 @@ class Measured:
                 ]
                 return values.volume(rule, found.unit, day, found.value, past), ""
             case "reconcile":
+                other, doubt = self._other(tx, v)
+                if other is None:
+                    return None, doubt
                 name = (rule.against or "").removeprefix(SERIES)
-                other = asked.latest(tx, _beside(v.series, name))
-                doubt = self._doubt(v, other, now)
-                if other is None or other.t is None or doubt is not None:
-                    return None, f"{name}: {doubt or 'not measured'}"
                 return values.reconcile(rule, found.unit, found.value, other.value, (v.series, name)), ""
             case "quota":
                 before = None if period is None else asked.at_or_before(tx, v.series, now - values.RECENT)
@@ -237,6 +236,12 @@ class Measured:
                 days = [(d, most) for d, _, most in asked.days(tx, v.series, today - timedelta(days=90))]
                 return values.growing(rule, found.unit, zone, [*days, (today, found.value)]), ""
 
+    def _other(self, tx: Tx, v: Value) -> tuple[Latest | None, str]:
+        """The last reading of what it is held against; None, with why it is not known."""
+        found = asked.latest(tx, v.beside)
+        doubt = _doubt(v, v.beside, v.beside_cadence, found, tx.now)
+        return (found, "") if doubt is None else (None, f"{v.beside}: {doubt}")
+
     def _period(self, v: Value, now: int) -> Period | None:
         if v.type == "budget":
             return values.budget_period(v.rule.period, v.bound.promise.zone, now)
@@ -244,20 +249,30 @@ class Measured:
 
     # --- what becomes of it -----------------------------------------------------------------------------------------
 
-    def _take(self, tx: Tx, v: Value, said: Said, t: int, period: Period | None) -> list[OwedChange]:
-        """A verdict on a reading of ``t``. It holds for as long as it must, and ends after good readings in a row."""
+    def _take(self, tx: Tx, v: Value, said: Said, t: int, period: Period | None, answered: bool) -> list[OwedChange]:
+        """A verdict on a reading of ``t``. It holds for as long as it must, and ends after good readings in a row. ``answered``: its
+        source said so when it was asked last."""
         fresh = v.seen is None or t != v.seen
+        if said.silent and v.broken:  # it neither breaks nor ends
+            if v.one is None or v.one.state is not Owed.BREACHED:
+                return self._unknown(tx, v, said.words)
+            v.good, v.seen = 0, t
+            words = f"{v.known}; now {said.words}" if v.known else said.words
+            return self._move(tx, v, Owed.BREACHED, words, v.bad_since, None)
         v.seen, v.known = t, said.words
         state = said.state
         if state is Owed.PENDING:
-            v.bad_since = None
+            v.bad_since = v.bad_look = None
             v.good += fresh
         else:
             v.good = 0
         if state is Owed.BREACHED:
-            v.bad_since = t if v.bad_since is None else v.bad_since
-            held = max(t, tx.now if v.rule.for_ms else t) - v.bad_since
-            if held < v.rule.for_ms and not v.broken:
+            if v.bad_since is None:
+                v.bad_since, v.bad_ms = t, 0
+            elif v.bad_look is not None:
+                v.bad_ms += min(max(0, tx.now - v.bad_look), STALE_LEAST_MS)  # a night asleep is no look
+            v.bad_look = tx.now if answered else None
+            if v.bad_ms < v.rule.for_ms and not v.broken:
                 state = Owed.AT_RISK if v.one is not None and v.one.state is Owed.AT_RISK else Owed.PENDING
         elif v.one is not None and v.broken:
             if v.good < (1 if v.rule.series is not None or v.type == "volume" else WELL_AGAIN):
@@ -287,7 +302,7 @@ class Measured:
         return self._end(tx, v, state, words, at)
 
     def _unknown(self, tx: Tx, v: Value, why: str) -> list[OwedChange]:
-        v.good = 0
+        v.good, v.bad_look = 0, None
         if v.one is None:
             self._open(tx, v, self._period(v, tx.now), Said(Owed.PENDING, why), tx.now)
         words = f"{why}; last known: {v.known}" if v.known else why
@@ -330,7 +345,10 @@ class Measured:
             return self._later(tx, v)
         known = v.seen is not None and state is not Owed.UNKNOWN
         proof = (Evidence("value", v.series, v.seen, words),) if known else v.one.evidence
-        v.one = replace(v.one, state=state, reason=words, since=since, evidence=proof)
+        late: int | None = None  # of what is unknown: for how long it had been broken when it was seen last
+        if state is Owed.UNKNOWN and v.broken:
+            late = v.one.lateness_ms if state is was else max(0, tx.now - (v.bad_since or tx.now))
+        v.one = replace(v.one, state=state, reason=words, since=since, evidence=proof, met_at=None, lateness_ms=late)
         if v.type == "forecast" and due is not None and state is Owed.BREACHED and was is not Owed.BREACHED:
             v.one = replace(v.one, due_at=due, declared_at=due)
         v.written, self.wrote = tx.now, True
@@ -409,12 +427,13 @@ class Measured:
         said = waived(tx, v.one.key)
         if said is not None and (said.until is None or tx.now < said.until):
             found = asked.latest(tx, v.series)
-            if found is None or found.t is None or self._doubt(v, found, tx.now) is not None:
+            if found is None or found.t is None or _doubt(v, v.series, v.cadence, found, tx.now) is not None:
                 return True
             verdict, _ = self._said(tx, v, found, found.t, self._period(v, tx.now))
             fresh = found.t != v.seen
             v.seen = found.t
-            v.good = v.good + fresh if verdict is not None and verdict.state is Owed.PENDING else 0
+            well = verdict is not None and verdict.state is Owed.PENDING and not verdict.silent
+            v.good = v.good + fresh if well else 0
             if v.good >= WELL_AGAIN and v.type not in values.PERIODIC:
                 v.one, v.id, v.told, v.bad_since = None, None, False, None
             return True
@@ -429,8 +448,24 @@ def _alerting(one: Occurrence, now: int) -> bool:
     return now >= (one.since or one.due_at) + one.alert_at - one.declared_at
 
 
+def _doubt(v: Value, series: str, cadence: int, found: Latest | None, now: int) -> str | None:
+    """Why it is not known now; a number that a run told stays as it was told."""
+    if found is None:
+        return f"there is no series {series}"
+    if found.t is None:
+        return f"never measured: {found.why or 'not answered yet'}"
+    if found.told:
+        return None
+    heard = max(found.t, found.tried) if found.why is None else found.t
+    if now - heard <= max(STALE_POLLS * cadence, STALE_LEAST_MS):
+        return None
+    since = time_words(v.bound.promise.zone, heard, now)
+    return f"not measured since {since}" + (f": {found.why}" if found.why else "")
+
+
 def _beside(series: str, name: str) -> str:
     """The other one of a pair: with the labels of the first, where the name has none."""
+    name = name.removeprefix(SERIES)
     _, brace, labels = series.partition("{")
     return f"{name}{{{labels}" if brace and "{" not in name else name
 

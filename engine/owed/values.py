@@ -36,6 +36,8 @@ class Said:
     state: Owed
     words: str
     due: int | None = None
+    silent: bool = False
+    """It says nothing: what was broken is neither well nor known to be so."""
 
 
 @dataclass(frozen=True, slots=True)

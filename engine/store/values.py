@@ -19,13 +19,14 @@ _EPOCH: Final = date(1970, 1, 1)
 @dataclass(frozen=True, slots=True)
 class Latest:
     """The last reading of a series: ``t`` by its source, None where there never was one. ``tried``: when it was asked last, by our
-    clock; ``why``: what was wrong then, None where it answered. ``unit``: of the value."""
+    clock; ``why``: what was wrong then, None where it answered. ``unit``: of the value. ``told``: by a run, so that it stays as it is."""
 
     t: int | None
     value: float
     tried: int
     why: str | None
     unit: str
+    told: bool = False
 
 
 def series_mark(tx: Tx) -> tuple[int, int, int]:
@@ -56,10 +57,10 @@ def latest(tx: Tx, name: str) -> Latest | None:
     number, unit, t, value, tried, why = row
     if tried is not None:
         return Latest(t, value or 0.0, tried, why, unit)
-    return _kept(tx, number, unit)
+    return _kept(tx, number, unit, OF_RUNS in name)
 
 
-def _kept(tx: Tx, number: int, unit: str) -> Latest:
+def _kept(tx: Tx, number: int, unit: str, told: bool) -> Latest:
     """Of a series that nobody is asked for: what this host, or a run, told last."""
     found = tx.db.execute(
         "SELECT t, value FROM sample_raw WHERE t >= ? AND series_id = ? ORDER BY t DESC LIMIT 1",
@@ -73,8 +74,8 @@ def _kept(tx: Tx, number: int, unit: str) -> Latest:
             (number,),
         ).fetchone()
     if found is None:
-        return Latest(None, 0.0, tx.now, "nothing was measured yet", unit)
-    return Latest(found[0], found[1], found[0], None, unit)
+        return Latest(None, 0.0, tx.now, "nothing was measured yet", unit, told)
+    return Latest(found[0], found[1], found[0], None, unit, told)
 
 
 def window(tx: Tx, name: str, since: int) -> tuple[float, float] | None:
