@@ -39,6 +39,7 @@ NEED_URL = frozenset(
         "dagster",
         "dataiku",
         "http",
+        "kafka",
         "kafka_connect",
         "prefect",
         "prometheus",

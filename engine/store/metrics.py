@@ -36,7 +36,7 @@ def put_queries(tx: Tx, source: str, queries: Mapping[str, str]) -> None:
     tx.db.executemany("DELETE FROM series_now WHERE series_id = ?", gone)
     if gone:
         tx.bump("sample")
-    units = [(unit, number, unit) for number, query in rows if (unit := queries.get(query)) is not None]
+    units = [(unit, number, unit) for number, query in rows if (unit := queries.get(query))]
     if tx.db.executemany("UPDATE series SET unit = ? WHERE id = ? AND unit <> ?", units).rowcount > 0:
         tx.bump("sample")
     asked = {query for _, query in rows}
@@ -80,7 +80,10 @@ def put_readings(
     now: list[tuple[object, ...]] = []
     for sample in fresh:
         query = next((name for name in queries if series_of(name, sample.series)), "")
-        number = store_samples.series_id(tx, sample.series, queries.get(query) or sample.unit, source)
+        unit = queries.get(query) or sample.unit
+        number = store_samples.series_id(tx, sample.series, unit, source)
+        if unit and not queries.get(query):  # its source knows it, where the configuration names none
+            tx.db.execute("UPDATE series SET unit = ?1 WHERE id = ?2 AND unit <> ?1", (unit, number))
         if sample.series not in last:
             _own(tx, number, source)
         now.append((number, source, query, sample.t, sample.value, tx.now, GAP_MS))
