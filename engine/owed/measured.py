@@ -175,20 +175,22 @@ class Measured:
                 v.bad_since, v.broken = (held.one.since or tx.now) - held.one.lateness_ms, True
         if v.one is None:  # what somebody waived stays so until it was well
             last = rows.held_all(tx, v.bound.id, tx.now - WAIVED_KEPT)
-            if last and last[-1].one.state is Owed.WAIVED:
+            if last and last[-1].one.state is Owed.WAIVED and last[-1].one.met_at is None:
                 v.one, v.id, v.told = last[-1].one, last[-1].id, last[-1].told
 
     def _look(self, tx: Tx, v: Value) -> list[OwedChange]:
-        if v.one is not None and v.one.state is Owed.WAIVED and self._still_waived(tx, v):
-            return []
         period = self._period(v, tx.now)
         told: list[OwedChange] = []
         if period is not None and v.one is not None and v.one.due_at <= tx.now and v.type in values.PERIODIC:
             told += self._over(tx, v, v.one.due_at)
+        if v.one is not None and v.one.state is Owed.WAIVED and self._still_waived(tx, v):
+            return told
         found = asked.latest(tx, v.series)
         doubt = _doubt(v, v.series, v.cadence, found, tx.now)
         said = None
         if found is not None and found.t is not None and doubt is None:
+            if period is not None and v.type in values.PERIODIC and found.t < period.start:
+                return told  # of the period before: nothing is known of this one yet
             said, doubt = self._said(tx, v, found, found.t, period)
             if said is not None:
                 return told + self._take(tx, v, said, found.t, period, found.why is None)
@@ -296,6 +298,9 @@ class Measured:
     def _over(self, tx: Tx, v: Value, at: int) -> list[OwedChange]:
         """A period ended."""
         assert v.one is not None
+        if v.one.state is Owed.WAIVED:  # it was waived, and what comes is another one
+            v.one, v.id, v.told, v.bad_since, v.broken = None, None, False, None, False
+            return []
         state = Owed.MET_LATE if v.broken else Owed.MET
         words = f"the period is over; last: {v.one.reason}"
         v.bad_since, v.good, v.broken = None, 0, False
@@ -435,7 +440,10 @@ class Measured:
             well = verdict is not None and verdict.state is Owed.PENDING and not verdict.silent
             v.good = v.good + fresh if well else 0
             if v.good >= WELL_AGAIN and v.type not in values.PERIODIC:
-                v.one, v.id, v.told, v.bad_since = None, None, False, None
+                assert v.id is not None
+                self.wrote = True
+                rows.update_occurrence(tx, v.id, replace(v.one, met_at=found.t))
+                v.one, v.id, v.told, v.bad_since, v.broken = None, None, False, None, False
             return True
         self._waive(tx, v)
         return False
