@@ -25,6 +25,7 @@ from engine.owed.bindings import WRONG
 from engine.owed.bound import Bound, OwedChange
 from engine.owed.occurrences import Evidence, Occurrence
 from engine.owed.values import Period, Said
+from engine.owed.windows import Effect, Window, effect
 from engine.owed.wording import time_words
 from engine.store import owed as rows
 from engine.store import values as asked
@@ -63,6 +64,7 @@ class Value:
     beside: str = ""
     beside_cadence: int = 0
     schedule: Schedule | None = None
+    windows: tuple[Window, ...] = ()
     one: Occurrence | None = None
     id: int | None = None
     told: bool = False
@@ -104,6 +106,7 @@ class Measured:
             had = before.get(bound.id)
             if had is not None and had.rule == made.rule and had.series == made.series:
                 had.bound, had.cadence, had.beside_cadence = made.bound, made.cadence, made.beside_cadence
+                had.windows = made.windows
                 made = had
             else:
                 self._take_back(tx, made)
@@ -149,7 +152,11 @@ class Measured:
         rule, thing = e.value, bound.promise.on
         series = thing.removeprefix(SERIES) if rule.series is None else f"{rule.series}{{pipeline={thing}}}"
         schedule = None if rule.resets is None else schedules.parse(rule.resets, bound.promise.zone)
-        made = Value(bound, e.type, rule, series, self._cadence(series, bound.source), schedule=schedule)
+        # what goes on is never given up: a window that waives moves it past its end, as one that shifts does
+        windows = tuple(replace(w, expect="shift") for w in bound.promise.windows)
+        made = Value(
+            bound, e.type, rule, series, self._cadence(series, bound.source), schedule=schedule, windows=windows
+        )
         if rule.against is not None or rule.events is not None:
             made.beside = _beside(series, rule.against) if rule.against else (rule.events or "").removeprefix(SERIES)
             made.beside_cadence = self._cadence(made.beside, bound.source)
@@ -171,6 +178,8 @@ class Measured:
             v.known = held.one.reason.rpartition("; last known: ")[2]
             if held.one.state is Owed.BREACHED:
                 v.bad_since, v.broken = held.one.since, True
+            elif held.one.state is Owed.SHIFTED:
+                v.bad_since = held.one.since
             elif held.one.state is Owed.UNKNOWN and held.one.lateness_ms is not None:
                 v.bad_since, v.broken = (held.one.since or tx.now) - held.one.lateness_ms, True
         if v.one is None:  # what somebody waived stays so until it was well
@@ -185,6 +194,8 @@ class Measured:
             told += self._over(tx, v, v.one.due_at)
         if v.one is not None and v.one.state is Owed.WAIVED and self._still_waived(tx, v):
             return told
+        if v.bound.pipeline_id is not None and asked.is_gone(tx, v.bound.pipeline_id):
+            return told if v.one is None else told + self._unknown(tx, v, "no longer at its source")
         found = asked.latest(tx, v.series)
         doubt = _doubt(v, v.series, v.cadence, found, tx.now)
         said = None
@@ -280,11 +291,21 @@ class Measured:
             if v.good < (1 if v.rule.series is not None or v.type == "volume" else WELL_AGAIN):
                 return []
             return self._kept_again(tx, v, said, t, period)
+        words, moved = said.words, None
+        if v.windows and not v.broken and state in (Owed.AT_RISK, Owed.BREACHED):
+            broke = tx.now if v.bad_since is None else v.bad_since + v.rule.for_ms
+            moved = effect(broke, v.windows)
+            if tx.now < moved.due:  # nobody is told inside a window; whom a risk was told before knows it
+                state = Owed.AT_RISK if v.one is not None and v.one.state is Owed.AT_RISK else Owed.SHIFTED
+                words = f"{words}; {moved.why} to {time_words(v.bound.promise.zone, moved.due, tx.now)}"
+            else:
+                moved = None
+        since = v.bad_since if state in (Owed.BREACHED, Owed.SHIFTED) else None
         if v.one is None:
             if state is Owed.PENDING and (period is None or v.type not in values.PERIODIC):
                 return []
-            self._open(tx, v, period, said, v.bad_since if state is Owed.BREACHED else t)
-        return self._move(tx, v, state, said.words, v.bad_since if state is Owed.BREACHED else None, said.due)
+            self._open(tx, v, period, said, t if since is None else since, moved)
+        return self._move(tx, v, state, words, since, said.due)
 
     def _kept_again(self, tx: Tx, v: Value, said: Said, t: int, period: Period | None) -> list[OwedChange]:
         """It is well again: what was broken ends late; of a period that goes on the next row opens with the next look."""
@@ -313,18 +334,17 @@ class Measured:
         words = f"{why}; last known: {v.known}" if v.known else why
         return self._move(tx, v, Owed.UNKNOWN, words, None, None)
 
-    def _open(self, tx: Tx, v: Value, period: Period | None, said: Said, since: int | None) -> None:
+    def _open(self, tx: Tx, v: Value, period: Period | None, said: Said, at: int, moved: Effect | None = None) -> None:
         promise = v.bound.promise
-        at = since if since is not None else tx.now
-        periodic = period is not None and v.type in values.PERIODIC
-        when = _iso(period.start if periodic and period is not None else at)
-        due = (
-            period.end
-            if periodic and period is not None
-            else said.due
-            if said.due is not None and v.type == "forecast"
-            else at
-        )
+        whole = period if v.type in values.PERIODIC else None
+        when = _iso(at if whole is None else whole.start)
+        due = declared = at
+        if whole is not None:
+            due = declared = whole.end
+        elif moved is not None:
+            due = moved.due
+        elif said.due is not None and v.type == "forecast":
+            due = declared = said.due
         key = f"{promise.id}|{promise.on}|{when}"
         held = rows.held_one(tx, key)
         if held is not None:  # of this period, settled before
@@ -332,8 +352,8 @@ class Measured:
             return
         one = Occurrence(
             key=key, promise=promise.id, type=v.type, on=promise.on, zone=promise.zone, business_date=_local(promise.zone, at),
-            tick=None, from_at=at, declared_at=due, due_at=due, alert_at=due + promise.late_by_ms, dated=False, by_clock=False,
-            reason=said.words,
+            tick=None, from_at=at, declared_at=declared, due_at=due, alert_at=due + promise.late_by_ms, dated=False, by_clock=False,
+            reason=said.words, why_opened="" if whole is not None or moved is None else moved.why,
         )  # fmt: skip
         self.wrote = True
         (v.id,) = rows.insert_occurrences(tx, v.bound.id, [one])

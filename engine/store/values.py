@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
+from adapters.model import Mode
 from engine.store.samples import OURS
 from engine.store.writer import Tx
 
@@ -124,6 +125,12 @@ def days(tx: Tx, name: str, since: date) -> list[tuple[date, float, float]]:
         (name, (since - _EPOCH).days),
     ).fetchall()
     return [(_EPOCH + timedelta(days=day), mean, most) for day, mean, most in rows]
+
+
+def is_gone(tx: Tx, pipeline_id: int) -> bool:
+    """Whether a pipeline is no longer at its source."""
+    row = tx.db.execute("SELECT mode FROM pipeline WHERE id = ?", (pipeline_id,)).fetchone()
+    return row is None or row[0] == Mode.GONE
 
 
 def asset_event(tx: Tx, name: str) -> tuple[int | None, str | None]:
