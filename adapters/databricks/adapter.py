@@ -51,13 +51,14 @@ _WATCHED: Final = 1_000
 
 class _Cursor(msgspec.Struct, omit_defaults=True):
     """``jobs``: of their runs. ``token``: page of pipelines to look at next. ``watch``: (pipeline, update) that were active.
-    ``clusters``: page of clusters to look at next. ``lives``: of those that were active."""
+    ``clusters``: page of clusters to look at next. ``lives``: of those that were active. ``turn``: theirs, not that of older runs."""
 
     jobs: sweep.Sweep = msgspec.field(default_factory=sweep.Sweep)
     token: str | None = None
     watch: list[tuple[str, str]] = msgspec.field(default_factory=list[tuple[str, str]])
     clusters: str | None = None
     lives: computing.Lives = msgspec.field(default_factory=computing.Lives)
+    turn: bool = False
 
 
 class DatabricksAdapter(Adapter):
@@ -84,11 +85,11 @@ class DatabricksAdapter(Adapter):
         )
         self._zone = zone_of(settings.timezone)
         self._date = str(options["date_parameter"])
-        self._with_pipelines, self._submit, self._tasks = (
-            bool(options[name]) for name in ("pipelines", "submit_runs", "tasks")
+        self._with_pipelines, self._submit, self._tasks, self._with_clusters = (
+            bool(options[name]) for name in ("pipelines", "submit_runs", "tasks", "clusters")
         )
-        self._with_clusters = bool(options["clusters"])
         self._no_clusters = ""
+        self._listed: tuple[Sequence[clusters.Cluster], int | None] | None = None
         self._names: dict[str, str] = {}
         self._steps: dict[int, tuple[StepDef, ...]] = {}
         self._whole: dict[int, tuple[str, tuple[StepDef, ...]]] = {}
@@ -198,7 +199,9 @@ class DatabricksAdapter(Adapter):
             self._no_clusters = self._http.words(f"clusters may not be listed: {err.what}")
             return [], False
         self._no_clusters = ""
-        return found, left is None and not reads.strange(first)
+        whole = left is None and not reads.strange(first)
+        self._listed = (found, first.server_time) if whole else None
+        return found, whole
 
     def _one_time(self) -> Pipeline:
         key, url = pipeline_key(self.settings.name, SUBMIT), f"{self._http.base}/jobs/runs"
@@ -278,20 +281,25 @@ class DatabricksAdapter(Adapter):
             lives, _, _ = await self._lives(known, now)
             flying += [run for run in lives if not run.state.terminal]
             return Page((*self._mapped(found), *flying), cursor, True, now)
-        swept = await sweep.sweep(self._http, known.jobs, self._submit)
+        # older runs and clusters take turns, so that a poll stays at four requests
+        both = self._with_clusters and known.jobs.rest is not None
+        swept = await sweep.sweep(self._http, known.jobs, self._submit, older=not (both and known.turn))
         odd = sorted({run.native for run in self._mapped(swept.runs) if run.native.endswith("?")})
         said = f"Databricks uses words that are not known here: {', '.join(odd[:3])}" if odd else ""
         self._note = self._http.words(swept.note or said)
-        after = _Cursor(jobs=swept.cursor)
+        after = _Cursor(jobs=swept.cursor, turn=both and not known.turn)
         moved, after.token, after.watch = await self._updates(known.token, known.watch, swept.now, known.jobs.t)
-        lives, after.clusters, after.lives = await self._lives(known, swept.now)
+        lives, after.clusters, after.lives = await self._lives(known, swept.now, ask=not after.turn)
         return Page((*self._mapped(swept.runs), *moved, *lives), write_cursor(after), swept.complete, swept.now)
 
-    async def _lives(self, known: _Cursor, now: int | None) -> tuple[list[Run], str | None, computing.Lives]:
-        if not self._with_clusters:
-            return [], None, []
-        source = self.settings.name
-        return await computing.runs(self._http, source, known.clusters, known.lives, now, self._wanted)
+    async def _lives(
+        self, known: _Cursor, now: int | None, *, ask: bool = True
+    ) -> tuple[list[Run], str | None, computing.Lives]:
+        listed, self._listed = self._listed, None
+        if not (self._with_clusters and (ask or listed)):
+            return [], known.clusters, known.lives
+        name = self.settings.name
+        return await computing.runs(self._http, name, known.clusters, known.lives, now, self._wanted, listed)
 
     async def _updates(
         self, token: str | None, watch: Sequence[tuple[str, str]], now: int | None, since: int | None

@@ -35,6 +35,8 @@ STATES: Final[Mapping[str, tuple[State, str | None]]] = {
 _ID: Final = re.compile(calls.CLUSTER_ID)
 Lives = list[tuple[str, int]]
 """(cluster, life) of what was active at the poll before."""
+FRESH_MS: Final = 5_000
+"""A whole listing not older than this is read as the poll that follows it."""
 Wanted = Callable[[str, str], bool]
 """Whether ``include`` names a native id, or the name that goes with it."""
 
@@ -158,17 +160,28 @@ async def read(http: Http, key: Key, source: str) -> Pipeline | Run:
 
 
 async def runs(
-    http: Http, source: str, token: str | None, lives: Sequence[tuple[str, int]], now: int | None, wanted: Wanted
+    http: Http,
+    source: str,
+    token: str | None,
+    lives: Sequence[tuple[str, int]],
+    now: int | None,
+    wanted: Wanted,
+    listed: tuple[Sequence[Cluster], int | None] | None = None,
 ) -> tuple[list[Run], str | None, Lives]:
     """Lives on one page of a hundred clusters, the token of the next, and what is active: one request.
 
     What ended more than two days ago is no news unless it was active at the poll before. What was active and has a newer
-    life since is told as over.
+    life since is told as over. ``listed``: all clusters as a listing has just told them, and the server's time of it: then nothing is
+    asked, and what is active is named whole (after a listing the engine asks about each active run that was not named).
     """
-    try:
-        found, left = await _a_page(http, token)
-    except (Forbidden, NotFound):
-        return [], None, list(lives)
+    found: Sequence[Cluster]
+    if listed is not None and now is not None and listed[1] is not None and 0 <= now - listed[1] <= FRESH_MS:
+        found, token, left = listed[0], None, None
+    else:
+        try:
+            found, left = await _a_page(http, token)
+        except (Forbidden, NotFound):
+            return [], None, list(lives)
     out: list[Run] = []
     active: Lives = []
     before = dict(lives)

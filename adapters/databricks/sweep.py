@@ -72,8 +72,8 @@ async def active(http: Http, submit: bool) -> tuple[list[JobRun], int | None, bo
     return [r for r in found if _wanted(r) and _active(r)], first.server_time, left is None
 
 
-async def sweep(http: Http, known: Sweep, submit: bool) -> Swept:
-    """One round. A clock of the server that went back makes it begin anew."""
+async def sweep(http: Http, known: Sweep, submit: bool, *, older: bool = True) -> Swept:
+    """One round. A clock of the server that went back makes it begin anew. ``older``: a page of what the first look left, too."""
     flying, now, whole = await active(http, submit)
     said = now
     if known.t is not None and now is not None and now < known.t - STEP_BACK_MS:
@@ -89,10 +89,10 @@ async def sweep(http: Http, known: Sweep, submit: bool) -> Swept:
         except NotFound:
             continue
     rest, first = known.rest, known.first
-    if rest is not None and known.t is not None:
-        older, rest, again = await _page(http, rest, first, submit)
+    if rest is not None and known.t is not None and older:
+        page, rest, again = await _page(http, rest, first, submit)
         note = note or again
-        for run in older:
+        for run in page:
             seen.setdefault(run.run_id, run)
     watch = [(r.run_id, r.start_time or 0) for r in seen.values() if _active(r)]
     watch += [w for w in (known.watch if not whole else ()) if w[0] not in seen]

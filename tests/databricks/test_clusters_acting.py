@@ -203,6 +203,53 @@ async def test_four_requests_a_poll_also_of_many(like: DatabricksLike, adapter: 
     assert len({p.key for p in (await adapter.pipelines()).items}) == 250
 
 
+async def test_older_runs_and_clusters_take_turns(like: DatabricksLike, adapter: DatabricksAdapter) -> None:
+    """First fill at most 60 requests, a poll at most 4 while older runs are still being read; neither waits for ever."""
+    jobs = [like.add_job(f"j{i:04d}", tasks=("a",)) for i in range(2_000)]
+    for job in jobs[:800]:
+        like.add_run(job, "TERMINATED", "SUCCESS", ago_s=60 + job % 80_000)
+    ident = like.add_cluster("shared")
+    before = len(like.requests)
+    assert len((await adapter.pipelines()).items) == 2_001
+    found, cursor = await seen(adapter)
+    assert len(like.requests) - before <= 60
+    assert of(like, ident) in found
+    told, with_cluster, polls = dict(found), 0, 0
+    while len(told) < 801:
+        before = len(like.requests)
+        found, cursor = await seen(adapter, cursor)
+        assert len(like.requests) - before <= 4
+        told |= found
+        with_cluster += of(like, ident) in found
+        polls += 1
+        assert polls < 60, "older runs never came"
+    assert with_cluster >= polls // 2
+
+
+async def test_after_a_listing_all_that_is_active_is_named(like: DatabricksLike, adapter: DatabricksAdapter) -> None:
+    """So that the engine asks about none of them by itself; the next poll reads a page again."""
+    ids = [like.add_cluster(f"c{i:03d}") for i in range(250)]
+    _, cursor = await seen(adapter)
+    await adapter.pipelines()
+    before = len(like.requests)
+    found, cursor = await seen(adapter, cursor)
+    assert len(like.requests) - before == 3
+    assert set(found) == {of(like, i) for i in ids}
+    like.terminated(ids[0])
+    found, cursor = await seen(adapter, cursor)
+    assert len(like.requests) - before == 7
+    assert found[of(like, ids[0])].state is State.STOPPED
+
+
+async def test_an_old_listing_is_not_read_as_a_poll(like: DatabricksLike, adapter: DatabricksAdapter) -> None:
+    ident = like.add_cluster("shared")
+    await adapter.pipelines()
+    like.terminated(ident)
+    like.skew_s = 60
+    found, _ = await seen(adapter)
+    assert found[of(like, ident)].state is State.STOPPED
+
+
 async def test_include_names_clusters_too(like: DatabricksLike) -> None:
     ident, by_id = like.add_cluster("shared"), like.add_cluster("other")
     like.add_cluster("third")
