@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from adapters.model import Verb
 from engine.store.rows import FloorRow
 from tui import keymap
-from tui.present import floor, frame, lines, owed, row_facts, words
+from tui.present import floor, frame, host_row, lines, owed, row_facts, words
 from tui.present.cut import clean
 from tui.present.filters import Facts, Number
 from tui.present.floor import Item
@@ -232,7 +232,7 @@ class FloorView(FloorMenus):
                 keymap.footer(self.contexts, width, only=["screen.sources", "app.theme", "app.quit"]), width
             )
             body = empty_rows(width, height - 3)
-            return frame.page(ctx, top, [*body, frame.hosts_row(ctx, head, width)], foot, width, height)
+            return frame.page(ctx, top, [*body, host_row.hosts_row(ctx, head, width)], foot, width, height)
         top = frame.head_rows(ctx, head, self.verdict, self.title, width)
         room = height - len(top) - 1
         body = self._panes(width, room)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from adapters.model import State
-from tui.present import floor, frame, owed, own, words
+from tui.present import floor, frame, host_row, owed, own, words
 from tui.present.cut import clean, cut, cut_middle
 from tui.present.floor import Item
 from tui.present.floor_owed import NOTHING, Owing
@@ -143,7 +143,7 @@ class WallView(View):
             ("  Floor", "text b"),
         ]
         right: list[Span] = [] if frame.is_narrow(width) else [(f"{words.weekday(now, tz)}   ", "dim")]
-        return ends(left, [*right, *frame.truth(self.context, head)], width)
+        return ends(left, [*right, *host_row.truth(self.context, head)], width)
 
     def _scale(self, width: int, height: int) -> tuple[int, int]:
         if frame.is_wide(width) and height >= 40:
@@ -315,7 +315,7 @@ class WallView(View):
         ]
 
     def _bottom(self, head: Head, width: int) -> list[Line]:
-        gauges = frame.hosts_row(self.context, head, min(width, frame.NARROW - 1))
+        gauges = host_row.hosts_row(self.context, head, min(width, frame.NARROW - 1))
         if gauges:
             gauges[-1] = (gauges[-1][0].rstrip(), gauges[-1][1])
         return [[], ends(gauges, frame.alerts_spans(head.counts), width)]
