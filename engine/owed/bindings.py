@@ -96,7 +96,7 @@ class Bindings:
         self._of_thing: dict[str, list[Watch]] = {}
         self._per_run: dict[Spot, Bound] = {}
         self._measured: dict[Spot, Bound] = {}
-        self._series: tuple[int, int, int] | None = None
+        self._series: tuple[int, int, str] | None = None
         self._series_at = 0
         self._settles_at: int | None = None
         self._live_now: dict[str, dict[int, tuple[int, int]]] = {}

@@ -292,7 +292,7 @@ class Judge(Bindings):
         if self.live is not None:
             self._took(self.live.tick(tx))
         if self.measured is not None:
-            if now >= self._series_at:
+            if now >= self._series_at or now < self._series_at - SERIES_EVERY:  # a clock may go back
                 self._series_at = now + SERIES_EVERY
                 self._series_moved(tx)
             self._took(self.measured.tick(tx))

@@ -91,6 +91,7 @@ class Measured:
         self._ctx = ctx
         self._values: dict[int, Value] = {}
         self._heap: list[tuple[int, int]] = []
+        self._ticked = 0
         self.wrote = False
         """Whether the store was written to: to be taken back by whoever asks."""
 
@@ -121,6 +122,11 @@ class Measured:
     def tick(self, tx: Tx) -> list[OwedChange]:
         """Look at what is due."""
         told: list[OwedChange] = []
+        if tx.now < self._ticked:  # the clock went back: nobody waits until it is as late again
+            for v in self._values.values():
+                v.look, v.written = min(v.look, tx.now + v.bound.id % LOOK_MS), 0
+            self._heap = sorted((v.look, id) for id, v in self._values.items())
+        self._ticked = tx.now
         for _ in range(PORTION):
             if not self._heap or self._heap[0][0] > tx.now:
                 break
@@ -301,6 +307,10 @@ class Measured:
             else:
                 moved = None
         since = v.bad_since if state in (Owed.BREACHED, Owed.SHIFTED) else None
+        if v.type == "forecast" and state is Owed.BREACHED and v.one is not None and not v.broken:
+            assert v.id is not None
+            rows.drop_occurrence(tx, v.id)  # another row: it is due when the limit will be reached
+            v.one, v.id, v.told, self.wrote = None, None, False, True
         if v.one is None:
             if state is Owed.PENDING and (period is None or v.type not in values.PERIODIC):
                 return []
@@ -374,8 +384,6 @@ class Measured:
         if state is Owed.UNKNOWN and v.broken:
             late = v.one.lateness_ms if state is was else max(0, tx.now - (v.bad_since or tx.now))
         v.one = replace(v.one, state=state, reason=words, since=since, evidence=proof, met_at=None, lateness_ms=late)
-        if v.type == "forecast" and due is not None and state is Owed.BREACHED and was is not Owed.BREACHED:
-            v.one = replace(v.one, due_at=due, declared_at=due)
         v.written, self.wrote = tx.now, True
         rows.update_occurrence(tx, v.id, v.one)
         if state is was:

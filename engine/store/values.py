@@ -30,17 +30,20 @@ class Latest:
     told: bool = False
 
 
-def series_mark(tx: Tx) -> tuple[int, int, int]:
-    """Changes whenever a series comes or goes."""
+def series_mark(tx: Tx) -> tuple[int, int, str]:
+    """Changes whenever a series comes or goes, one moves to another source, or a source goes."""
     total, newest = tx.db.execute("SELECT count(*), coalesce(max(id), 0) FROM series").fetchone()
-    asked = tx.db.execute("SELECT count(*) FROM series_now").fetchone()[0]
-    return int(total), int(newest), int(asked)
+    asked = tx.db.execute(
+        "SELECT n.source, count(*), sum(n.series_id), max(c.gone) FROM series_now n LEFT JOIN source c ON c.name = n.source GROUP BY n.source"
+    ).fetchall()
+    return int(total), int(newest), repr(asked)
 
 
 def series_names(tx: Tx) -> dict[str, str]:
-    """Series that are measured now, by name: their source; of this host "local"."""
+    """Series that are measured now, by name: their source; of this host "local". A source that was taken out measures nothing."""
     rows = tx.db.execute(
-        "SELECT s.name, s.source FROM series s JOIN series_now n ON n.series_id = s.id"
+        "SELECT s.name, n.source FROM series s JOIN series_now n ON n.series_id = s.id"
+        " LEFT JOIN source c ON c.name = n.source WHERE coalesce(c.gone, 0) = 0"
         " UNION SELECT name, '' FROM series WHERE source = ? UNION SELECT name, source FROM series WHERE name GLOB ? ORDER BY 1",
         (OURS[0], f"*{OF_RUNS}*"),
     ).fetchall()

@@ -1,0 +1,418 @@
+"""What measured values owe on bad days: windows, waivers of a period, odd numbers, sources that come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.model import Owed, Sample
+from engine.config.model import Expectation, Moment, Series, Source, ValueRule, Window
+from engine.owed import values
+from engine.store import samples
+from tests.owed.court import DAY, HOUR, MINUTE, PARIS, SECOND, Court, at, expect
+
+Made = Callable[..., Court]
+LAG = Series("lag", "air", "lag", "messages")
+CALLS = Series("calls", "air", "calls", "calls")
+ROWS = Series("n_rows", "air", "n_rows", "rows")
+
+
+@pytest.fixture
+def court(tmp_path: Path) -> Iterator[Made]:
+    made: list[Court] = []
+
+    def make(*expectations: Any, series: tuple[Series, ...] = (LAG,), **more: Any) -> Court:
+        made.append(Court(tmp_path, *expectations, series=series, **more))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def owes(id: str = "m", on: str = "series:lag", type: str = "metric", late: int = 0, **rule: Any) -> Expectation:
+    if type not in ("metric", "resource"):
+        rule.setdefault("for_ms", 0)
+    return expect(id, on, type, value=ValueRule(**rule), alert_if_late_by_ms=late)
+
+
+def say(floor: Court, times: int = 1, every: int = 15 * SECOND, **said: float | None) -> None:
+    """So many answers."""
+    for _ in range(times):
+        floor.clock.at += every
+        floor.measure(**said)
+        floor.tick()
+
+
+def wait(floor: Court, ms: int, every: int = 15 * SECOND) -> None:
+    """Nothing but time."""
+    until = floor.now + ms
+    while floor.now < until:
+        floor.clock.at = min(floor.now + every, until)
+        floor.tick()
+
+
+def waive(floor: Court, key: str, until: int | None = None) -> None:
+    floor.put(
+        "INSERT INTO waiver (occurrence, who, uid, reason, until, at) VALUES (?, 'ana', 1, 'agreed', ?, ?)", key, until, floor.now
+    )  # fmt: skip
+    with floor.store.transaction() as tx:
+        floor.judge.on_waived(tx, key)
+
+
+def states(floor: Court, promise: str = "m") -> list[str]:
+    return [s.name for _, s in floor.all(promise)]
+
+
+# --- numbers --------------------------------------------------------------------------------------------------------
+
+
+def test_a_negative_volume_is_a_number_like_any_other(court: Made) -> None:
+    """Once it stopped the whole engine."""
+    floor = court(owes("v", "series:n_rows", "volume"), owes("m"), series=(LAG, ROWS))
+    with floor.store.transaction() as tx:
+        number = samples.series_id(tx, "n_rows", "rows", "air")
+        for n in range(1, 15):
+            tx.db.execute(
+                "INSERT INTO sample_day (series_id, day, n, avg, min, max) VALUES (?, ?, 1, 1000, 1000, 1000)",
+                (number, floor.now // DAY - n),
+            )
+    say(floor, 3, n_rows=-5.0)
+    one = floor.owed("v", None)
+    assert one.state is Owed.BREACHED
+    assert one.reason.startswith("-5 rows, less than usual")
+
+
+def test_one_that_cannot_be_judged_does_not_keep_the_others_from_it(
+    court: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    floor = court(
+        owes("r", "series:n_rows", "reconcile", against="series:lag"), owes("m", above=10.0), series=(LAG, ROWS)
+    )
+
+    def stumble(*_: Any) -> Any:
+        raise ValueError("boom")
+
+    monkeypatch.setattr(values, "reconcile", stumble)
+    say(floor, 8, lag=20.0, n_rows=3.0)
+    assert states(floor) == ["BREACHED"]
+    assert any("r of series:n_rows" in line for line in floor.lines)
+
+
+@pytest.mark.parametrize("value", [1e300, -1e300, 9e18])
+def test_a_huge_number_is_said_in_few_cells(court: Made, value: float) -> None:
+    floor = court(owes("m", above=10.0, below=-10.0, for_ms=0))
+    say(floor, 2, lag=value)
+    one = floor.owed("m", None)
+    assert one.state is Owed.BREACHED
+    assert len(one.reason) < 60
+
+
+# --- what is not known ----------------------------------------------------------------------------------------------
+
+
+def test_a_volume_that_is_not_measured_any_more_is_unknown(court: Made) -> None:
+    floor = court(owes("v", "series:n_rows", "volume", normal=(10.0, 90.0)), series=(ROWS,))
+    say(floor, 3, n_rows=50.0)
+    floor.measure(failed="refused")
+    wait(floor, 5 * MINUTE)
+    assert floor.owed("v", None).state is Owed.UNKNOWN
+    say(floor, 2, n_rows=5.0)
+    assert states(floor, "v") == ["BREACHED"]
+
+
+def test_it_is_not_bad_for_a_minute_while_nobody_looks(court: Made) -> None:
+    """One bad reading, then silence, then another one: it was seen to be bad twice, not for ten minutes."""
+    floor = court(owes("m", above=100.0, for_ms=5 * MINUTE))
+    say(floor, 3, lag=10.0)
+    say(floor, 1, lag=120.0)
+    floor.measure(failed="refused")
+    wait(floor, 10 * MINUTE)
+    floor.told()
+    say(floor, 4, lag=120.0)
+    assert floor.told() == [("m", "MET", False)] or floor.told() == []
+    assert "BREACHED" not in states(floor)
+    say(floor, 20, lag=120.0)
+    assert states(floor) == ["BREACHED"]
+
+
+def test_one_reading_of_a_source_that_answers_no_more_is_not_bad_for_a_minute(court: Made) -> None:
+    slow = Series("lag", "air", "lag", "messages", every_ms=5 * MINUTE)
+    floor = court(owes("m", above=100.0, for_ms=2 * MINUTE), series=(slow,))
+    say(floor, 1, lag=120.0)
+    floor.measure(failed="refused")
+    wait(floor, 10 * MINUTE)
+    assert "BREACHED" not in states(floor)
+
+
+def test_few_events_neither_break_nor_end_it(court: Made) -> None:
+    events = Series("events", "air", "events")
+    rule = owes(above=0.01, events="series:events", min_events=100.0)
+    floor = court(rule, series=(LAG, events))
+    say(floor, 8, lag=0.5, events=2000.0)
+    assert floor.told() == [("m", "BREACHED", True)]
+    say(floor, 8, lag=0.0, events=3.0)
+    assert floor.told() == [], "what is dead makes no errors"
+    assert states(floor) == ["BREACHED"]
+    say(floor, 2, lag=0.0, events=2000.0)
+    assert floor.told() == [("m", "MET_LATE", False)]
+
+
+def test_events_that_are_not_measured_any_more(court: Made) -> None:
+    events = Series("events", "air", "events")
+    floor = court(owes(above=0.01, events="series:events", min_events=100.0), series=(LAG, events))
+    say(floor, 4, lag=0.5, events=20.0)
+    say(floor, 12, lag=0.5, events=None)
+    one = floor.owed("m", None)
+    assert one.state is Owed.UNKNOWN
+    assert one.reason.startswith("events: not measured since")
+
+
+def test_two_that_are_measured_at_their_own_pace(court: Made) -> None:
+    pair = (Series("ldz", "air", "ldz", "rows"), Series("rdv", "air", "rdv", "rows", every_ms=HOUR))
+    floor = court(owes("r", "series:ldz", "reconcile", against="series:rdv"), series=pair)
+    say(floor, 1, ldz=5.0, rdv=5.0)
+    say(floor, 40, ldz=5.0)
+    assert floor.told() == [], "the other one is asked each hour"
+    say(floor, 2, ldz=7.0)
+    assert floor.told() == [("r", "BREACHED", True)]
+
+
+def test_the_true_begin_outlives_a_restart_in_the_dark(court: Made) -> None:
+    floor = court(owes(above=100.0))
+    say(floor, 6, lag=120.0)
+    since = floor.owed("m", None).since
+    floor.measure(failed="refused")
+    wait(floor, 3 * MINUTE)
+    floor.restart()
+    wait(floor, 3 * MINUTE)
+    say(floor, 1, lag=120.0)
+    one = floor.owed("m", None)
+    assert (one.state, one.since) == (Owed.BREACHED, since)
+
+
+def test_a_breach_of_which_nobody_was_told_yet_outlives_a_restart_in_the_dark(court: Made) -> None:
+    floor = court(owes(above=100.0, clear_at=50.0, late=30 * MINUTE))
+    say(floor, 6, lag=120.0)
+    assert floor.told() == [("m", "BREACHED", False)]
+    floor.measure(failed="refused")
+    wait(floor, 3 * MINUTE)
+    floor.restart()
+    wait(floor, 3 * MINUTE)
+    say(floor, 4, lag=70.0)
+    assert states(floor) == ["BREACHED"], "it did not come back to 50"
+
+
+def test_must_come_back_also_after_it_was_not_seen(court: Made) -> None:
+    floor = court(owes(above=100.0, clear_at=50.0))
+    say(floor, 6, lag=120.0)
+    floor.measure(failed="refused")
+    wait(floor, 3 * MINUTE)
+    assert states(floor) == ["UNKNOWN"]
+    floor.told()
+    say(floor, 4, lag=70.0)
+    assert floor.told() == [("m", "BREACHED", True)]
+
+
+# --- periods --------------------------------------------------------------------------------------------------------
+
+
+def test_yesterdays_number_breaks_nothing_of_today(court: Made) -> None:
+    floor = court(owes("q", "series:calls", "quota", most=1000.0, resets="0 0 * * *"), series=(CALLS,), now="23:58")
+    say(floor, 7, calls=1000.0)
+    assert floor.told() == [("q", "BREACHED", True)]
+    wait(floor, at("2026-11-21 00:00:20") - floor.now, 5 * SECOND)
+    assert [(p, s) for p, s, _ in floor.told()] == [("q", "MET_LATE")], "the last reading is of the day before"
+    say(floor, 2, calls=3.0)
+    assert states(floor, "q") == ["MET_LATE", "PENDING"]
+
+
+def test_a_waiver_is_of_one_period(court: Made) -> None:
+    floor = court(owes("q", "series:calls", "quota", most=1000.0, resets="0 0 * * *"), series=(CALLS,), now="23:50")
+    say(floor, 2, calls=1000.0)
+    waive(floor, floor.owed("q", None).key)
+    floor.told()
+    say(floor, 4, calls=1200.0)
+    assert floor.told() == []
+    floor.clock.at = at("2026-11-21 00:00")
+    say(floor, 2, calls=5.0)
+    assert states(floor, "q") == ["WAIVED", "PENDING"]
+    say(floor, 2, calls=1000.0)
+    assert ("q", "BREACHED", True) in floor.told()
+
+
+def test_what_is_waived_in_a_period_stays_so_over_a_reload(court: Made) -> None:
+    rule = owes("q", "series:calls", "quota", most=1000.0, resets="0 0 * * *")
+    floor = court(rule, series=(CALLS,))
+    say(floor, 2, calls=1000.0)
+    waive(floor, floor.owed("q", None).key)
+    floor.told()
+    floor.reload(owes("q", "series:calls", "quota", most=1001.0, resets="0 0 * * *"))
+    say(floor, 4, calls=1200.0)
+    floor.restart()
+    say(floor, 4, calls=1200.0)
+    assert floor.told() == []
+    assert states(floor, "q") == ["WAIVED"]
+
+
+def test_a_waiver_that_is_over_since_it_was_well_does_not_come_back_with_a_restart(court: Made) -> None:
+    floor = court(owes(above=100.0, for_ms=0))
+    say(floor, 2, lag=120.0)
+    waive(floor, floor.owed("m", None).key)
+    say(floor, 4, lag=20.0)
+    floor.restart()
+    say(floor, 2, lag=150.0)
+    assert floor.told() == [("m", "BREACHED", True)]
+
+
+# --- windows --------------------------------------------------------------------------------------------------------
+
+
+def window(expect: str, **more: Any) -> Window:
+    return replace(
+        Window(name="patching", on="series:*", kind="maintenance", start=Moment(300), end=Moment(360), timezone=PARIS, expect=expect),
+        **more,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["shift", "waive"])
+def test_what_breaks_inside_a_window_is_not_told(court: Made, kind: str) -> None:
+    floor = court(owes(above=100.0), windows=(window(kind),), now="05:10")
+    say(floor, 40, lag=120.0)
+    assert [told for told in floor.told() if told[1] in ("BREACHED", "AT_RISK")] == []
+    one = floor.owed("m", None)
+    assert (one.state, one.due) == (Owed.SHIFTED, at("06:15"))
+    assert one.reason == "120 messages, above 100 messages; moved by window patching to 06:15"
+    floor.restart()
+    say(floor, 4, lag=20.0)
+    assert states(floor) == [], "it was well before the window was over"
+
+
+@pytest.mark.parametrize("kind", ["shift", "waive"])
+def test_what_is_broken_after_a_window_is_told_with_its_true_begin(court: Made, kind: str) -> None:
+    floor = court(owes(above=100.0), windows=(window(kind),), now="05:50")
+    say(floor, 1, lag=120.0)
+    since = floor.now
+    while floor.now < at("06:14:30"):
+        say(floor, 1, lag=120.0)
+    assert [told for told in floor.told() if told[1] == "BREACHED"] == []
+    say(floor, 6, lag=120.0)
+    assert floor.told() == [("m", "BREACHED", True)]
+    assert floor.owed("m", None).since == since
+
+
+def test_what_was_broken_before_a_window_stays_so(court: Made) -> None:
+    floor = court(owes(above=100.0), windows=(window("waive"),), now="04:50")
+    while floor.now < at("05:20"):
+        say(floor, 1, lag=120.0)
+    assert floor.told() == [("m", "BREACHED", True)]
+    assert states(floor) == ["BREACHED"]
+
+
+def test_a_window_of_another_thing_or_that_keeps_means_nothing(court: Made) -> None:
+    other = (window("keep"), window("waive", on="series:calls"))
+    floor = court(owes(above=100.0), windows=other, now="05:10")
+    say(floor, 8, lag=120.0)
+    assert floor.told() == [("m", "BREACHED", True)]
+
+
+# --- pipelines ------------------------------------------------------------------------------------------------------
+
+
+def test_the_number_of_a_pipeline_that_is_gone_is_unknown(court: Made) -> None:
+    floor = court(owes("v", "air:sales", "volume", series="rows", normal=(100.0, 900.0)), series=())
+    floor.list("sales", "other", schedule=None)
+    floor.clock.at += MINUTE
+    with floor.store.transaction() as tx:
+        samples.series_id(tx, "rows{pipeline=air:sales}", "rows", "air")
+        samples.put_samples(tx, tx.now, [Sample("rows{pipeline=air:sales}", floor.now, 5.0)])
+    wait(floor, MINUTE)
+    assert states(floor, "v") == ["BREACHED"]
+    floor.told()
+    floor.unlist("sales")
+    wait(floor, MINUTE)
+    assert floor.told() == [("v", "UNKNOWN", False)]
+    assert floor.owed("v", None).reason.startswith("no longer at its source; last known: 5 rows")
+
+
+# --- sources and clocks ---------------------------------------------------------------------------------------------
+
+
+def test_what_a_source_measured_that_was_taken_out_is_no_longer_owed(court: Made) -> None:
+    two = (Source(name="air", kind="airflow", timezone=PARIS), Source(name="other", kind="sql", timezone=PARIS))
+    floor = court(owes("m", "series:host@*:cpu", above=90.0), series=(), sources=two)
+    name = "host@a:cpu"
+    for _ in range(8):
+        floor.clock.at += 15 * SECOND
+        floor.measure(source="other", **{name: 95.0})
+    assert states(floor) == ["BREACHED"]
+    floor.told()
+    floor.put("UPDATE source SET gone = 1 WHERE name = 'other'")
+    wait(floor, MINUTE)
+    assert floor.told() == [("m", "EXCLUDED", False)]
+
+
+def test_a_series_that_moves_to_another_source_is_the_same_promise(court: Made) -> None:
+    two = (Source(name="air", kind="airflow", timezone=PARIS), Source(name="other", kind="sql", timezone=PARIS))
+    floor = court(owes(above=100.0), sources=two)
+    say(floor, 8, lag=120.0)
+    assert floor.told() == [("m", "BREACHED", True)]
+    floor.reload(owes(above=100.0), series=(replace(LAG, source="other"),))
+    for _ in range(4):
+        floor.clock.at += 15 * SECOND
+        floor.measure(source="air")
+        floor.measure(source="other", lag=120.0)
+    assert floor.told() == []
+    for _ in range(2):
+        floor.clock.at += 15 * SECOND
+        floor.measure(source="other", lag=20.0)
+    assert floor.told() == [("m", "MET_LATE", False)]
+
+
+def test_a_clock_that_goes_back_stops_nobody_from_looking(court: Made) -> None:
+    floor = court(owes(above=100.0))
+    say(floor, 4, lag=10.0)
+    floor.clock.at -= HOUR
+    say(floor, 10, lag=120.0)
+    assert floor.told() == [("m", "BREACHED", True)]
+
+
+def test_a_forecast_that_was_not_known_is_told_when_it_lasts(court: Made) -> None:
+    disk = Series("disk", "air", "disk", "%")
+    floor = court(owes("f", "series:disk", "forecast", late=HOUR, most=85.0, within_ms=14 * DAY), series=(disk,))
+    floor.measure(failed="refused")
+    wait(floor, 3 * MINUTE)
+    assert states(floor, "f") == ["UNKNOWN"]
+    floor.told()
+    with floor.store.transaction() as tx:
+        number = samples.series_id(tx, "disk", "%", "air")
+        for n in range(14):
+            value = 70 + 0.9 * n
+            tx.db.execute(
+                "INSERT INTO sample_day (series_id, day, n, avg, min, max) VALUES (?, ?, 1, ?, ?, ?)",
+                (number, floor.now // DAY - 14 + n, value, value, value),
+            )
+    say(floor, 40, lag=None, disk=82.6)
+    assert floor.told() == [("f", "BREACHED", False)]
+    one = floor.owed("f", None)
+    assert one.due > floor.now + DAY
+    floor.restart()
+    say(floor, 250, disk=82.6)
+    assert floor.told() == [("f", "BREACHED", True)]
+
+
+def test_the_same_name_with_any_sign_in_it_is_owed_and_kept_apart(court: Made) -> None:
+    names = ("a|b", "a:b/c", "größe#%", "a{t=x|y}", "sales [eu]")
+    floor = court(owes("m", "series:*", above=100.0, for_ms=0), series=tuple(Series(n, "air", n) for n in names))
+    say(floor, 2, **{n: 120.0 for n in names})
+    found = {r.thing: r for r in floor.reader.owed(0, 1 << 60)}
+    assert set(found) == {f"series:{n}" for n in names}
+    for one in found.values():
+        waive(floor, one.key)
+    floor.restart()
+    say(floor, 1, **{n: 120.0 for n in names})
+    assert {r.state for r in floor.reader.owed(0, 1 << 60)} == {Owed.WAIVED}
