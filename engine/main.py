@@ -35,22 +35,19 @@ from engine.health import Health as OwnHealth
 from engine.leader import Leader, file_id
 from engine.notify import Notifier
 from engine.owing import Owing
-from engine.poll import logs
 from engine.poll.source import Poller
 from engine.request import EXIT_BAD_INPUT, EXIT_BUG, EXIT_NO_ENGINE, EXIT_OK, PROTOCOL
 from engine.samples import Sampler
 from engine.server import Server
-from engine.store import facts, metrics, owed_kept, retention, scrub
 from engine.store import health as store_health
 from engine.store import sources as store_sources
-from engine.store.configured import put_configured
+from engine.store.configured import put_configured, record
 from engine.store.writer import Store, StoreDamaged, StoreError
+from engine.upkeep import Upkeep
 from engine.version import VERSION
 
 IDLE_LIFE_S = 600.0
 DEMO_LIFE_S = 60.0
-HOUSEKEEPING_EVERY_S = 600
-SCRUB_EVERY_S = 60
 
 
 class Engine:
@@ -86,6 +83,7 @@ class Engine:
         self.server = Server(where.socket, self.answers.handle, mode=0o660 if system else 0o600, log=self.log)
         self.health = OwnHealth(self.ctx, self.alerts, lambda: self.pollers, leader)
         self.store.on_failure = self._not_written
+        self.upkeep = Upkeep(self.ctx, self.health, self._not_written)
         self.sampler = Sampler(self.ctx, lambda: any("processes" in w for w in self.watches()))
         self.asked = ""
         self.failed = False
@@ -136,8 +134,8 @@ class Engine:
             asyncio.create_task(self.notifier.run(), name="notify"),
             asyncio.create_task(self._beat(), name="beat"),
             asyncio.create_task(self._tick_local(), name="local"),
-            asyncio.create_task(self._housekeeping(), name="housekeeping"),
-            asyncio.create_task(self._look_for_damage(), name="damage"),
+            asyncio.create_task(self.upkeep.housekeeping(), name="housekeeping"),
+            asyncio.create_task(self.upkeep.look_for_damage(), name="damage"),
             *(asyncio.create_task(work, name=name) for name, work in self.owing.work()),
         ]
         stop = asyncio.create_task(self._stopping.wait(), name="stop")
@@ -289,44 +287,6 @@ class Engine:
                     self.log(f"{name}: tick: {type(error).__name__}: {error}")
             await self.clock.sleep(1.0)
 
-    async def _housekeeping(self) -> None:
-        while True:
-            await self.clock.sleep(60)
-            if self.health.doubts:  # by a clock that is years ahead for a minute everything would be old
-                continue
-            keep = self.ctx.config.store.retain_runs_ms
-            gone = retention.PORTION
-            try:
-                while gone >= retention.PORTION:
-                    with self.store.transaction() as tx:
-                        gone = retention.sweep(tx, keep)
-                    await asyncio.sleep(0)
-                with self.store.transaction() as tx:
-                    facts.sweep(tx, keep)
-                    metrics.forget_old(tx)
-                    gone = owed_kept.sweep(tx, keep)
-                while gone >= owed_kept.PORTION:
-                    await asyncio.sleep(0)
-                    with self.store.transaction() as tx:
-                        gone = owed_kept.sweep(tx, keep)
-            except StoreError:
-                pass  # on_failure knows; the same is swept the next time
-            await asyncio.to_thread(logs.sweep, self.places.logs, self.clock.now() - keep)
-            await self.clock.sleep(HOUSEKEEPING_EVERY_S)
-
-    async def _look_for_damage(self) -> None:
-        """A table a minute, beside everything else; sooner what the start had no time for."""
-        while True:
-            first = not self.store.checked
-            await self.clock.sleep(SCRUB_EVERY_S)
-            for table in await asyncio.to_thread(scrub.tables, self.places.store):
-                await self.clock.sleep(SCRUB_EVERY_S / 12 if first else SCRUB_EVERY_S)
-                said = await asyncio.to_thread(scrub.look, self.places.store, table)
-                if said:
-                    self._not_written(StoreDamaged(said))
-                    return
-            self.store.checked = True
-
     def _maybe_leave(self) -> None:
         if self.stay or self.server.clients:
             return
@@ -433,14 +393,6 @@ def settle_memory() -> None:
     """What was made at the start stays: the collector need not walk through thousands of promises again and again."""
     gc.collect()
     gc.freeze()
-
-
-def record(config: Config, source: Source, order: int) -> store_sources.SourceRecord:
-    color = next((e.color for e in config.environments if e.name == source.environment), "")
-    return store_sources.SourceRecord(
-        name=source.name, kind=source.kind, url=source.url, environment=source.environment, color=color or "",
-        protected=source.protected, insecure=not source.tls_verify, timezone=source.timezone, ord=order,
-    )  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> int:

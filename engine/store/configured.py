@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from engine.config.model import Config
+from engine.config.model import Config, Source
+from engine.store.sources import SourceRecord
 from engine.store.writer import Tx
 
 
@@ -36,3 +37,11 @@ def put_configured(tx: Tx, config: Config) -> None:
     tx.db.execute("DELETE FROM configured")
     tx.db.executemany("INSERT OR REPLACE INTO configured (kind, name, ord, body) VALUES (?, ?, ?, ?)", wanted)
     tx.bump("configured")
+
+
+def record(config: Config, source: Source, order: int) -> SourceRecord:
+    color = next((e.color for e in config.environments if e.name == source.environment), "")
+    return SourceRecord(
+        name=source.name, kind=source.kind, url=source.url, environment=source.environment, color=color or "",
+        protected=source.protected, insecure=not source.tls_verify, timezone=source.timezone, ord=order,
+    )  # fmt: skip

@@ -178,7 +178,7 @@ def test_a_store_spoiled_while_nobody_ran(tmp_path: Path, spoiled: Callable[[Pat
 
 def test_a_store_spoiled_under_a_living_engine_and_its_terminal(tmp_path: Path) -> None:
     go = tmp_path / "go"
-    often = "import engine.main; engine.main.SCRUB_EVERY_S = 0.05"
+    often = "import engine.upkeep; engine.upkeep.SCRUB_EVERY_S = 0.05"
     with Rig(tmp_path, JOBS.format(python=sys.executable, go=go), prelude=often) as rig:
         lived(rig)
         assert rig.process is not None

@@ -19,7 +19,7 @@ TOML = (
 
 async def housekeep(night: Scenario) -> None:
     """Long enough for several rounds of it: who sleeps only gives way here."""
-    task = asyncio.create_task(night.engine._housekeeping())
+    task = asyncio.create_task(night.engine.upkeep.housekeeping())
     for _ in range(60):
         await asyncio.sleep(0.005)
     task.cancel()
