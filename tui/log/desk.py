@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from tui import keymap
-from tui.log import find, hand, head
+from tui.log import find, hand, head, together
 from tui.log.index import Text
 from tui.log.merge import MARK, Member, Merged, letter
-from tui.log.page import LogPage, whole_line
+from tui.log.page import LogPage
 from tui.log.query import BadPattern, Filter, Needle
 from tui.log.source import Source
-from tui.log.when import NoTime, line_at, wanted
 from tui.log.worker import SMALL
 from tui.present import frame, words
 from tui.present.cut import clean
@@ -290,7 +289,7 @@ class LogDesk(View):
             case "log.level":
                 return self._level(page)
             case "log.merge":
-                return self._merge(page)
+                return together.merge(self, page)
             case "log.remove":
                 return self._remove(page)
             case "log.wrap":
@@ -333,7 +332,7 @@ class LogDesk(View):
             worker.shown.filters, worker.shown.level, worker.shown.off = [], 0, frozenset()
             worker.refilter()
         elif self.merged is not None and self.single is not None:
-            return self._merge(page)
+            return together.merge(self, page)
         return ()
 
     # --- finding ----------------------------------------------------------------------------------------------------
@@ -387,28 +386,6 @@ class LogDesk(View):
 
     # --- several logs as one ----------------------------------------------------------------------------------------
 
-    def _merge(self, page: LogPage) -> Sequence[Effect]:
-        if self.merged is not None and self.single is not None:
-            self.page, self.merged, self.single = self.single, None, None
-            return [Say("this log alone")]
-        members = self.members()
-        if len(members) < 2:
-            return [Say("there is no other log to merge with this one")]
-        self.single = page
-        where = whole_line(page.text, page.cursor) if page.text.size else ""
-        self.start_merge(members)
-        assert self.page is not None
-        assert self.merged is not None
-        self.page.follow = page.follow
-        if where and not page.follow:
-            self._find_again(page, self.page)
-        left = f", {self.merged.left_out} more are left out" if self.merged.left_out else ""
-        return [
-            Say(
-                f"{words.many(len(self.merged.members), 'log')} by time{left}; {keymap.key_of('view.pane')} switches each on and off"
-            )
-        ]
-
     def start_merge(self, members: list[Member]) -> None:
         """Show these as one log."""
         zone = words.zone(self.context.timezone)
@@ -419,18 +396,6 @@ class LogDesk(View):
             self.merged.look()
         self.open_source(self.merged)
         self.take()
-
-    def _find_again(self, old: LogPage, new: LogPage) -> None:
-        """The merged log's line that the cursor was on, where it has been merged already."""
-        line = old.text.line(max(old.cursor, 0), 4096)
-        try:
-            at = line_at(new.text, wanted("-0s", old.text, max(old.cursor, 0)))
-        except NoTime:
-            return
-        if at is None:
-            return
-        near = [at, *new.walk(at, 1, 200)]
-        new.go(next((n for n in near if new.text.line(n, 4096) == line), at))
 
     def member_name(self, number: int) -> str:
         return self.merged.members[number].name if self.merged and number < len(self.merged.members) else "?"
