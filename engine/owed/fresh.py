@@ -12,13 +12,19 @@ from engine.owed.held import Runs
 from engine.owed.occurrences import Occurrence
 from engine.owed.verdict import Arrival, last_success
 from engine.owed.watch import DAY, Watch
-from engine.owed.wording import time_words
+from engine.owed.wording import amount, time_words
 from engine.store import owed_facts as asked
 from engine.store import values
 from engine.store.writer import Tx
 
 TIME, DATE = "time", "date"
 """Units of series whose value is an instant (ms UTC), or midnight UTC of a business date."""
+AHEAD_MS: Final = 900_000
+"""By so much the clock of whoever wrote an instant may be ahead."""
+AHEAD_DAYS: Final = 7
+"""So many days ahead a partition may be: what is later is a mark for "for ever", or a mistake."""
+_LAST: Final = 253_402_128_000_000
+"""Later instants cannot be written in each zone."""
 LOOK_BACK: Final = 3
 """Runs are looked at for so many times the allowed age."""
 
@@ -59,26 +65,32 @@ class Fresh:
         return Sign(at, None, "no success is known" if at is None else f"last success {time_words(zone, at, now)}")
 
     def looked(self, tx: Tx, thing: str) -> int | None:
-        """When a series was last measured without an error."""
+        """When a series was last measured without an error, and gave what can be."""
         found = values.latest(tx, thing.removeprefix(SERIES))
-        return None if found is None else _looked(found)
+        return None if found is None or _wrong(found, tx.now) else _looked(found)
+
+    def wrong(self, tx: Tx, thing: str) -> str | None:
+        """Why what a series gives is no date and no instant; None: it is one."""
+        found = values.latest(tx, thing.removeprefix(SERIES))
+        return None if found is None else _wrong(found, tx.now) or None
 
     def partition(self, tx: Tx, thing: str, one: Occurrence) -> tuple[Arrival, ...]:
         """When the partition of an occurrence, or a later one, was first seen: a backfilled old one is not it."""
         name = thing.removeprefix(SERIES)
+        there = () if one.met_at is None else (Arrival(name, one.met_at, one.business_date),)
         found = values.latest(tx, name)
-        if found is None or found.t is None:
-            return ()
+        if found is None or found.t is None or _wrong(found, tx.now):
+            return there
         wanted = date.fromisoformat(one.business_date)
         if found.unit == DATE:
             least = datetime(wanted.year, wanted.month, wanted.day, tzinfo=UTC).timestamp() * 1000
         else:
             least = instant(one.zone, wanted, 0) or 0
-        if found.value < least:
-            return ()
-        at = values.reached(tx, name, least, one.from_at)
-        if at is None or one.met_at is not None:
-            at = one.met_at if one.met_at is not None else found.t
+        if there or found.value < least:  # it may go away again, to be loaded anew: it was there
+            return there
+        at = values.reached(tx, name, least, one.from_at, tx.now + (AHEAD_DAYS + 1) * DAY)
+        if at is None:
+            at = found.t
         return (Arrival(name, max(at, one.from_at), one.business_date),)
 
 
@@ -87,15 +99,31 @@ def _of_series(tx: Tx, name: str, zone: str, now: int) -> Sign:
     if found is None:
         return Sign(None, None, "not measured yet")
     seen = _looked(found)
+    if wrong := _wrong(found, now):
+        return Sign(None, None, wrong)
     if found.t is None:
         return Sign(None, seen, f"never measured: {found.why}" if found.why else "never measured")
     why = f"; not measured now: {found.why}" if found.why else ""
     if found.unit == DATE:
         day = datetime.fromtimestamp(found.value / 1000, UTC).date()
         at = instant(zone, day + timedelta(days=1), 0)
-        return Sign(min(now, found.t if at is None else at), seen, f"newest partition {day.isoformat()}{why}")
+        return Sign(found.t if at is None else at, seen, f"newest partition {day.isoformat()}{why}")
     at = round(found.value) if found.unit == TIME else found.t
-    return Sign(min(now, at), seen, f"newest value {time_words(zone, at, now)}{why}")
+    return Sign(at, seen, f"newest value {time_words(zone, at, now)}{why}")
+
+
+def _wrong(found: values.Latest, now: int) -> str:
+    """Why a value cannot be: 9999-12-31 stands for no partition, and what will be is not fresh. "" where it can."""
+    if found.t is None or found.unit not in (TIME, DATE):
+        return ""
+    if not 0 <= found.value <= _LAST + DAY:
+        return f"newest {'partition' if found.unit == DATE else 'value'} is no date ({amount(found.value)})"
+    if found.value <= now + (AHEAD_MS if found.unit == TIME else AHEAD_DAYS * DAY):
+        return ""
+    moment = datetime.fromtimestamp(found.value / 1000, UTC)
+    if found.unit == DATE:
+        return f"newest partition {moment.date().isoformat()} lies in the future"
+    return f"newest value {moment:%Y-%m-%d %H:%M} UTC lies in the future"
 
 
 def _looked(found: values.Latest) -> int | None:

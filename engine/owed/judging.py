@@ -207,7 +207,9 @@ class Looking:
             upstream, looked = self._upstream(tx, w, e)
             return Facts(runs=e.runs, seen=seen, waiver=e.waiver, upstream=upstream, upstream_seen=looked, gone=w.gone)
         if promise.type == "freshness" and w.thing.startswith(SERIES):
-            return Facts(seen=seen, waiver=e.waiver, arrivals=self.fresh.partition(tx, w.thing, one))
+            arrivals = self.fresh.partition(tx, w.thing, one)
+            wrong = None if arrivals else self.fresh.wrong(tx, w.thing)
+            return Facts(seen=seen, waiver=e.waiver, arrivals=arrivals, newest=wrong)
         if promise.type == "source_arrival":
             feed = w.thing.partition(":")[2]
             return Facts(seen=seen, waiver=e.waiver, arrivals=asked.arrivals(tx, feed, one.from_at - 2 * DAY))
@@ -372,12 +374,14 @@ class Looking:
             seen = sign.seen
             if w.bound.pipeline_id is not None:
                 seen = self._seen(tx, w, e.one, now)
+            elif e.one.state is Owed.BREACHED:
+                seen = max(seen or 0, e.one.due_at)
             if now >= e.one.due_at and (seen is None or seen < e.one.due_at):
                 self._ask(w, e)
             broken = e.one.state is Owed.BREACHED
             good = sign.at is not None and (not broken or sign.at + (promise.max_age_ms or 0) > now)
             facts = Facts(
-                beats=(sign.at,) if good and sign.at is not None else (), newest=sign.words, seen=seen, waiver=e.waiver, gone=w.gone
+                beats=(min(sign.at, now) if broken else sign.at,) if good and sign.at is not None else (), newest=sign.words, seen=seen, waiver=e.waiver, gone=w.gone
             )  # fmt: skip
             after = judge(e.one, facts, now)
             unseen = e.one.state is Owed.UNKNOWN and after.state is Owed.MET_LATE  # what was there meanwhile nobody saw

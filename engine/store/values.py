@@ -106,14 +106,14 @@ def at_or_before(tx: Tx, name: str, t: int) -> tuple[int, float] | None:
     return best
 
 
-def reached(tx: Tx, name: str, value: float, since: int) -> int | None:
-    """When a series first was at least ``value``, of the readings since then; to the minute. None: not yet."""
+def reached(tx: Tx, name: str, value: float, since: int, below: float) -> int | None:
+    """When a series first was at least ``value`` and ``below`` something, of the readings since then; to the minute. None: not yet."""
     found: list[int] = []
     for tier in ("sample_10s", "sample_1m"):
         row = tx.db.execute(
-            f"SELECT o.t FROM series s CROSS JOIN {tier} o ON o.series_id = s.id WHERE s.name = ? AND o.t >= ? AND o.max >= ?"  # noqa: S608
+            f"SELECT o.t FROM series s CROSS JOIN {tier} o ON o.series_id = s.id WHERE s.name = ? AND o.t >= ? AND o.max >= ? AND o.max < ?"  # noqa: S608
             " ORDER BY o.t LIMIT 1",
-            (name, since, value),
+            (name, since, value, below),
         ).fetchone()
         if row is not None:
             found.append(row[0])
