@@ -381,7 +381,7 @@ class Looking:
             broken = e.one.state is Owed.BREACHED
             good = sign.at is not None and (not broken or sign.at + (promise.max_age_ms or 0) > now)
             facts = Facts(
-                beats=(min(sign.at, now) if broken else sign.at,) if good and sign.at is not None else (), newest=sign.words, seen=seen, waiver=e.waiver, gone=w.gone
+                beats=(min(sign.at, max(now, e.one.from_at)),) if good and sign.at is not None else (), newest=sign.words, seen=seen, waiver=e.waiver, gone=w.gone
             )  # fmt: skip
             after = judge(e.one, facts, now)
             unseen = e.one.state is Owed.UNKNOWN and after.state is Owed.MET_LATE  # what was there meanwhile nobody saw
