@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from engine.store.rows import FeedRow, FloorRow, OwedRow
@@ -10,16 +10,15 @@ from tui import keymap
 from tui.present import chain, frame, layers, lines, words
 from tui.present.chain import Chain, Hop, Lane
 from tui.present.head import refresh_word
-from tui.present.layers import LOOP, About
+from tui.present.layers import LOOP
 from tui.screens import window
+from tui.screens.chain_pane import ChainPane
 from tui.screens.gaps import GapsPane
 from tui.screens.lists import Handler
 from tui.screens.matrix import MatrixPane
 from tui.screens.roster import PipelineScreen
 from tui.view import Context, Effect, Line, Open, Say, Span
 
-COLUMN = 27
-"""Cells of a layer's column at least."""
 PANES: Final = ("chain", "matrix", "gaps")
 """In the order of the key for the next pane."""
 
@@ -35,6 +34,7 @@ class LayersView(PipelineScreen):
         super().__init__(context)
         self.matrix = MatrixPane(context)
         self.gaps = GapsPane(context)
+        self.drawn = ChainPane(self)
         self.pane = arg if arg in PANES else "chain"
         self.all: list[Lane] = []
         self.lanes: list[Lane] = []
@@ -44,10 +44,6 @@ class LayersView(PipelineScreen):
         self.cursor: str | None = None if arg in PANES else arg
         self._feeds: Sequence[FeedRow] = ()
         self._places: dict[str, int] = {}
-        self._tops: dict[str, int] = {}
-        self._left = 0
-        self._top = 0
-        self._columns = False
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
@@ -153,25 +149,19 @@ class LayersView(PipelineScreen):
         lane = self.here
         if lane is None:
             return (Say("there is no row here"),)
-        groups = self._groups()
+        groups = self.drawn.groups()
         names = list(groups)
         at = names.index(lane.layer)
         to = at + way
         if not 0 <= to < len(names):
             return (Say(f"{lane.layer} is the {'first' if way < 0 else 'last'} layer"),)
-        if self._columns:
-            place = groups[lane.layer].index(lane) - self._tops.get(lane.layer, 0)
+        if self.drawn.columns:
+            place = groups[lane.layer].index(lane) - self.drawn.tops.get(lane.layer, 0)
             there = groups[names[to]]
-            self.cursor = there[min(max(place + self._tops.get(names[to], 0), 0), len(there) - 1)].key
+            self.cursor = there[min(max(place + self.drawn.tops.get(names[to], 0), 0), len(there) - 1)].key
         else:
             self.cursor = groups[names[to]][0].key
         return ()
-
-    def _groups(self) -> dict[str, list[Lane]]:
-        out: dict[str, list[Lane]] = {}
-        for lane in self.lanes:
-            out.setdefault(lane.layer, []).append(lane)
-        return out
 
     # --- painting ---------------------------------------------------------------------------------------------------
 
@@ -201,9 +191,9 @@ class LayersView(PipelineScreen):
     def _tiny(self, room: int) -> list[list[Span]]:
         shown = self.lanes if self.grid is None else self.grid.lanes
         at = self._index() if self.grid is None else self.grid.index
-        self._top = window(self._top, at, room, len(shown))
+        self.drawn.top = window(self.drawn.top, at, room, len(shown))
         out: list[list[Span]] = []
-        for i, lane in enumerate(shown[self._top : self._top + room], self._top):
+        for i, lane in enumerate(shown[self.drawn.top : self.drawn.top + room], self.drawn.top):
             mark = ("▌", "mark") if i == at else (" ", "")
             out.append(
                 [mark, (lane.look.glyph, lane.look.style), (" ", ""), (lane.name, "text b" if i == at else "text")]
@@ -227,13 +217,7 @@ class LayersView(PipelineScreen):
         out: list[Line] = [lines.rule("Chain", n, hint, width, focused=True)]
         if not self.lanes:
             return [*out, *self._nothing()]
-        self._columns = not frame.is_narrow(width)
-        about = self._about(width, 5 if room >= 24 else 4)
-        free = room - len(out) - len(about)
-        if self._columns:
-            out.append(self._strip(width))
-            return [*out, *self._as_columns(width, free - 1), *about]
-        return [*out, *self._as_list(width, free), *about]
+        return [*out, *self.drawn.paint(width, room - len(out))]
 
     def _nothing(self) -> list[Line]:
         if self.filter:
@@ -243,166 +227,6 @@ class LayersView(PipelineScreen):
             [(f"   {frame.no_pipeline(self.head.sources if self.head else ())}", "dim")],
             [("   ", ""), (sources, "key b"), (" says how the sources are", "dim")],
         ]
-
-    def _strip(self, width: int) -> Line:
-        """The whole chain on one line: how far each layer is; what does not fit loses its counts."""
-        for short in (False, True):
-            spans: list[Span] = [(" ", "")]
-            for i, hop in enumerate(self.hops):
-                if i:
-                    spans.append((" → ", "dim"))
-                here = self.here is not None and self.here.layer == hop.layer
-                spans += [(hop.layer, "key b" if here else "text b"), (" ", "")]
-                spans += [(f"{hop.done}/{hop.total}", hop.style)] if short else hop.short()
-            if lines.cells(spans) < width:
-                break
-        return lines.fit(spans, width)
-
-    def _related(self) -> tuple[Mapping[str, tuple[str, str]], set[str]]:
-        """Marks before and after each pipeline that has to do with the cursor's: ``→`` before who waits for it, after what it
-        waits for, ``↺`` across days; and the next ones."""
-        lane = self.here
-        if lane is None:
-            return {}, set()
-        marks: dict[str, tuple[str, str]] = dict.fromkeys(self.chain.descendants(lane.key), ("→", " "))
-        for key in self.chain.ancestors(lane.key):
-            marks[key] = (" ", "→")
-        for key in self.chain.loops_from(lane.key):
-            marks[key] = (LOOP, marks.get(key, ("", " "))[1])
-        for key in self.chain.loops_to(lane.key):
-            marks[key] = (marks.get(key, (" ", ""))[0], LOOP)
-        near = {*self.chain.up.get(lane.key, ()), *self.chain.down.get(lane.key, ())}
-        return marks, near
-
-    def _rows_of(self, group: Sequence[Lane]) -> list[Lane | tuple[str, list[str]]]:
-        """Pipelines of a layer, under each whom it feeds on the next day."""
-        out: list[Lane | tuple[str, list[str]]] = []
-        for lane in group:
-            out.append(lane)
-            if back := self.chain.loops_from(lane.key):
-                out.append((lane.key, [self.by_key[k].name if k in self.by_key else "?" for k in back]))
-        return out
-
-    def _line(
-        self,
-        item: Lane | tuple[str, list[str]],
-        n: int,
-        marks: Mapping[str, tuple[str, str]],
-        near: set[str],
-        *,
-        plain: bool = False,
-    ) -> list[Span]:
-        if not isinstance(item, Lane):
-            return layers.loop_item(item[1], n)
-        tz, now = self.context.timezone, self.context.now()
-        here = item.key == self.cursor
-        before, after = marks.get(item.key, (" ", " "))
-        line = layers.item(item, n, tz, now, here=here, before=before, after=after, near=item.key in near)
-        return lines.cursor(line, n) if here and not plain else line
-
-    def _as_columns(self, width: int, room: int) -> list[Line]:
-        groups = self._groups()
-        names = list(groups)
-        n = min(max((width - 1) // COLUMN, 1), len(names))
-        at = names.index(self.here.layer) if self.here is not None else 0
-        self._left = window(self._left, at, n, len(names))
-        shown = names[self._left : self._left + n]
-        wide = (width - 1) // n
-        marks, near = self._related()
-        hops = {hop.layer: hop for hop in self.hops}
-        self.page = max(room - 2, 1)
-        columns = [
-            self._column(groups[name], hops[name], wide - 1, room, marks, near, last=name == names[-1])
-            for name in shown
-        ]
-        return [lines.merge(span for column in columns for span in (*column[y], (" ", ""))) for y in range(room)]
-
-    def _column(
-        self,
-        group: Sequence[Lane],
-        hop: Hop,
-        n: int,
-        room: int,
-        marks: Mapping[str, tuple[str, str]],
-        near: set[str],
-        *,
-        last: bool,
-    ) -> list[list[Span]]:
-        """A layer: its name, how far it is, its pipelines; what has to do with the cursor's is brought into view."""
-        table = self._rows_of(group)
-        rows = max(room - 2, 1)
-        keys = [i.key if isinstance(i, Lane) else "" for i in table]
-        wanted = [i for i, k in enumerate(keys) if k == self.cursor] or [i for i, k in enumerate(keys) if k in near]
-        wanted = wanted or [i for i, k in enumerate(keys) if k in marks]
-        top = self._tops.get(hop.layer, 0)
-        top = (
-            window(window(top, wanted[-1], rows, len(table)), wanted[0], rows, len(table))
-            if wanted
-            else window(top, top, rows, len(table))
-        )
-        self._tops[hop.layer] = top
-        hidden = len(table) - rows
-        title = hop.layer + (f" {top + 1}–{min(top + rows, len(table))} of {len(table)}" if hidden > 0 else "")
-        title = title[: max(n - 6, 1)]
-        head: list[Span] = [
-            (" ", ""),
-            (title, "text b"),
-            (" ", ""),
-            ("─" * max(n - len(title) - 4, 0), "rule"),
-            ("─ " if last else "→ ", "rule" if last else "dim"),
-        ]
-        out = [lines.fit(head, n), lines.fit([(" ", ""), *words.sentence(hop.clauses(), n - 1)], n)]
-        out += [self._line(item, n, marks, near) for item in table[top : top + rows]]
-        return [*out, *([(" " * n, "")] for _ in range(room - len(out)))]
-
-    def _as_list(self, width: int, room: int) -> list[Line]:
-        """Narrow: the layers one below the other, each further in."""
-        marks, near = self._related()
-        hops = {hop.layer: hop for hop in self.hops}
-        table: list[Hop | Lane | tuple[str, list[str]]] = []
-        place = 0
-        for name, group in self._groups().items():
-            table.append(hops[name])
-            for item in self._rows_of(group):
-                if isinstance(item, Lane) and item.key == self.cursor:
-                    place = len(table)
-                table.append(item)
-        self.page = max(room - 1, 1)
-        first = place - 1 if place and isinstance(table[place - 1], Hop) else place
-        self._top = window(window(self._top, place, room, len(table)), first, room, len(table))
-        out: list[Line] = []
-        for item in table[self._top : self._top + room]:
-            if isinstance(item, Hop):
-                out.append(
-                    lines.fit(
-                        [(" ", ""), (f"{item.layer:<5} ", "text b"), *words.sentence(item.clauses(), width - 8)],
-                        width,
-                    )
-                )
-            else:
-                out.append(self._indented(item, width, marks, near))
-        return out
-
-    def _indented(
-        self, item: Lane | tuple[str, list[str]], width: int, marks: Mapping[str, tuple[str, str]], near: set[str]
-    ) -> Line:
-        here = isinstance(item, Lane) and item.key == self.cursor
-        line: Line = [("  ", ""), *self._line(item, width - 3, marks, near, plain=True), (" ", "")]
-        return lines.cursor(line, width) if here else line
-
-    def _about(self, width: int, rows: int) -> list[Line]:
-        lane = self.here
-        if lane is None:
-            return []
-        tz, now = self.context.timezone, self.context.now()
-        about = About(lane, self.chain, self.by_key)
-        said = [
-            about.upstream(tz, now, width),
-            about.waits(width),
-            about.blocks(tz, now, width),
-            about.owes(tz, now, width),
-        ]
-        return [lines.rule(lane.name, lane.layer, "", width), *said[: rows - 1]]
 
     def _footer(self, width: int) -> Line:
         if self.field is not None:
