@@ -77,7 +77,7 @@ class LogView(LogDesk):
             if self._attempt is not None:
                 mine = [s for s in mine if s.attempt == self._attempt] or mine
             return mine[-1] if mine else None
-        from tui.screens.run import worth_a_look
+        from tui.screens.run_log import worth_a_look
 
         return worth_a_look(self.detail)
 

@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from adapters.model import AlertState, Mode, State, Verb
+from adapters.model import AlertState, Mode, State
 from engine.store.rows import AlertEventRow, AlertRow, DeliveryRow, LogRow, RunDetail, SourceRow, StepRow
 from tui import keymap
 from tui.present import floor, frame, run_outputs, run_panes, run_steps, running_on, story, words
 from tui.present.about import about
 from tui.present.cut import clean
-from tui.present.glyphs import LOOKS
 from tui.present.head import refresh_word, source_now
 from tui.present.lines import fit, rule
 from tui.present.running_on import RunningOn
-from tui.screens import ack, answered, arm, cannot, run_log
-from tui.screens.run_log import worth_a_look as worth_a_look
+from tui.screens import ack, answered, arm, run_deeds, run_log
+from tui.screens.run_log import worth_a_look
 from tui.screens.run_owed import RunOwed
 from tui.view import Context, Copy, Effect, Line, Open, Say, Span, View
 
@@ -262,7 +261,7 @@ class RunView(View):
         assert self.detail is not None
         can, why_not = self._can()
         out: list[Line] = [rule("Do", "what makes sense now", f"{keymap.key_of('action.menu')} all actions", width)]
-        verbs = {action: verb for action, verb, _ in self._menu_entries()}
+        verbs = {action: verb for action, verb, _ in run_deeds.entries(self.detail)}
         for offer in story.offers(self.detail, self._step(), can, why_not):
             if self.on is not None and offer.action == "run.stop":
                 offer = replace(
@@ -280,32 +279,10 @@ class RunView(View):
             )  # fmt: skip
         return out
 
-    MENU = (
-        ("pipeline.start", "start", "start a new run of this pipeline"),
-        ("run.rerun", "rerun", "rerun the whole run"),
-        ("run.rerun_failed", "rerun-failed", "rerun what failed"),
-        ("run.rerun_from", "rerun-from", "rerun from the step under the cursor"),
-        ("run.stop", "stop", "stop this run"),
-        ("run.hold", "hold", ""),
-        ("pipeline.pause", "pause", ""),
-        ("run.mark", "mark", "mark the step or the run success or failed"),
-        ("pipeline.backfill", "backfill", "backfill: run it for past dates"),
-    )
-
-    def _menu_entries(self) -> Sequence[tuple[str, str, str]]:
-        """The menu with hold and pause as they are meant now."""
-        assert self.detail is not None
-        held, paused = self.detail.row.state is State.HELD, self.detail.mode is Mode.PAUSED
-        turned = {
-            "hold": ("release", "release this run: it goes on") if held else ("hold", "hold this run: it stands still"),
-            "pause": ("resume", "resume the schedule") if paused else ("pause", "pause the schedule: no new runs"),
-        }
-        return [(action, *turned.get(verb, (verb, text))) for action, verb, text in self.MENU]
-
     def _all_actions(self, width: int) -> list[Line]:
         assert self.detail is not None
         out: list[Line] = [rule("Actions", "each opens its plan first", "Esc close", width)]
-        for action, verb, text in self._menu_entries():
+        for action, verb, text in run_deeds.entries(self.detail):
             why = self._why_not(verb)
             out.append(
                 fit([(f" {keymap.key_of(action):<3}", "dim" if why else "key b"), (f"{text:<40} ", "dim" if why else "text"), (f"cannot: {why}" if why else "", "dim")], width)
@@ -314,17 +291,7 @@ class RunView(View):
 
     def _why_not(self, verb: str) -> str | None:
         assert self.detail is not None
-        row = self.detail.row
-        why = cannot(Verb(verb), self.source, self.context)
-        if why:
-            return why
-        if verb in ("stop", "hold", "release") and not row.state.active:
-            return f"the run has ended: {LOOKS[row.state].word}"
-        if verb in ("rerun", "rerun-failed", "rerun-from") and row.state.active:
-            return f"the run is {LOOKS[row.state].word}"
-        if row.generated and verb not in ("start", "backfill"):
-            return "generated history: this run never was"
-        return None
+        return run_deeds.why_not(verb, self.detail, self.source, self.context)
 
     def _footer(self, width: int) -> Line:
         if self._copying:
@@ -342,7 +309,7 @@ class RunView(View):
             return ["screen.runs", "screen.sources", "app.refresh", "screen.floor", "nav.back", "app.quit"]
         ids = ["list.open", "run.log"]
         order = ("run.stop", "run.hold", "run.rerun_failed", "run.rerun_from", "run.rerun", "pipeline.start", "pipeline.pause")  # fmt: skip
-        verbs = {action: verb for action, verb, _ in self._menu_entries()}
+        verbs = {action: verb for action, verb, _ in run_deeds.entries(self.detail)}
         bad = self.detail.row.state.bad
         can = [a for a in order if self._why_not(verbs[a]) is None and (bad or a != "run.rerun_failed")]
         ids += can[:3]
@@ -416,17 +383,7 @@ class RunView(View):
         return [ack(alert and alert.id, "this run", acked, self.context)]
 
     def _verb(self, action: str, d: RunDetail, step: StepRow | None) -> Sequence[Effect]:
-        target = {
-            "run.rerun": ("rerun", d.row.key),
-            "run.rerun_failed": ("rerun-failed", d.row.key),
-            "run.stop": ("stop", d.row.key),
-            "run.hold": ("release" if d.row.state is State.HELD else "hold", d.row.key),
-            "run.rerun_from": ("rerun-from", step.key if step else d.row.key),
-            "run.mark": ("mark", step.key if step else d.row.key),
-            "pipeline.backfill": ("backfill", d.row.pipeline_key),
-            "pipeline.pause": ("resume" if d.mode is Mode.PAUSED else "pause", d.row.pipeline_key),
-            "pipeline.start": ("start", d.row.pipeline_key),
-        }.get(action)
+        target = run_deeds.target(action, d, step)
         if target is None:
             return ()
         self._menu = False
