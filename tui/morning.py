@@ -13,7 +13,8 @@ from engine.request import EXIT_BLIND, EXIT_NOT_WELL, EXIT_OK
 from engine.store.reader import Reader
 from tui.present import words
 from tui.present.cut import pad
-from tui.present.morning import Night, Tick
+from tui.present.morning import Night
+from tui.present.morning_item import Tick
 from tui.screens.morning import MorningView
 from tui.view import Context
 

@@ -18,7 +18,7 @@ from engine.store.reader import Reader
 from tui import registry, views_file
 from tui.present.glyphs import LOOKS
 from tui.present.head import blind, trouble
-from tui.present.morning import Tick
+from tui.present.morning_item import Tick
 from tui.view import Context, View
 
 _JUDGED = ("floor", "runs", "run", "sources", "wall", "deadlines", "morning")

@@ -13,7 +13,7 @@ from tests.tui.owed_stores import owe
 from tests.tui.promises import put_feed
 from tests.tui.stores import DAY, HOUR, MINUTE, SIZES, House, painted
 from tui import keymap
-from tui.present.morning import Tick
+from tui.present.morning_item import Tick
 from tui.screens.morning import MorningView
 from tui.view import Open, Request, Say
 

@@ -8,62 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from adapters.model import AlertState, Owed, State, unquote_id
+from adapters.model import AlertState, State
 from tui.present import floor, words
 from tui.present.cut import clean, first_line
 from tui.present.floor_owed import Owing
 from tui.present.floor_story import story
 from tui.present.head import blind
 from tui.present.margins import Source
+from tui.present.morning_item import Item, Tick, named
+from tui.present.morning_owed import ahead, deadlines
 
 if TYPE_CHECKING:
     from engine.store.reader import Reader
-    from engine.store.rows import AlertRow, OwedRow, SourceRow
+    from engine.store.rows import AlertRow, SourceRow
 
 HOUR: Final = 3_600_000
 LONGEST: Final = 7 * 24 * HOUR
 """A check that nobody signed for longer looks back no further."""
 FIRST: Final = 14 * HOUR
 """How far back the first check looks: from this evening on, as a rule."""
-AHEAD: Final = 24 * HOUR
-NAMED: Final = 6
-WEEK: Final = 7 * 24 * HOUR
-ENOUGH: Final = 20
-"""Predictions that settled within a week, below which nothing is said of how right they were."""
-
-
-class Tick(IntEnum):
-    """Of one line. BAD and BLIND want an answer of a person; NOTE is said and wants none, but is not called fine."""
-
-    BAD = 0
-    BLIND = 1
-    NOTE = 2
-    FINE = 3
-
-    @property
-    def wants(self) -> bool:
-        return self <= Tick.BLIND
 
 
 SECTIONS: Final = ("runs", "deadlines", "alerts", "sources", "capacity", "watching", "ahead")
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One line. ``id`` stays the same while the trouble is the same; ``name``: of what; ``said``: clauses by weight, the
-    evidence. ``key``: a pipeline's key or thing to look at, ``run``: the run to open, ``since``: ms UTC."""
-
-    id: str
-    section: str
-    tick: Tick
-    name: str
-    said: tuple[str, ...]
-    key: str | None = None
-    run: str | None = None
-    since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +68,12 @@ def look(reader: Reader, now: int, tz: str, *, alive: bool, signed_until: int | 
         items: list[Item] = []
         covered: set[str] = set()
         items += _runs(reader, since, now, tz, covered)
-        items += _deadlines(reader, since, now, tz, covered)
+        items += deadlines(reader, since, now, tz, covered)
         items += _alerts(reader, since, now, tz, covered)
         items += _feeds(reader, since, now, tz)
         items += _capacity(reader)
         items += _watching(reader, since, now, tz, alive)
-        items += _ahead(reader, now, tz)
+        items += ahead(reader, now, tz)
     order = {name: i for i, name in enumerate(SECTIONS)}
     items.sort(key=lambda i: (i.tick if i.tick.wants else Tick.FINE, order[i.section], i.since or 0))
     return Night(since, now, clean(last.who) if last is not None else None, tuple(items))
@@ -161,7 +129,7 @@ def _runs(reader: Reader, since: int, now: int, tz: str, covered: set[str]) -> l
                 "runs",
                 Tick.NOTE,
                 "made good",
-                (_named(names), "failed in the night, the run after it was fine"),
+                (named(names), "failed in the night, the run after it was fine"),
             )
         )
     unseen = sum(1 for r in rows if r.state is None)
@@ -175,108 +143,6 @@ _WORDS: Final = {
     State.LOST: "lost", State.STOPPED: "stopped", State.SKIPPED: "skipped", State.RUNNING: "running", State.QUEUED: "queued",
     State.RETRYING: "retrying", State.HELD: "held", State.STOPPING: "stopping",
 }  # fmt: skip
-
-
-def _deadlines(reader: Reader, since: int, now: int, tz: str, covered: set[str]) -> list[Item]:
-    """2: what was due since then; what broke and does not stand on the Floor already."""
-    found: list[Item] = []
-    rows = [r for r in reader.owed(since, now) if r.due <= now or r.state in (Owed.BREACHED, Owed.AT_RISK)]
-    by: dict[Owed, list[OwedRow]] = {}
-    for row in rows:
-        by.setdefault(row.state, []).append(row)
-    for row in (*by.get(Owed.BREACHED, ()), *by.get(Owed.AT_RISK, ())):
-        if row.thing in covered or (not row.declared and row.state is Owed.AT_RISK):
-            continue
-        covered.add(row.thing)
-        said = (
-            f"{row.state.name.lower().replace('_', ' ')}: due {words.clock(row.due, tz, now)}",
-            first_line(row.reason),
-        )
-        found.append(
-            Item(
-                f"owed|{row.key}",
-                "deadlines",
-                Tick.BAD,
-                clean(row.name),
-                said,
-                row.thing,
-                row.run_key,
-                row.since or row.due,
-            )
-        )
-    unknown = [r for r in by.get(Owed.UNKNOWN, ()) if r.declared]
-    if unknown:
-        said = (_named([clean(r.name) for r in unknown]), "not seen since before they were due")
-        found.append(
-            Item(
-                "unknown|" + "|".join(r.key for r in unknown[:20]),
-                "deadlines",
-                Tick.BLIND,
-                words.many(len(unknown), "deadline"),
-                said,
-            )
-        )
-    late = by.get(Owed.MET_LATE, [])
-    if late:
-        names = [
-            f"{clean(r.name)} {words.lateness(r.lateness_ms)}"
-            for r in sorted(late, key=lambda r: -(r.lateness_ms or 0))
-        ]
-        found.append(Item("late", "deadlines", Tick.NOTE, f"{len(late)} met late", (_named(names),)))
-    left_out = [*by.get(Owed.WAIVED, ()), *by.get(Owed.EXCLUDED, ())]
-    if left_out:
-        names = [f"{clean(r.name)} ({first_line(r.reason)})" for r in left_out]
-        found.append(Item("excused", "deadlines", Tick.NOTE, f"{len(left_out)} not owed", (_named(names),)))
-    met = [r for r in by.get(Owed.MET, ()) if r.declared]
-    if met:
-        found.append(
-            Item(
-                "met",
-                "deadlines",
-                Tick.FINE,
-                f"{len(met)} met",
-                (f"last {clean(met[-1].name)}, due {words.clock(max(r.due for r in met), tz, now)}",),
-            )
-        )
-    elif not rows and not reader.owed(now, now + AHEAD):
-        found.append(
-            Item(
-                "none",
-                "deadlines",
-                Tick.NOTE,
-                "no deadline is known",
-                (
-                    ("some sources have never answered: what their pipelines owe cannot be told",)
-                    if any(source.last_ok is None for source in reader.sources())
-                    else ("an [[expectation]] says what is owed, and by when",)
-                ),
-            )
-        )
-    right = reader.calibration(now - WEEK)
-    if right.n >= ENOUGH and right.error is not None:
-        warned = f"{right.right} of {right.warned} warnings came true" if right.warned else "nothing was warned of"
-        off = f"P(late) was off by {right.error * 100:.0f} points on average over {right.n} predictions"
-        if right.off_ms is not None:
-            off += f" · ends by {words.rough(right.off_ms)}"
-        found.append(Item("calibration", "deadlines", Tick.NOTE, "predictions, 7 days", (warned, off)))
-    for event in reader.owed_events(since, NAMED):
-        name = event.thing.partition(":")[2] or event.thing
-        said = (first_line(event.words), words.clock(event.at, tz, now))
-        found.append(
-            Item(f"event|{event.thing}|{event.at}", "deadlines", Tick.NOTE, clean(unquote_id(name)), said, event.thing)
-        )
-    for said in reader.owed_warnings():
-        place = (said.place,) if said.place else ()
-        found.append(
-            Item(
-                f"warning|{said.promise}|{said.words}",
-                "deadlines",
-                Tick.NOTE,
-                clean(said.promise),
-                (first_line(said.words), *place),
-            )
-        )
-    return found
 
 
 def _alerts(reader: Reader, since: int, now: int, tz: str, covered: set[str]) -> list[Item]:
@@ -322,11 +188,11 @@ def _alerts(reader: Reader, since: int, now: int, tz: str, covered: set[str]) ->
             held.append(a)
     if held:
         names = [f"{clean(a.key)}: {first_line(a.held_back or '')}" for a in held]
-        found.append(Item("held", "alerts", Tick.NOTE, f"{len(held)} not told", (_named(names, 3),)))
+        found.append(Item("held", "alerts", Tick.NOTE, f"{len(held)} not told", (named(names, 3),)))
     if gone:
         names = list(dict.fromkeys(clean(a.key.partition("/")[0]) for a in gone))
         found.append(
-            Item("gone", "alerts", Tick.NOTE, words.many(len(gone), "alert"), (f"came and went: {_named(names)}",))
+            Item("gone", "alerts", Tick.NOTE, words.many(len(gone), "alert"), (f"came and went: {named(names)}",))
         )
     if opened:
         found.append(
@@ -462,7 +328,7 @@ def _watching(reader: Reader, since: int, now: int, tz: str, alive: bool) -> lis
                 "watching",
                 Tick.BAD,
                 words.many(len(failed), "message"),
-                ("not delivered", _named(names, 2)),
+                ("not delivered", named(names, 2)),
             )
         )
     return found
@@ -471,41 +337,6 @@ def _watching(reader: Reader, since: int, now: int, tz: str, alive: bool) -> lis
 def _oldest(sources: Sequence[SourceRow], now: int) -> str:
     ages = [max(now - s.last_ok, s.poll_ms) for s in sources if s.last_ok is not None]
     return f"answering, truth at most {words.age(max(ages))} old" if ages else "not asked yet"
-
-
-def _ahead(reader: Reader, now: int, tz: str) -> list[Item]:
-    """7: the next 24 hours: windows and deadlines."""
-    found: list[Item] = []
-    for span in reader.spans(now, now + AHEAD):
-        name = clean(span.name)
-        when = f"{words.clock(span.start, tz, now)}–{words.clock(span.until, tz, max(span.start, now))}"
-        found.append(
-            Item(
-                f"window|{name}|{span.start}",
-                "ahead",
-                Tick.NOTE,
-                f"{clean(span.kind)} {name}",
-                (when, first_line(span.words)),
-            )
-        )
-    due = [r for r in reader.owed(now, now + AHEAD) if r.declared and r.due > now and r.state.waiting]
-    if due:
-        first = min(due, key=lambda r: r.due)
-        found.append(
-            Item(
-                "ahead",
-                "ahead",
-                Tick.FINE,
-                words.many(len(due), "deadline"),
-                (f"in the next 24 hours, first {clean(first.name)} {words.clock(first.due, tz, now)}",),
-            )
-        )
-    return found
-
-
-def _named(names: Sequence[str], most: int = NAMED) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 # --- for scripts ----------------------------------------------------------------------------------------------------

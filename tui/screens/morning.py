@@ -14,7 +14,8 @@ from tui.present.field import Field
 from tui.present.frame import Head
 from tui.present.glyphs import Look
 from tui.present.menu import Entry, Menu
-from tui.present.morning import Item, Night, Tick
+from tui.present.morning import Night
+from tui.present.morning_item import Item, Tick
 from tui.screens import VERB_OF, answered, open_plan, window
 from tui.screens.lists import Handler, ListScreen
 from tui.screens.owed_pane import OwedPane
