@@ -281,7 +281,8 @@ class Measured:
         v.seen, v.known = t, said.words
         state = said.state
         if state is Owed.PENDING:
-            v.bad_since = v.bad_look = None
+            v.bad_look = None
+            v.bad_since = v.bad_since if v.broken else None  # one good reading ends nothing: its begin stays
             v.good += fresh
         else:
             v.good = 0
@@ -295,7 +296,8 @@ class Measured:
                 state = Owed.AT_RISK if v.one is not None and v.one.state is Owed.AT_RISK else Owed.PENDING
         elif v.one is not None and v.broken:
             if v.good < (1 if v.rule.series is not None or v.type == "volume" else WELL_AGAIN):
-                return []
+                once = ", well once: two good readings end it" if v.good else ""
+                return self._move(tx, v, Owed.BREACHED, said.words + once, v.bad_since, None)
             return self._kept_again(tx, v, said, t, period)
         words, moved = said.words, None
         if v.windows and not v.broken and state in (Owed.AT_RISK, Owed.BREACHED):
