@@ -216,7 +216,7 @@ backup = restore = stored
 def _until(args: Namespace) -> dict[str, Any]:
     if not args.until:
         return {}
-    from engine.config.fields import duration_ms
+    from engine.config.at import duration_ms
 
     try:
         return {"until": int(time.time() * 1000) + duration_ms(args.until)}

@@ -59,7 +59,7 @@ def waive(args: Namespace) -> int:
     if args.until:
         if args.undo:
             return fail("--undo ends a waiver now: --until does not go with it")
-        from engine.config.fields import duration_ms
+        from engine.config.at import duration_ms
 
         try:
             body["until"] = int(time.time() * 1000) + duration_ms(args.until)

@@ -12,7 +12,7 @@ from pathlib import Path
 from adapters.model import JobSpec, StepSpec
 from adapters.probes.regex import Regex, wrong_regex
 from engine.config import owed, units
-from engine.config.fields import At, Node, looks_secret, printable
+from engine.config.at import At, Node, looks_secret, printable
 from engine.config.model import (
     LOCAL,
     Access,

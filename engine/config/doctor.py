@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.base import Probe
-from engine.config.fields import printable
+from engine.config.at import printable
 from engine.config.model import Config, SecretRef, Source
 from engine.config.paths import GROUP, Places
 from engine.config.secrets import SecretError, resolve, warning

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from engine.config import lines, shapes
+from engine.config.at import At, Document, Node
 from engine.config.build import build
 from engine.config.errors import ConfigError, Problem
-from engine.config.fields import At, Document, Node, Table
+from engine.config.fields import Table
 from engine.config.model import Config
 from engine.config.paths import MORE
 

@@ -15,8 +15,8 @@ from typing import Any
 from adapters import schedule as schedules
 from adapters.model import Severity
 from engine.config import shapes_owed, units, vocabulary
+from engine.config.at import At, Node, printable
 from engine.config.errors import Problem
-from engine.config.fields import At, Node, printable
 from engine.config.lines import line_of
 from engine.config.model import Check, Expectation, Feed, ValueRule, Window
 from engine.config.paths import relative

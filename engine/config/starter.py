@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from engine.config.at import printable
 from engine.config.build import installed_kinds
-from engine.config.fields import printable
 
 LIMIT_S = 1.0
 

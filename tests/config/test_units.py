@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from adapters.model import Severity
 from engine.config import units
-from engine.config.fields import duration_ms
+from engine.config.at import duration_ms
 from engine.config.units import Moment, SeverityTest
 
 
