@@ -8,7 +8,7 @@ failed before this engine first knew the source.
 from __future__ import annotations
 
 from adapters.model import Run, State, parse_key
-from engine.alerts import owed
+from engine.alerts import owed_parts
 from engine.alerts.lifecycle import Finding, Lifecycle, dedup
 from engine.config.model import Facts, matches
 from engine.notify import message
@@ -87,7 +87,7 @@ def failed(tx: Tx, life: Lifecycle, change: RunChange, first_seen: int) -> None:
         return  # it was over before anybody watched
     if rows.later_success(tx, change.pipeline_id, _yyyymmdd(run.business_date), when) is not None:
         return
-    late = owed.failure_joins(tx, known.key, run.business_date, run.key) or rows.open_by_dedup(
+    late = owed_parts.failure_joins(tx, known.key, run.business_date, run.key) or rows.open_by_dedup(
         tx, dedup(RULE, known.key, occurrence(run))
     )  # the second: its failure was over, and something that is owed goes on
     if late is not None:
@@ -103,7 +103,7 @@ def failed(tx: Tx, life: Lifecycle, change: RunChange, first_seen: int) -> None:
 def _join(tx: Tx, life: Lifecycle, alert: Alert, known: PipelineFacts, change: RunChange) -> None:
     """What is owed for that date had an alert already: the failure is its cause, and the next message of the same alert."""
     run = change.run
-    owed.raised(tx, life, alert, known.criticality)
+    owed_parts.raised(tx, life, alert, known.criticality)
     rows.update(tx, alert.id, failure=occurrence(run), run_key=run.key, parent=None, told_with=None)
     story = _story(tx, known, change, life)
     rows.event(tx, alert.id, "failed", detail=story.title)
@@ -126,7 +126,7 @@ def _succeeded(tx: Tx, life: Lifecycle, change: RunChange) -> None:
                 continue  # it succeeded before the failure
         about = facts(known, run.key)
         verified = not any(rule.done_when and matches(rule.match, about) for rule in life.ctx.config.pipelines)
-        owed.success(tx, life, alert, run.ended, _evidence(alert, run), about, verified=verified)
+        owed_parts.success(tx, life, alert, run.ended, _evidence(alert, run), about, verified=verified)
 
 
 def _evidence(alert: Alert, run: Run) -> str:
@@ -158,7 +158,7 @@ def _after_all(tx: Tx, life: Lifecycle, change: RunChange) -> None:
         if known and alert.run_key == run.key:
             by = f" by {run.stopped_by}" if run.stopped_by else ""
             proof = f"{parse_key(run.key).run} is {change.after.name.lower()}{by} after all"
-            owed.not_failed(tx, life, alert, proof, facts(known, run.key))
+            owed_parts.not_failed(tx, life, alert, proof, facts(known, run.key))
 
 
 def _goes_on(tx: Tx, life: Lifecycle, change: RunChange) -> None:
@@ -167,7 +167,7 @@ def _goes_on(tx: Tx, life: Lifecycle, change: RunChange) -> None:
     for alert, _ in alerts_owed.failures(tx, known.key) if known else ():
         if known:
             proof = f"{parse_key(change.run.key).run} runs again"
-            owed.not_failed(tx, life, alert, proof, facts(known, change.run.key))
+            owed_parts.not_failed(tx, life, alert, proof, facts(known, change.run.key))
 
 
 def _story(tx: Tx, known: PipelineFacts, change: RunChange, life: Lifecycle) -> Story:

@@ -7,7 +7,7 @@ from typing import Any
 
 from adapters.extras import SourceItem
 from adapters.model import AlertState, Health
-from engine.alerts import component, failed_run, gone, owed, people, unreachable
+from engine.alerts import component, failed_run, gone, owed, owed_behind, people, unreachable
 from engine.alerts.lifecycle import REOPEN_WITHIN_MS, Lifecycle
 from engine.config.model import Facts
 from engine.context import Context
@@ -95,7 +95,7 @@ class Alerts:
         for alert in rows.ack_expired(tx):
             people.ack_ran_out(tx, self.life, alert, self.facts(tx, alert))
         self._look_for_gone(tx)
-        owed.tick(tx, self.life, facts_of)
+        owed_behind.tick(tx, self.life, facts_of)
         for alert in rows.held_back(tx):
             self._let_go(tx, alert)
         if tx.now >= self._sweep_at:
@@ -116,7 +116,7 @@ class Alerts:
     def _let_go(self, tx: Tx, alert: Alert) -> None:
         """What held an alert back may be over: then one message, with the true since."""
         facts = self.facts(tx, alert)
-        if owed.let_go(tx, self.life, alert, facts):
+        if owed_behind.let_go(tx, self.life, alert, facts):
             return
         held = self.life.why_held_back(tx, facts, alert.severity)
         if held is None and alert.state is AlertState.ACKED:

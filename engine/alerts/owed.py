@@ -13,16 +13,17 @@ neither loses nor doubles anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Final
 
 from adapters.model import AlertState, Owed, Severity
 from engine.alerts import owed_words as words
-from engine.alerts.lifecycle import NO_ROUTE, Finding, Lifecycle, dedup
+from engine.alerts.lifecycle import Finding, Lifecycle, dedup
+from engine.alerts.owed_behind import schedule, told_with
+from engine.alerts.owed_parts import RULE, FactsOf, has_failure, one_below, raised, refresh, worth
 from engine.config.model import Facts
-from engine.notify import letters, message
+from engine.notify import message
 from engine.owed.bound import OwedChange
 from engine.store import alerts as rows
 from engine.store import alerts_owed as links
@@ -30,16 +31,7 @@ from engine.store.alerts import Alert, PipelineFacts
 from engine.store.alerts_owed import Link, Part, Role
 from engine.store.writer import Tx
 
-RULE: Final = "owed"
-GROUP_WAIT_MS: Final = 30_000
-GROUP_WAIT_CRITICAL_MS: Final = 10_000
-GROUP_EVERY_MS: Final = 300_000
-LET_IT_GET_BETTER_MS: Final = 4_000
-"""A message that waits for better words of its failure is not hurried by what is owed."""
 _DEEP: Final = 16
-
-FactsOf = Callable[[Tx, str], Facts]
-"""What a selector can ask of a key."""
 
 
 def judge(tx: Tx, life: Lifecycle, changes: Sequence[OwedChange], facts: FactsOf) -> None:
@@ -99,7 +91,7 @@ class _Case:
             rows.event(self.tx, root.id, "behind it", detail=link.name)
             refresh(self.tx, self.life, root)
             return
-        self._open(_one_below(self.change.bound.severity), Part.AT_RISK, None)
+        self._open(one_below(self.change.bound.severity), Part.AT_RISK, None)
 
     # --- broken ---------------------------------------------------------------------------------------------------
 
@@ -184,7 +176,7 @@ class _Case:
         if left or (failed and self.one.state is not Owed.WAIVED):
             what = "no longer at risk" if self.one.state.waiting else "kept" if met else self.one.state.name.lower()
             rows.event(self.tx, alert.id, what, detail=f"{link.name}: {proof}")
-            worst = min((_worth(one) for one in left), default=None)
+            worst = min((worth(one) for one in left), default=None)
             if worst is not None and not has_failure(alert) and worst > alert.severity:
                 rows.update(self.tx, alert.id, severity=worst)  # falls: nobody is told
             refresh(self.tx, self.life, self._alert(alert.id))
@@ -274,233 +266,3 @@ class _Case:
         if self.one.since is not None:
             return self.one.since
         return self.link.since if self.link is not None else self.tx.now
-
-
-# --- alerts and their parts ---------------------------------------------------------------------------------------------
-
-
-def has_failure(alert: Alert) -> bool:
-    """Whether it tells of a run that failed, first of all."""
-    return bool(alert.failed)
-
-
-def refresh(tx: Tx, life: Lifecycle, alert: Alert) -> Alert:
-    """Let an alert say what is so now: its failure if it has one, else what it leads with, and what hangs on it."""
-    if has_failure(alert) or alert.rule not in (RULE, rows.FAILED_RUN):
-        return life.set_words(tx, alert, alert.title, alert.body, tx.now + LET_IT_GET_BETTER_MS)
-    parts = [one for one in links.hanging(tx, alert.id) if one.role is not Role.BEHIND]
-    if not parts:
-        return life.set_words(tx, alert, alert.title, alert.body, tx.now)
-    broken = [one for one in parts if one.state is Part.BROKEN] or parts
-    lead = next((one for one in broken if one.role is Role.OWN), broken[0])
-    return life.set_words(tx, alert, lead.title, lead.body, tx.now, lead.occurrence)
-
-
-def raised(tx: Tx, life: Lifecycle, alert: Alert, severity: Severity) -> None:
-    """Let an alert be as severe as its worst. Whoever had it, had something lesser: that ends with the rise."""
-    if severity >= alert.severity:
-        return
-    rows.update(
-        tx, alert.id, severity=severity, state=AlertState.FIRING, acked_by=None, acked_at=None, ack_until=None, ack_note=None
-    )  # fmt: skip
-    rows.event(tx, alert.id, "severity", detail=f"{alert.severity.name.lower()} → {severity.name.lower()}")
-
-
-def failure_joins(tx: Tx, key: str, date: str | None, run_key: str) -> Alert | None:
-    """The open alert of what this pipeline owes for that business date, or of that run: a failure of it belongs there."""
-    for link in links.of_thing(tx, key):
-        if link.role is not Role.BEHIND and ((date and link.bdate == date) or (run_key and link.run_key == run_key)):
-            return rows.get(tx, link.alert_id)
-    return None
-
-
-PROVEN_BY_SUCCESS: Final = frozenset(
-    {"finish_by", "start_by", "schedule", "overdue", "max_duration", "duration_anomaly", "runaway"}
-)
-"""What is over once a run of that date succeeded; a set, an order or a file is judged for itself."""
-
-
-def success(
-    tx: Tx, life: Lifecycle, alert: Alert, ended: int | None, proof: str, facts: Facts, *, verified: bool
-) -> None:
-    """A success of the date ends an alert with a failure in it, unless something else that it tells of goes on.
-
-    ``verified`` False: checks of it are still to come, and only the judge can say that a deadline was kept.
-    """
-    parts = [one for one in links.hanging(tx, alert.id) if one.role is not Role.BEHIND]
-    stay = [
-        one for one in parts if one.type not in PROVEN_BY_SUCCESS or (one.type == "finish_by" and not verified)
-    ]  # fmt: skip
-    for one in parts:
-        if one not in stay:
-            links.over(tx, one.occurrence)
-    due = [one.due_at for one in parts if one not in stay and one.type == "finish_by"]
-    if due and ended is not None and ended > min(due):
-        proof += f", {message.length(ended - min(due)).removesuffix(' 00s')} late"
-    if not stay:
-        life.resolve(tx, alert, proof, facts)
-        return
-    rows.event(tx, alert.id, "failure over", detail=message.plain(proof))
-    _only_owed(tx, life, alert)
-
-
-def not_failed(tx: Tx, life: Lifecycle, alert: Alert, proof: str, facts: Facts) -> None:
-    """The run had not failed after all; what is owed besides goes on, in an alert of its own words."""
-    parts = [one for one in links.hanging(tx, alert.id) if one.role is not Role.BEHIND]
-    if not parts:
-        life.resolve(tx, alert, proof, facts)
-        return
-    rows.event(tx, alert.id, "failure over", detail=message.plain(proof))
-    _only_owed(tx, life, alert)
-
-
-def _only_owed(tx: Tx, life: Lifecycle, alert: Alert) -> None:
-    """The failure is over, a debt goes on: the alert keeps its id and leads with what is owed."""
-    rows.update(tx, alert.id, failure=rows.FAILURE_OVER)
-    refresh(tx, life, rows.get(tx, alert.id) or alert)
-
-
-def _one_below(severity: Severity) -> Severity:
-    return Severity(min(severity + 1, Severity.INFO))
-
-
-def _worth(link: Link) -> Severity:
-    return link.severity if link.state is Part.BROKEN else _one_below(link.severity)
-
-
-# --- telling of what broke behind -----------------------------------------------------------------------------------------
-
-
-def told_with(root: Alert) -> str:
-    """Why an alert behind another is not told by itself."""
-    return f"told with: {message.cut(root.title, 80)}"
-
-
-def schedule(tx: Tx, root: Alert, severity: Severity) -> None:
-    """Let the next common message of ``root`` go out soon, but at most every five minutes."""
-    root = rows.get(tx, root.id) or root
-    at = tx.now + (GROUP_WAIT_CRITICAL_MS if severity is Severity.CRITICAL else GROUP_WAIT_MS)
-    if root.grouped is not None:
-        at = max(at, root.grouped + GROUP_EVERY_MS)
-    if root.group_at is None or at < root.group_at:
-        rows.update(tx, root.id, group_at=at)
-
-
-def let_go(tx: Tx, life: Lifecycle, alert: Alert, facts: Facts) -> bool:
-    """What is held back and stands behind another: True if that is all there is to it."""
-    root = rows.get(tx, alert.parent) if alert.parent else None
-    if root is None or alert.state is AlertState.ACKED:
-        return False
-    if not root.open:
-        return alert.told_with is None  # in a moment it will stand on its own
-    held = life.suppressed(tx, facts)
-    reason = held
-    if held is None and alert.told_with is None:
-        if root.group_at is None:
-            schedule(tx, root, alert.severity)
-        reason = NO_ROUTE if alert.held_back == NO_ROUTE else told_with(root)
-    if reason != alert.held_back:
-        rows.update(tx, alert.id, held_back=reason)
-    return True
-
-
-def tick(tx: Tx, life: Lifecycle, facts: FactsOf) -> None:
-    """Timers: common messages that are due, what its cause left alone, promises that were taken back."""
-    for root in links.groups_due(tx):
-        rows.update(tx, root.id, group_at=None)
-        if root.open:
-            _tell_group(tx, life, root, facts)
-    for parent, alerts, waiting in links.left_alone(tx, tx.now - GROUP_WAIT_MS):
-        _on_their_own(tx, life, parent, alerts, waiting, facts)
-    for link in links.withdrawn(tx):
-        _withdrawn(tx, life, link)
-
-
-def _tell_group(tx: Tx, life: Lifecycle, root: Alert, facts: FactsOf) -> None:
-    news: list[Alert] = []
-    to: list[str] = []
-    fallback = ""
-    for child in links.children(tx, root.id):
-        about = facts(tx, child.run_key or child.key)
-        if (
-            child.told_with is not None
-            or child.state is not AlertState.FIRING
-            or life.suppressed(tx, about) is not None
-        ):
-            continue
-        route = life.route(about, child.severity)
-        to += route.to if route else ()
-        fallback = fallback or (route.fallback if route else None) or ""
-        news.append(child)
-    if not news:
-        return
-    worst = min(child.severity for child in news)
-    rises = worst < root.severity
-    raised(tx, life, root, worst)
-    root = refresh(tx, life, rows.get(tx, root.id) or root)
-    about = facts(tx, root.run_key or root.key)
-    route = life.route(about, root.severity)
-    if route is not None and life.suppressed(tx, about) is None:
-        to = [*route.to, *to]
-        fallback = route.fallback or fallback
-    if to:
-        lead = f"{len(news)} deadline{'s' if len(news) > 1 else ''} broken behind it"
-        letters.queue_firing(
-            tx, life.ctx.config, root, tuple(dict.fromkeys(to)), "escalate" if rises else "repeat", lead=lead, fallback=fallback
-        )  # fmt: skip
-        names = message.names([child.title.partition(" — ")[0] for child in news], 10)
-        rows.event(tx, root.id, "telling", detail=f"{message.names(tuple(dict.fromkeys(to)))}: {lead}: {names}")
-    for child in news:
-        rows.update(tx, child.id, told_with=tx.now if to else None, held_back=None if to else NO_ROUTE)
-    rows.update(tx, root.id, grouped=tx.now)
-
-
-def _on_their_own(
-    tx: Tx, life: Lifecycle, parent: str, alerts: list[Alert], waiting: list[Link], facts: FactsOf
-) -> None:  # fmt: skip
-    """Their cause is over and they are not: one of them, the worst, now speaks for all."""
-    made = list(alerts)
-    for link in waiting:
-        alert = rows.open_by_dedup(tx, dedup(RULE, link.thing, link.occurrence)) or life.open(
-            tx,
-            Finding(
-                rule=RULE, key=link.thing, occurrence=link.occurrence, severity=_one_below(link.severity), since=link.since,
-                story=message.Story(object=link.name, fact="", environment="", source="", now="", impact="", do="", ends=""),
-                facts=facts(tx, link.run_key or link.thing), run_key=link.run_key,
-            ),
-            parent=parent,
-        )  # fmt: skip
-        links.put(tx, replace(link, alert_id=alert.id, role=Role.OWN))
-        rows.update(tx, alert.id, title=link.title, body=link.body)
-        made.append(rows.get(tx, alert.id) or alert)
-    speak: list[Alert] = []
-    for alert in made:
-        held = life.suppressed(tx, facts(tx, alert.run_key or alert.key))
-        if held is None and alert.state is AlertState.FIRING:
-            speak.append(alert)
-        else:  # when what holds it back ends it is told by itself
-            rows.update(tx, alert.id, parent=None, held_back=held)
-    if not speak:
-        return
-    head, *others = sorted(speak, key=lambda alert: (alert.severity, alert.since, alert.id))
-    rows.update(tx, head.id, parent=None, held_back=None)
-    for other in others:
-        rows.update(tx, other.id, parent=head.id, told_with=tx.now, held_back=None)
-    head = refresh(tx, life, rows.get(tx, head.id) or head)
-    about = facts(tx, head.run_key or head.key)
-    lead = f"and {len(others)} more after the same cause" if others else ""
-    life.tell(tx, head, about, "repeat" if head.told else "fire", lead=lead)
-    rows.update(tx, head.id, grouped=tx.now)
-
-
-def _withdrawn(tx: Tx, life: Lifecycle, link: Link) -> None:
-    """Its promise is no longer configured: nobody owes it, and nothing says that it is well."""
-    links.over(tx, link.occurrence)
-    alert = rows.get(tx, link.alert_id)
-    if alert is None or not alert.open:
-        return
-    if has_failure(alert) or link.role is Role.BEHIND or links.hanging(tx, alert.id):
-        rows.event(tx, alert.id, "no longer owed", detail=f"{link.name}: taken out of the configuration")
-        refresh(tx, life, alert)
-    else:
-        life.close(tx, alert, "its promise was taken out of the configuration")
