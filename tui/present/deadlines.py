@@ -152,6 +152,8 @@ def will(d: Due, tz: str, now: int) -> list[Clause]:
     r, p = d.row, d.row.prediction
     if d.stale and d.shown is Owed.UNKNOWN:
         return [f"not seen since {words.clock(d.seen, tz, now)}" if d.seen is not None else "never seen"]
+    if r.type in MEASURED and r.state not in (Owed.EXCLUDED, Owed.WAIVED):
+        return [first_line(r.reason) or "not measured yet"]
     if r.state in (Owed.MET, Owed.MET_LATE):
         return [f"{_DONE.get(r.type, 'done')} {beside(r.met_at, tz, r.due)}"]
     if r.state in (Owed.EXCLUDED, Owed.WAIVED):
@@ -159,8 +161,6 @@ def will(d: Due, tz: str, now: int) -> list[Clause]:
         return [why.partition("waived by ")[2] or why if r.state is Owed.WAIVED else why]
     if r.type in PER_RUN:
         return _per_run(d, now)
-    if r.type in MEASURED:
-        return [first_line(r.reason) or "not measured yet"]
     if r.type == "sequence" and r.state is Owed.BREACHED:
         return [f"began {beside(_run_at(r), tz, r.due)}, too early"]
     if r.type == "heartbeat" and r.state.waiting and (beat := _last_beat(r)) is not None:
@@ -374,7 +374,11 @@ def axis(d: Due, half: int, now: int) -> list[Span]:
     style = d.look.token if d.shown in (Owed.BREACHED, Owed.AT_RISK) else "run-running"
     ranged = p is not None and p.p50 is not None and p.p90 is not None and p.course is not Course.LEARNING
     if r.state is Owed.BREACHED and not (ranged and p is not None and p.course is Course.RUNNING):
-        mark(max(now, r.due), LOOKS[State.MISSED].glyph if r.missed or r.run_key is None else d.look.glyph, style)
+        mark(
+            max(now, r.due) if r.type not in MEASURED else now,
+            LOOKS[State.MISSED].glyph if r.missed or (r.run_key is None and r.type not in MEASURED) else d.look.glyph,
+            style,
+        )
         return merge(cells)
     if not ranged or p is None or p.p50 is None or p.p90 is None:
         return merge(cells)

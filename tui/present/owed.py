@@ -88,11 +88,14 @@ def lateness_ms(row: OwedRow, now: int) -> int | None:
     """
     match row.state:
         case Owed.MET | Owed.MET_LATE:
-            if row.type == "sequence":  # when it was in order says nothing against its due time
+            if (
+                row.type == "sequence" or row.type in MEASURED
+            ):  # when it was in order, or well, says nothing against its due time
                 return row.lateness_ms
             return None if row.met_at is None else minutes_late(row.met_at, row.due)
         case Owed.BREACHED:
-            return max(minutes_late(now, row.due), 0)
+            begun = row.since if row.type in MEASURED and row.since is not None else row.due
+            return max(minutes_late(now, begun), 0)
         case Owed.PENDING | Owed.AT_RISK | Owed.SHIFTED:
             p50 = end(row)
             if p50 is not None and row.type not in _NO_END:
@@ -204,6 +207,8 @@ def _done(row: OwedRow) -> str:
 
 def sentence(row: OwedRow, tz: str, now: int) -> list[Clause]:
     """What is owed and whether it will be, by weight: ``due 06:00, p50 06:14`` · ``p90 06:26`` · ``must start by 05:04`` …"""
+    if row.type in MEASURED:
+        return _measured(row, tz, now)
     due = due_words(row, tz, now)
     match row.state:
         case Owed.MET | Owed.MET_LATE:
@@ -231,6 +236,18 @@ def sentence(row: OwedRow, tz: str, now: int) -> list[Clause]:
         if row.why_opened:
             out.append(clean(row.why_opened))
     return out + start_clauses(row, tz, now)
+
+
+def _measured(row: OwedRow, tz: str, now: int) -> list[Clause]:
+    """Of a measured value: what was measured is all there is to say, and how long it was so."""
+    said = reason(row, tz) or look(row).word
+    match row.state:
+        case Owed.MET | Owed.MET_LATE if row.lateness_ms:
+            return [said, f"for {words.running(row.lateness_ms)}"]
+        case Owed.UNKNOWN:
+            return ["nobody can tell", said]
+        case _:
+            return [said]
 
 
 def start_clauses(row: OwedRow, tz: str, now: int, *, ago: bool = False) -> list[Clause]:

@@ -24,7 +24,7 @@ _BY: Final = re.compile(r"\bby (\d\d:\d\d)\b")
 
 def basis(row: OwedRow, tz: str, now: int) -> list[tuple[str, str]]:
     """Every number of a promise as (number, where it comes from), the promise itself first."""
-    return [*_promise(row, tz, now), *_prediction(row, tz, now), *_usual(row)]
+    return [*_promise(row, tz, now), *_readings(row, tz, now), *_prediction(row, tz, now), *_usual(row)]
 
 
 def basis_lines(row: OwedRow, tz: str, now: int, n: int) -> list[Line]:
@@ -90,6 +90,24 @@ def _kept(row: OwedRow) -> str:
     if reads == opened or not words.exists(row.declared_due, reads, row.zone):
         return ""
     return f"; this one was opened when {opened} was declared and keeps it, {reads} counts for the next"
+
+
+def _readings(row: OwedRow, tz: str, now: int) -> Iterator[tuple[str, str]]:
+    """What was measured, and when: what a verdict on a number rests on."""
+    for what, series, at, said in row.evidence:
+        if what == "value":
+            name, when = clean(series), words.clock(at, tz, now)
+            text = clean(said)
+            yield f"read {when}", text if name in text else f"{name}: {text}"
+    if row.type not in owed.MEASURED:
+        return
+    if row.state is Owed.UNKNOWN:
+        yield "not known", clean(row.reason)
+    if row.state is Owed.BREACHED and row.since is not None:
+        yield (
+            f"since {words.clock(row.since, tz, now)}",
+            "the first reading that was bad; readings that nobody saw do not count",
+        )
 
 
 def _prediction(row: OwedRow, tz: str, now: int) -> Iterator[tuple[str, str]]:
