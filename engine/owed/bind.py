@@ -27,6 +27,8 @@ from engine.store.owed_facts import Thing
 SCHEDULE, OVERDUE, RUNAWAY = "schedule", "overdue", "runaway"
 """Promise ids of what is owed without configuration."""
 GRACE_MS: Final = 600_000
+FOR_MS: Final = 60_000
+"""How long a number must be bad where nobody says otherwise."""
 FEED, PING, SET, SERIES, ASSET = "feed:", "ping:", "set:", "series:", "asset:"
 OUTSIDE: Final = (FEED, PING, SET, SERIES, ASSET)
 """How keys of what is no pipeline begin."""
@@ -454,6 +456,10 @@ def value_words(kind: str, rule: ValueRule) -> str:
         )
         if limit is not None
     ]  # fmt: skip
+    parts += [] if rule.clear_at is None else [f"well again at {amount(rule.clear_at)}"]
+    parts += (
+        [] if rule.events is None else [f"of at least {amount(rule.min_events)} {rule.events.removeprefix(SERIES)}"]
+    )
     most = amount(rule.most or 0.0)
     match kind:
         case "volume":
@@ -472,6 +478,8 @@ def value_words(kind: str, rule: ValueRule) -> str:
             parts = [f"{most} not reached within {span(rule.within_ms or 0)}"]
         case _:
             pass
+    if rule.for_ms not in (0, FOR_MS):
+        parts.append(f"for {span(rule.for_ms)}")
     return ", ".join(parts) or kind
 
 

@@ -46,6 +46,8 @@ WELL_AGAIN: Final = 2
 """Good readings in a row that end it."""
 TOLD_MS: Final = 60_000
 """How often the words of what goes on are written anew."""
+SAME_MS: Final = 300_000
+"""… and when it was read last, where it says the same."""
 PAST_DAYS: Final = 70
 WAIVED_KEPT: Final = 14 * values.DAY
 
@@ -378,7 +380,7 @@ class Measured:
         if state is not Owed.UNKNOWN:
             v.broken = state is Owed.BREACHED
         since = since if since is not None else (v.one.since if state is was else tx.now)
-        if state is was and (words == v.one.reason or tx.now - v.written < TOLD_MS):
+        if state is was and tx.now - v.written < (SAME_MS if words == v.one.reason else TOLD_MS):
             return self._later(tx, v)
         known = v.seen is not None and state is not Owed.UNKNOWN
         proof = (Evidence("value", v.series, v.seen, words),) if known else v.one.evidence
@@ -491,14 +493,15 @@ def _doubt(v: Value, series: str, cadence: int, found: Latest | None, now: int) 
     if found is None:
         return f"there is no series {series}"
     if found.t is None:
-        return f"never measured: {found.why or 'not answered yet'}"
+        return f"never measured: {found.blind or found.why or 'not answered yet'}"
     if found.told:
         return None
     heard = max(found.t, found.tried) if found.why is None else found.t
     if now - heard <= max(STALE_POLLS * cadence, STALE_LEAST_MS):
         return None
     since = time_words(v.bound.promise.zone, heard, now)
-    return f"not measured since {since}" + (f": {found.why}" if found.why else "")
+    why = found.blind or found.why
+    return f"not measured since {since}" + (f": {why}" if why else "")
 
 
 def _beside(series: str, name: str) -> str:
