@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from adapters.auth import HeaderAuth
 from adapters.base import Secret, SourceSettings
 from adapters.errors import Unsupported
-from adapters.http import Answer, Http
 from adapters.shared import reveal
 
 SECONDS: Final[Mapping[str, float]] = {"connect_timeout": 5.0, "read_timeout": 20.0, "total_timeout": 60.0}
@@ -59,11 +59,8 @@ def _jobs(value: Any, folder: Path) -> dict[str, Path]:
     return out
 
 
-class BasicAuth:
-    """``user`` and ``password`` as the configuration refers to them; without them nothing is sent.
-
-    A 401 asks for them again from their reference, once: a file or a command may have new ones.
-    """
+class BasicAuth(HeaderAuth):
+    """``user`` and ``password`` as the configuration refers to them, and nothing else; without them nothing is sent."""
 
     def __init__(self, auth: Mapping[str, str | Secret]) -> None:
         odd = sorted(set(auth) - {"user", "password"})
@@ -71,12 +68,7 @@ class BasicAuth:
             raise Unsupported(f"the seatunnel adapter knows auth.user and auth.password, not auth.{odd[0]}")
         if auth and set(auth) != {"user", "password"}:
             raise Unsupported("auth of the seatunnel adapter: user and password belong together")
-        self._auth = dict(auth)
-        user = auth.get("user", "")
-        self.user = "" if isinstance(user, Secret) else user
-        """As configured, for people; empty where it is itself a secret."""
-        self._headers: Mapping[str, str] | None = None
-        self._seen: list[str] = []
+        super().__init__(auth)
 
     @property
     def given(self) -> bool:
@@ -85,22 +77,6 @@ class BasicAuth:
 
     def __repr__(self) -> str:
         return f"BasicAuth(user={self.user!r})"
-
-    @property
-    def secrets(self) -> Sequence[str]:
-        return self._seen
-
-    async def headers(self, http: Http) -> Mapping[str, str]:
-        if self._headers is None:
-            self._headers = await self._made()
-        return self._headers
-
-    async def again(self, http: Http, answer: Answer, used: Mapping[str, str]) -> bool:
-        if answer.status != 401 or not self._auth:
-            return False
-        if self._headers == used:
-            self._headers = await self._made()
-        return self._headers != used
 
     async def _made(self) -> Mapping[str, str]:
         if not self._auth:
