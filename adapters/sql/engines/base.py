@@ -166,6 +166,17 @@ def fetched(cursor: Any, odd: tuple[str | None, ...] = ()) -> Table:
     return Table(tuple(str(d[0]) for d in described), rows, odd)
 
 
+def asked(db: Any, sql: str) -> Table:
+    """All rows of one statement on a DB-API connection whose transactions begin by themselves; rolled back."""
+    cursor = db.cursor()
+    try:
+        cursor.execute(sql)
+        return fetched(cursor)
+    finally:
+        quietly(cursor.close)
+        quietly(db.rollback)
+
+
 def quietly(call: Any) -> None:
     """What is done to a connection that is given up may fail as it likes."""
     try:

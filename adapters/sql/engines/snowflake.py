@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 
 from adapters.errors import AdapterError, AuthFailed, Unreachable
 from adapters.sql.answer import Table
-from adapters.sql.engines.base import LABEL, Engine, Login, Lost, Refused, Session, Told, fetched, plain, quietly
+from adapters.sql.engines.base import LABEL, Engine, Login, Lost, Refused, Session, Told, asked, plain, quietly
 from adapters.sql.guard import first_word
 
 LEAST_S: Final = 285.0
@@ -95,13 +95,7 @@ class _Session(Session):
         self._db = connection
 
     def ask(self, sql: str) -> Table:
-        cursor = self._db.cursor()
-        try:
-            cursor.execute(sql)
-            return fetched(cursor)
-        finally:
-            quietly(cursor.close)
-            quietly(self._db.rollback)
+        return asked(self._db, sql)
 
     def now(self) -> int | None:
         self.ask("SHOW PARAMETERS LIKE 'STATEMENT_TIMEOUT_IN_SECONDS' IN SESSION")

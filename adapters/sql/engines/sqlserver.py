@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 from adapters.errors import AdapterError, AuthFailed, BadResponse, Forbidden, NotFound, RateLimited, Unreachable
 from adapters.http import words
 from adapters.sql.answer import Table
-from adapters.sql.engines.base import LABEL, Engine, Login, Lost, Refused, Session, Told, fetched, quietly
+from adapters.sql.engines.base import LABEL, Engine, Login, Lost, Refused, Session, Told, asked, quietly
 
 LOST: Final = (20004, 20006, 20017, 20047, 596, 6005)
 SLOW: Final = (20003, 1222, 3617)
@@ -91,13 +91,7 @@ class _Session(Session):
         self._encrypted = encrypted
 
     def ask(self, sql: str) -> Table:
-        cursor = self._db.cursor()
-        try:
-            cursor.execute(sql)
-            return fetched(cursor)
-        finally:
-            quietly(cursor.close)
-            quietly(self._db.rollback)
+        return asked(self._db, sql)
 
     def now(self) -> int | None:
         rows = self.ask("select datediff_big(ms, '1970-01-01', sysutcdatetime())").rows
