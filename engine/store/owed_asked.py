@@ -52,7 +52,8 @@ class OwedQuestions(Link):
     """Questions about promises; none of them scans the runs."""
 
     def owed(self, since: int, until: int, *, limit: int = 5_000, all_types: bool = True) -> list[OwedRow]:
-        """Occurrences due in [since, until] and whatever is still broken: broken, at risk, owed, unknown, late, met; by due time.
+        """Occurrences due in [since, until], whatever is still broken, and whatever is in danger or unknown before its time (a
+        budget that is due at the end of the month): broken, at risk, owed, unknown, late, met; by due time.
 
         Excluded ones (a holiday) are among them. Occurrences of expectations that are no longer configured are left out
         once they are settled.
@@ -60,9 +61,10 @@ class OwedQuestions(Link):
         where = "" if all_types else " AND e.type NOT IN ('max_duration', 'duration_anomaly', 'runaway')"
         rows = self.all(
             f"SELECT {_COLUMNS} FROM (SELECT * FROM occurrence WHERE due_at BETWEEN ? AND ? UNION"  # noqa: S608
-            f" SELECT * FROM occurrence WHERE state IN (1, 4) AND due_at < ?) o {_JOINS}"
+            " SELECT * FROM occurrence WHERE state IN (1, 4) AND due_at < ? UNION"
+            f" SELECT * FROM occurrence WHERE state IN (1, 4, 5) AND due_at > ?) o {_JOINS}"
             f" WHERE (e.gone = 0 OR o.state IN (1, 4)){where} ORDER BY {_ORDER} LIMIT ?",
-            (since, until, since, limit),
+            (since, until, since, until, limit),
         )
         return [owed_row(row) for row in rows]
 

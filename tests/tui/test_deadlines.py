@@ -209,6 +209,15 @@ def test_a_promise_of_a_blind_source_is_unknown_in_one_grey_and_has_no_range(tal
     assert "●" not in "".join(t for t, _ in line)
 
 
+def test_what_is_broken_in_danger_or_unknown_long_before_it_is_due_is_listed(house):
+    """A budget is due at the end of its month: the Floor counts it as broken today."""
+    for i, state in enumerate((Owed.BREACHED, Owed.AT_RISK, Owed.UNKNOWN, Owed.PENDING)):
+        owe(house, house.pipeline("s", f"p{i}"), due_in=10 * DAY, state=state, type="budget")
+    view = due(house)
+    assert [d.row.name for d in view.rows_shown] == ["p0", "p1", "p2"]
+    assert "1 breached" in painted(view, 120, 40)[1]
+
+
 def test_wide_screens_say_typical_declared_and_consumers(tale):
     head = next(line for line in painted(due(tale), 200, 50) if "WILL IT" in line)
     assert head.split()[-3:] == ["TYPICAL", "DECLARED", "CONSUMERS"]
