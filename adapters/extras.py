@@ -5,7 +5,7 @@ Frozen, no I/O.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -126,3 +126,15 @@ class Readings:
 def series_of(query: str, name: str) -> bool:
     """Whether a series is an answer to the query of that name."""
     return name == query or (name.startswith(query + "{") and name.endswith("}"))
+
+
+def query_of(queries: Collection[str], name: str) -> str | None:
+    """The query that a series is an answer to; of thousands found without asking each. ``queries``: a dict or a set."""
+    if name in queries:
+        return name
+    at = name.find("{") if name.endswith("}") else -1
+    while at >= 0:
+        if name[:at] in queries:
+            return name[:at]
+        at = name.find("{", at + 1)
+    return None

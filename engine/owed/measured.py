@@ -21,6 +21,7 @@ from adapters.schedule import zone as zone_of
 from engine.config.model import Expectation, ValueRule
 from engine.context import Context
 from engine.owed import values
+from engine.owed.anomaly import Volumes
 from engine.owed.bindings import WRONG
 from engine.owed.bound import Bound, OwedChange
 from engine.owed.occurrences import Evidence, Occurrence
@@ -42,6 +43,10 @@ STALE_POLLS: Final = 3
 STALE_LEAST_MS: Final = 60_000
 PORTION: Final = 60
 """Values looked at in one tick at most; the rest follow with the next one."""
+MUCH: Final = 10
+"""What goes through weeks of days counts for so many."""
+USUAL_MS: Final = 3_600_000
+"""How long what is usual stays: days that were fetched later come in then."""
 WELL_AGAIN: Final = 2
 """Good readings in a row that end it."""
 TOLD_MS: Final = 60_000
@@ -67,6 +72,7 @@ class Value:
     beside_cadence: int = 0
     schedule: Schedule | None = None
     windows: tuple[Window, ...] = ()
+    period: Period | None = None
     one: Occurrence | None = None
     id: int | None = None
     told: bool = False
@@ -80,6 +86,9 @@ class Value:
     seen: int | None = None
     written: int = 0
     made: int = 0
+    usual: Volumes | None = None
+    usual_of: date | None = None
+    usual_until: int = 0
     broken: bool = False
     """It is broken, or was when it was known last."""
     known: str = ""
@@ -105,8 +114,12 @@ class Measured:
             e = expectations.get(bound.promise.id)
             if e is None or e.value is None:
                 continue
-            made = self._make(bound, e)
             had = before.get(bound.id)
+            if had is not None and had.rule is e.value and had.bound == bound:  # nothing of it is otherwise
+                self._values[bound.id] = had
+                heappush(self._heap, (had.look, bound.id))
+                continue
+            made = self._make(bound, e)
             if had is not None and had.rule == made.rule and had.series == made.series:
                 had.bound, had.cadence, had.beside_cadence = made.bound, made.cadence, made.beside_cadence
                 had.windows = made.windows
@@ -129,13 +142,13 @@ class Measured:
                 v.look, v.written = min(v.look, tx.now + v.bound.id % LOOK_MS), 0
             self._heap = sorted((v.look, id) for id, v in self._values.items())
         self._ticked = tx.now
-        for _ in range(PORTION):
-            if not self._heap or self._heap[0][0] > tx.now:
-                break
+        left = PORTION
+        while left > 0 and self._heap and self._heap[0][0] <= tx.now:
             at, id = heappop(self._heap)
             v = self._values.get(id)
             if v is None or v.look != at:
                 continue
+            left -= MUCH if v.type == "forecast" or (v.type == "volume" and tx.now >= v.usual_until) else 1
             try:
                 told += self._look(tx, v)
             except WRONG as error:  # one that we cannot judge: the others are judged all the same
@@ -236,10 +249,10 @@ class Measured:
                 return values.limits(rule, found.unit, found.value, window, v.broken), ""
             case "volume":
                 day = _day(t)
-                past = [
-                    (d, mean) for d, mean, _ in asked.days(tx, v.series, day - timedelta(days=PAST_DAYS)) if d < day
-                ]
-                return values.volume(rule, found.unit, day, found.value, past), ""
+                if v.usual is None or v.usual_of != day or tx.now >= v.usual_until:
+                    past = [(d, mean) for d, mean, _ in asked.days(tx, v.series, day - timedelta(days=PAST_DAYS))]
+                    v.usual, v.usual_of, v.usual_until = values.usual(rule, day, past), day, tx.now + USUAL_MS
+                return values.volume(rule, found.unit, day, found.value, v.usual), ""
             case "reconcile":
                 other, doubt = self._other(tx, v)
                 if other is None:
@@ -264,9 +277,14 @@ class Measured:
         return (found, "") if doubt is None else (None, f"{v.beside}: {doubt}")
 
     def _period(self, v: Value, now: int) -> Period | None:
-        if v.type == "budget":
-            return values.budget_period(v.rule.period, v.bound.promise.zone, now)
-        return values.quota_period(v.schedule, now) if v.type == "quota" and v.schedule is not None else None
+        if v.type not in values.PERIODIC:
+            return None
+        if v.period is None or not v.period.start <= now < v.period.end:
+            if v.type == "budget":
+                v.period = values.budget_period(v.rule.period, v.bound.promise.zone, now)
+            elif v.schedule is not None:
+                v.period = values.quota_period(v.schedule, now)
+        return v.period
 
     # --- what becomes of it -----------------------------------------------------------------------------------------
 

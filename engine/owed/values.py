@@ -96,16 +96,20 @@ def reconcile(rule: ValueRule, unit: str, one: float, two: float, names: tuple[s
 # --- volumes --------------------------------------------------------------------------------------------------------
 
 
-def volume(rule: ValueRule, unit: str, day: date, value: float, past: Sequence[tuple[date, float]]) -> Said:
-    """Of one day's volume against its range, a share of the usual one, nothing at all, and what is unusual. ``past``: the days
-    before, oldest first; unusual ones among them do not move what is usual."""
-    said = amount(value, unit)
-    if rule.normal is not None and not rule.normal[0] <= value <= rule.normal[1]:
-        return Said(Owed.BREACHED, f"{said}, expected {amount(rule.normal[0], unit)} to {amount(rule.normal[1], unit)}")
+def usual(rule: ValueRule, day: date, past: Sequence[tuple[date, float]]) -> Volumes:
+    """What is usual by the days before ``day``, oldest first; unusual ones among them do not move it."""
     known = Volumes()
     for before, rows in past:
         if before < day:
             known, _, _ = known.step(Volume(before, rows), rule.allow_empty)
+    return known
+
+
+def volume(rule: ValueRule, unit: str, day: date, value: float, known: Volumes) -> Said:
+    """Of one day's volume against its range, a share of the usual one, nothing at all, and what is unusual."""
+    said = amount(value, unit)
+    if rule.normal is not None and not rule.normal[0] <= value <= rule.normal[1]:
+        return Said(Owed.BREACHED, f"{said}, expected {amount(rule.normal[0], unit)} to {amount(rule.normal[1], unit)}")
     verdict = known.judge(Volume(day, value), rule.allow_empty)
     bounds = verdict.bounds
     if bounds is None:

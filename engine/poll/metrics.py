@@ -14,7 +14,7 @@ from typing import Final
 
 from adapters.base import Adapter
 from adapters.errors import AdapterError, BadResponse, RateLimited, Unsupported
-from adapters.extras import Readings, SeriesQuery, series_of
+from adapters.extras import Readings, SeriesQuery, query_of
 from engine.config.model import Source
 from engine.context import Context
 from engine.store import items as store_items
@@ -167,7 +167,7 @@ class Metrics:
             return
         now = self._ctx.clock.monotonic()
         self._asked.update({q.name: now for q in queries})
-        self._unasked = not named or any(not any(series_of(n, s.series) for n in named) for s in found.samples)
+        self._unasked = not named or any(query_of(named, s.series) is None for s in found.samples)
         with self._ctx.store.transaction() as tx:
             store_items.put_part(tx, self._id, "metrics", found.failed.get(""))
             asked = {q.name for q in queries}

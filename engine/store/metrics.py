@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from adapters.extras import Readings, series_of
+from adapters.extras import Readings, query_of
 from adapters.model import Sample
 from engine.store import samples as store_samples
 from engine.store.writer import Tx
@@ -79,7 +79,7 @@ def put_readings(
             store_samples.describe_series(tx, info.name, unit=info.unit, label=info.label, max=info.max, note=info.note)
     now: list[tuple[object, ...]] = []
     for sample in fresh:
-        query = next((name for name in queries if series_of(name, sample.series)), "")
+        query = query_of(queries, sample.series) or ""
         unit = queries.get(query) or sample.unit
         number = store_samples.series_id(tx, sample.series, unit, source)
         if unit and not queries.get(query):  # its source knows it, where the configuration names none
@@ -109,7 +109,8 @@ def _unanswered(tx: Tx, source: str, queries: Collection[str], found: Readings, 
         "SELECT n.series_id, s.name, n.query, n.why FROM series_now n JOIN series s ON s.id = n.series_id WHERE n.source = ?",
         (source,),
     ).fetchall()
-    labelled = {query for query in queries if any(name.startswith(query + "{") for name in given)}
+    meant = frozenset(queries)
+    labelled = {query for name in given if name not in meant and (query := query_of(meant, name)) is not None}
     wrong: list[tuple[str, int, int]] = []
     stood_in: list[tuple[int]] = []
     for number, name, query, why in rows:

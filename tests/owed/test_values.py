@@ -70,33 +70,37 @@ DAYS = [date(2026, 10, 1) + timedelta(days=n) for n in range(50)]
 FRIDAY = date(2026, 11, 20)
 
 
+def volume(of: ValueRule, rows: float, before: list[tuple[date, float]]) -> values.Said:
+    return values.volume(of, "rows", FRIDAY, rows, values.usual(of, FRIDAY, before))
+
+
 def past(rows: float = 1000.0) -> list[tuple[date, float]]:
     return [(day, rows + (n % 5) * 10) for n, day in enumerate(DAYS)]
 
 
 def test_nothing_where_something_is_usual_is_broken() -> None:
-    said = values.volume(rule(), "rows", FRIDAY, 0.0, past())
+    said = volume(rule(), 0.0, past())
     assert (said.state, said.words.partition(",")[0]) == (Owed.BREACHED, "nothing at all")
-    assert values.volume(rule(allow_empty=True), "rows", FRIDAY, 0.0, past()).state is Owed.PENDING
+    assert volume(rule(allow_empty=True), 0.0, past()).state is Owed.PENDING
 
 
 def test_a_range_is_asked_before_anything_is_learnt() -> None:
-    said = values.volume(rule(normal=(500.0, 900.0)), "rows", FRIDAY, 950.0, [])
+    said = volume(rule(normal=(500.0, 900.0)), 950.0, [])
     assert (said.state, said.words) == (Owed.BREACHED, "950 rows, expected 500 rows to 900 rows")
-    assert values.volume(rule(), "rows", FRIDAY, 950.0, past()[:5]).words == "950 rows, learning 5/8"
+    assert volume(rule(), 950.0, past()[:5]).words == "950 rows, learning 5/8"
 
 
 def test_less_than_a_share_and_unlike_any_other_day() -> None:
-    assert values.volume(rule(least_share=0.5, anomaly=False), "rows", FRIDAY, 480.0, past()).state is Owed.BREACHED
-    assert values.volume(rule(least_share=0.5, anomaly=False), "rows", FRIDAY, 600.0, past()).state is Owed.PENDING
-    assert values.volume(rule(), "rows", FRIDAY, 3000.0, past()).state is Owed.BREACHED
-    assert values.volume(rule(), "rows", FRIDAY, 1015.0, past()).state is Owed.PENDING
+    assert volume(rule(least_share=0.5, anomaly=False), 480.0, past()).state is Owed.BREACHED
+    assert volume(rule(least_share=0.5, anomaly=False), 600.0, past()).state is Owed.PENDING
+    assert volume(rule(), 3000.0, past()).state is Owed.BREACHED
+    assert volume(rule(), 1015.0, past()).state is Owed.PENDING
 
 
 def test_one_bad_day_does_not_move_what_is_usual() -> None:
     days = past()
     days[-3] = (days[-3][0], 90_000.0)
-    assert values.volume(rule(), "rows", FRIDAY, 90_000.0, days).state is Owed.BREACHED
+    assert volume(rule(), 90_000.0, days).state is Owed.BREACHED
 
 
 def test_a_quota_that_is_used_up_before_it_begins_anew() -> None:
