@@ -147,9 +147,11 @@ class SampleQuestions(Link):
         )  # fmt: skip
 
     def _asked(self) -> tuple[dict[int, tuple[Any, ...]], dict[str, tuple[float, float]]]:
-        """What sources are asked for: (t, value, query, why, every ms, seen) by series; what is normal by query."""
+        """What sources are asked for: (t, value, query, why, every ms, seen) by series; what is normal by query. ``why`` of a source
+        that does not answer is its own: then its series are not asked for, and what was wrong with them before explains nothing."""
         rows = self.all(
-            "SELECT n.series_id, n.t, n.value, n.query, n.why, max(coalesce(h.poll_ms, 0), 10000),"
+            "SELECT n.series_id, n.t, n.value, n.query, CASE WHEN h.health > 2 AND h.detail <> '' THEN h.detail ELSE n.why END,"
+            " max(coalesce(h.poll_ms, 0), 10000),"
             " CASE WHEN n.why IS NULL THEN max(coalesce(n.t, 0), n.tried) ELSE n.t END FROM series_now n"
             " LEFT JOIN source s ON s.name = n.source LEFT JOIN source_health h ON h.source_id = s.id"
         )

@@ -20,7 +20,8 @@ _EPOCH: Final = date(1970, 1, 1)
 @dataclass(frozen=True, slots=True)
 class Latest:
     """The last reading of a series: ``t`` by its source, None where there never was one. ``tried``: when it was asked last, by our
-    clock; ``why``: what was wrong then, None where it answered. ``unit``: of the value. ``told``: by a run, so that it stays as it is."""
+    clock; ``why``: what was wrong then, None where it answered. ``unit``: of the value. ``told``: by a run, so that it stays as it is.
+    ``blind``: why its source does not answer at all, so that nothing of it is asked for."""
 
     t: int | None
     value: float
@@ -28,6 +29,7 @@ class Latest:
     why: str | None
     unit: str
     told: bool = False
+    blind: str | None = None
 
 
 def series_mark(tx: Tx) -> tuple[int, int, str]:
@@ -53,14 +55,16 @@ def series_names(tx: Tx) -> dict[str, str]:
 def latest(tx: Tx, name: str) -> Latest | None:
     """None: there is no such series."""
     row = tx.db.execute(
-        "SELECT s.id, s.unit, n.t, n.value, n.tried, n.why FROM series s LEFT JOIN series_now n ON n.series_id = s.id WHERE s.name = ?",
+        "SELECT s.id, s.unit, n.t, n.value, n.tried, n.why, CASE WHEN h.health > 2 THEN h.detail END"
+        " FROM series s LEFT JOIN series_now n ON n.series_id = s.id LEFT JOIN source c ON c.name = n.source"
+        " LEFT JOIN source_health h ON h.source_id = c.id WHERE s.name = ?",
         (name,),
     ).fetchone()
     if row is None:
         return None
-    number, unit, t, value, tried, why = row
+    number, unit, t, value, tried, why, blind = row
     if tried is not None:
-        return Latest(t, value or 0.0, tried, why, unit)
+        return Latest(t, value or 0.0, tried, why, unit, blind=blind)
     return _kept(tx, number, unit, OF_RUNS in name)
 
 

@@ -101,6 +101,17 @@ def test_people_are_told_when_it_lasts(court: Made) -> None:
     assert floor.told() == [("m", "BREACHED", True)]
 
 
+def test_a_number_of_a_source_that_does_not_answer_says_what_is_wrong_with_the_source(court: Made) -> None:
+    floor = court(metric(above=100.0))
+    say(floor, 120.0, 6)
+    with floor.store.transaction() as tx:
+        tx.db.execute("UPDATE source_health SET health = 4, detail = 'there is no file dwh.db'")
+    for _ in range(10):
+        floor.clock.at += 15 * SECOND
+        floor.tick()
+    assert ": there is no file dwh.db; last known: 120 messages" in floor.owed("m", None).reason
+
+
 def test_what_is_not_measured_is_unknown_and_neither_breaks_nor_ends(court: Made) -> None:
     floor = court(metric(above=100.0))
     say(floor, 120.0, 6)
