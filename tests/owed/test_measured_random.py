@@ -31,31 +31,37 @@ STEPS = st.lists(
 
 @dataclass(frozen=True)
 class Paper:
-    """What can be known of it. ``bad_at``: when it was seen to be bad last; ``good``: good readings in a row."""
+    """What can be known of it. ``bad_at``: when it was seen to be bad last; ``good``: good readings in a row; ``looked``: the reading
+    that this engine, which began then, looked at last; ``shown``: the row that is open."""
 
     broken: bool = False
     since: int | None = None
     bad_ms: int = 0
     bad_at: int | None = None
     good: int = 0
+    looked: int | None = None
+    began: int = 0
+    shown: str = "-"
 
-    def look(self, now: int, t: int, value: float, fresh: bool, answered: bool) -> Paper:
+    def look(self, now: int, reading: tuple[int, float] | None, answered: bool) -> Paper:
+        if reading is None or now - reading[0] > OLD:
+            if self.looked is None and now - self.began < OLD:
+                return self  # the first answer is on its way
+            return replace(self, bad_at=None, good=0, shown="UNKNOWN")
+        t, value = reading
         if value > (CLEAR if self.broken else ABOVE):
-            more = 0 if self.bad_at is None else now - self.bad_at
-            ms = self.bad_ms + more
+            ms = self.bad_ms + (0 if self.bad_at is None else now - self.bad_at)
+            broken = self.broken or ms >= FOR
             since = t if self.since is None else self.since
-            return Paper(self.broken or ms >= FOR, since, ms, now if answered else None, 0)
-        good = self.good + fresh
-        if not self.broken:
-            return Paper(good=good)
-        return Paper(good=good) if good >= 2 else replace(self, bad_ms=0, bad_at=None, good=good)
+            return Paper(broken, since, ms, now if answered else None, 0, t, self.began, "BREACHED" if broken else "-")
+        good = self.good + (t != self.looked)
+        if self.broken and good < 2:
+            return replace(self, bad_at=None, good=good, looked=t, shown="BREACHED")
+        return Paper(good=good, looked=t, began=self.began)
 
-    def dark(self) -> Paper:
-        return replace(self, bad_at=None, good=0)
-
-    def anew(self) -> Paper:
+    def anew(self, now: int) -> Paper:
         """As the store has it: that it is broken, and since when."""
-        return Paper(True, self.since) if self.broken else Paper()
+        return Paper(self.broken, self.since if self.broken else None, began=now, shown=self.shown)
 
 
 class Stop(Exception):
@@ -67,14 +73,10 @@ class World:
         rule = ValueRule(above=ABOVE, clear_at=CLEAR, for_ms=FOR)
         self.rule = expect("m", "series:lag", "metric", value=rule)
         self.floor = Court(folder, self.rule, series=(Series("lag", "air", "lag"),))
-        self.minds = {Paper()}
+        self.minds = {Paper(began=self.floor.now)}
         """More than one where a transaction was rolled back: what was only held in memory may be lost, or not."""
         self.reading: tuple[int, float] | None = None
-        self.looked: int | None = None
-        """The reading that was looked at last by this engine."""
         self.failing = False
-        self.began = self.floor.now
-        self.shown = "-"
 
     def step(self, what: Any) -> None:
         floor = self.floor
@@ -82,7 +84,7 @@ class World:
         match what:
             case "restart":
                 floor.restart()
-                self._anew()
+                self.minds = {mind.anew(floor.now) for mind in self.minds}
                 floor.clock.at += SECOND  # it looks a moment after it was bound
             case "reload":
                 floor.reload(replace(self.rule, severity=self.rule.severity, runbook="other.md"))
@@ -103,7 +105,7 @@ class World:
                 self.reading, self.failing = (floor.now, what), False
                 self._store()
         floor.tick()
-        self._look()
+        self.minds = {mind.look(floor.now, self.reading, not self.failing) for mind in self.minds}
 
     def _store(self, failed: bool = False) -> None:
         with self.floor.store.transaction() as tx:
@@ -120,35 +122,13 @@ class World:
                 raise Stop
         except Stop:
             pass
-        lost = {mind.anew() for mind in self.minds}
-        before, looked, minds = self.looked, self.looked, self.minds
-        self._look(shown=False)
-        kept = self.minds
-        if {mind.broken for mind in kept} != {mind.broken for mind in minds} or self.shown == "UNKNOWN":
-            self.minds, self.looked, self.began = (
-                lost,
-                None,
-                self.floor.now,
-            )  # it was written, so all of it is taken back
-        else:
-            self.minds, self.looked = kept | {m.look(self.floor.now, *self.reading, True, True) for m in lost}, looked  # type: ignore[misc]
-            self.looked = self.reading[0] if self.reading else before
-
-    def _anew(self) -> None:
-        self.minds, self.looked, self.began = {mind.anew() for mind in self.minds}, None, self.floor.now
-
-    def _look(self, shown: bool = True) -> None:
-        now = self.floor.now
-        if self.reading is not None and now - self.reading[0] <= OLD:
-            t, value = self.reading
-            fresh, self.looked = t != self.looked, t
-            self.minds = {mind.look(now, t, value, fresh, not self.failing) for mind in self.minds}
-            if shown:
-                self.shown = ""
-        elif self.looked is not None or now - self.began >= OLD:
-            self.minds = {mind.dark() for mind in self.minds}
-            if shown:
-                self.shown = "UNKNOWN"
+        now, minds = self.floor.now, set[Paper]()
+        for mind in self.minds:
+            after = mind.look(now, self.reading, True)
+            minds.add(mind.anew(now + SECOND))
+            if after.shown == mind.shown:  # nothing had to be written, so nothing may have been taken back
+                minds.add(after)
+        self.minds = minds
 
     def check(self) -> None:
         found = [r for r in self.floor.reader.owed(0, 1 << 60) if r.promise == "m"]
@@ -158,12 +138,8 @@ class World:
             "what is over was broken, and is well"
         )
         state = open_now[0].state.name if open_now else "-"
-        if self.shown in ("UNKNOWN", "-"):
-            assert state == self.shown
-            return
-        maybe = {"BREACHED" if mind.broken else "-" for mind in self.minds}
-        assert state in maybe, (state, self.minds)
-        self.minds = {mind for mind in self.minds if mind.broken == (state == "BREACHED")}
+        assert state in {mind.shown for mind in self.minds}, (state, self.minds)
+        self.minds = {mind for mind in self.minds if mind.shown == state}
         if state == "BREACHED":
             assert open_now[0].since in {mind.since for mind in self.minds}
 
