@@ -6,11 +6,12 @@ import json
 
 import pytest
 
-from adapters.model import Sample
-from engine.store import samples
+from adapters.extras import Readings
+from adapters.model import Health, Sample
+from engine.store import metrics, samples
 from tests.tui import host_stores
 from tests.tui.hosts_parts import asked, row_of, styles, view_of
-from tests.tui.stores import DAY, SECOND, SIZES, House, painted
+from tests.tui.stores import DAY, MINUTE, SECOND, SIZES, House, painted
 from tui import registry
 from tui.view import Say
 
@@ -109,6 +110,54 @@ def test_what_is_old_is_stale_with_its_reason_and_not_amber(tmp_path):
     assert "run-stale" in found
     assert "run-late" not in found
     assert "above normal" not in "\n".join(painted(view, 160, 40))
+    h.close()
+
+
+def test_numbers_of_a_source_that_does_not_answer_say_what_is_wrong_with_it(tmp_path):
+    """They are not asked for then: nothing is known of them but what is known of their source."""
+    h = host_stores.busy(tmp_path, days=1)
+    bad = {"health": Health.BAD_ANSWER, "detail": "an HTML page, not JSON", "ok_ago": 2 * MINUTE}
+    h.source("prom", kind="http", poll_ms=10 * SECOND, **bad)
+    asked(h, h.now - 150 * SECOND, {"cdm_lag": 7.0, "paid": 1.0}, hosts=False)
+    asked(h, h.now - 120 * SECOND, {"cdm_lag": 8.0}, {"paid": "nobody answers"}, hosts=False)
+    with h.tx() as tx:
+        tx.db.execute("UPDATE series_now SET tried = t, t = ?", (h.now - 120 * SECOND,))
+    view = view_of(h, "cdm_lag")
+    for name in ("cdm_lag ", "paid "):
+        assert "no reading for 2m: an HTML page, not JSON" in row_of(view, name, (160, 40))
+    h.close()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_an_instant_and_a_date_are_whole_at_each_size(tmp_path, size):
+    h = host_stores.busy(tmp_path, days=1)
+    h.source("dwh", kind="sql", poll_ms=10 * SECOND)
+    found = [Sample("loaded", h.now, 1795298205000.0, "time"), Sample("part", h.now, 1795219200000.0, "date")]
+    with h.tx() as tx:
+        metrics.put_readings(tx, "dwh", {"loaded": "time", "part": "date"}, Readings(samples=found))
+    view = view_of(h, "loaded")
+    assert "21 Nov 21:56Z " in row_of(view, "loaded ", size)
+    assert "2026-11-21 " in row_of(view, "part ", size)
+    asked(h, h.now, {"cdm_lag": 81_000.0}, hosts=False)
+    assert "81,000 messages " in row_of(view_of(h, "cdm_lag"), "cdm_lag ", size)
+    h.close()
+
+
+def test_of_a_source_that_is_no_host_the_first_number_is_drawn(tmp_path):
+    h = host_stores.busy(tmp_path, days=1)
+    h.source("prom", kind="http", poll_ms=10 * SECOND)
+    asked(h, h.now, {"cdm_lag": 8.0, "paid": 3.0}, hosts=False)
+    view = view_of(h)
+    while view.here is not None and view.here.name != "prom":
+        view.act("move.down")
+    shown = "\n".join(painted(view, 120, 40))
+    assert "prom cdm_lag 24 h" in shown
+    assert "no such sensor" not in shown
+    bars = {line.index("│") for line in shown.splitlines() if line.count("│") == 1}
+    assert len(bars) == 1, "a long unit moved a row of the curve"
+    with h.tx() as tx:
+        tx.db.execute("UPDATE series SET unit = 'time' WHERE name = 'cdm_lag'")
+    assert "a moment has no curve" in "\n".join(painted(view_of(h, "cdm_lag"), 120, 40))
     h.close()
 
 

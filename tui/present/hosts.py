@@ -305,15 +305,18 @@ def resource_columns(width: int) -> list[Column]:
 
 def resource_line(r: Resource, width: int) -> Line:
     cols = resource_columns(width)
+    share = None if r.missing or r.row.value is None or not r.row.max else r.row.value / r.row.max
+    if share is None and not r.missing:  # without a gauge: an instant, or a number with the name of its unit, is whole
+        cols[2:4] = [Column("", cols[2].width + 1 + cols[3].width, "r")]
     name: Cell = [(cut_middle(r.name, cols[0].width), "text")]
     series: Cell = [(cut_middle(clean(r.row.series), cols[-1].width), "dim")]  # as [[limit]] calls it
     if r.missing:
         note = clean(r.row.why or r.row.note or "not measured here")
         return row(cols, [name, [("n/a", "dim")], [("", "")], [("n/a", "dim")], [(note, "dim")], series])
-    share = None if r.row.value is None or not r.row.max else r.row.value / r.row.max
     gauge: Cell = [("", "")] if share is None else bars.gauge(share, cols[2].width, _style(r, "gauge"))
     said = words.sentence(clauses(r), cols[-2].width, "dim")
-    return row(cols, [name, _spark(r, cols[1].width), gauge, _level(r), said, series])
+    middle = [_level(r)] if len(cols) == 5 else [gauge, _level(r)]
+    return row(cols, [name, _spark(r, cols[1].width), *middle, said, series])
 
 
 def tiny_line(r: Resource) -> list[Span]:

@@ -180,11 +180,12 @@ class HostsView(ListScreen):
 
     @property
     def resource(self) -> Resource | None:
-        """The series that is drawn: the cursor's, of a host its CPU."""
+        """The series that is drawn: the cursor's, of a host its CPU, of a source that has none its first one."""
         host = self.here
         if host is None:
             return None
-        return next((r for r in host.resources if r.key == self.cursor), None) or host.of("cpu")
+        chosen = next((r for r in host.resources if r.key == self.cursor), None) or host.of("cpu")
+        return chosen or next((r for r in host.resources if not r.missing), None)
 
     # --- painting ---------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from rich.cells import cell_len
+
 from engine.store.rows import Chart, FloorRow, RunLane
 from tui.present import capacity, chart, floor, hosts, lines, words
 from tui.present.cut import clean, cut_middle
@@ -60,6 +62,12 @@ class Curve:
             why = clean(r.row.note or "not measured here") if r is not None else "this host has no such sensor"
             title = f"{host} {r.name if r is not None else 'cpu'}"
             return [lines.rule(title, word, "", width), [("   n/a: ", "dim"), (why, "dim")]]
+        if r.row.unit in capacity.MOMENTS:
+            said = f"a moment has no curve; the newest is {capacity.value(r.row.value, r.row.unit)}"
+            return [
+                lines.rule(f"{cut_middle(host, 24)} {r.name}", word, "", width),
+                [("   n/a: ", "dim"), (said, "dim")],
+            ]
         found = self.read(r, axis)
         lanes, rows = self._read_lanes(axis) if here else ([], {})
         hint: list[Span] = []
@@ -89,6 +97,8 @@ class Curve:
         out: list[Line] = []
         for y, text in enumerate(chart.area(means, tall, top)):
             label = capacity.value(marks[y], r.row.unit) if y in marks else ""
+            if cell_len(label) > LABEL:  # the title names the unit
+                label = capacity.value(marks[y], "")
             line: list[Span] = [(f"{label:>{LABEL}} ", "dim"), (text.ljust(axis.past), style), ("│", "key")]
             if y == tall // 2 and axis.ahead > 34:
                 line.append(("  after now: only what is planned", "dim"))
