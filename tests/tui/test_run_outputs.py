@@ -48,6 +48,17 @@ def test_expected_beside_seen(made):
         assert line in shown, line
 
 
+def test_where_not_all_fits_why_nothing_was_seen_stands_before_what_was_expected():
+    one = OutputRow(
+        "file", "load", 2, "sales_{business_date}.csv written, 10,240 bytes or more", None, "it has 29 bytes", 0
+    )
+    for width in (80, 120):
+        (line,) = run_outputs.pane([one], ["load"], None, width)[1:]
+        assert "it has 29 bytes" in "".join(t for t, _ in line)
+    (line,) = run_outputs.pane([one], ["load"], None, 200)[1:]
+    assert "or more · not seen · it has 29 bytes" in "".join(t for t, _ in line)
+
+
 def test_in_the_order_of_the_steps_and_the_cursors_first_where_not_all_fit():
     rows = [OutputRow(f"o{i}", f"s{i}", 1, "x", "y", "", 0) for i in range(8)]
     order = [f"s{i}" for i in reversed(range(8))]

@@ -32,6 +32,15 @@ def said(one: OutputRow) -> list[Clause]:
     return out
 
 
+def _fitting(one: OutputRow, room: int) -> list[Clause]:
+    """The same; where not all of it fits, why nothing was seen stands first: what was expected is written in the configuration."""
+    clauses = said(one)
+    if one.state != 2 or one.saw is not None or sum(words.width(words.clause_text(c)) + 3 for c in clauses) - 3 <= room:
+        return clauses
+    expected, missing, *why = clauses
+    return [*([(words.clause_text(w), "run-failed b")] for w in why), missing, expected]
+
+
 def pane(rows: Sequence[OutputRow], order: Sequence[str], at: str | None, width: int, most: int = 5) -> list[Line]:
     """Each output in the order of the steps; those of the step under the cursor (``at``) bold. Empty where none is expected."""
     if not rows:
@@ -55,7 +64,7 @@ def pane(rows: Sequence[OutputRow], order: Sequence[str], at: str | None, width:
             (pad(cut_middle(clean(one.name), n - 2), n - 1), "text"),
         ]
         room = width - 3 - 2 * (n - 1) - 1
-        out.append(fit([*spans, *words.sentence(said(one), room)], width))
+        out.append(fit([*spans, *words.sentence(_fitting(one, room), room)], width))
     if len(rows) > most:
         out.append(fit([(f"   and {len(rows) - most} more", "dim")], width))
     return out
