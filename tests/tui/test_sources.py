@@ -218,6 +218,26 @@ def test_a_source_that_was_never_reached_is_not_said_to_lack_anything(house):
     assert "not offered by this system" not in text
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [("SQLite 3.40.1", "3.40.1"), ("this host", "n/a"), ("not told", "n/a"), ("2 commands of this host", "n/a")],
+)
+def test_a_version_is_a_number_or_none_and_a_skew_is_whole(house, said, shown):
+    house.engine()
+    house.source("one", version=said, skew_ms=-669)
+    row = next(line for line in painted(sources(house), 120, 40) if " one " in line and "fresh" in line)
+    assert row.split()[-1] == shown
+    assert " -0.7s " in row
+
+
+def test_the_refusal_of_a_configuration_keeps_its_room_for_the_mistake(house):
+    house.source("one")
+    at = "/etc/watchfloor.toml"
+    house.engine(config_error=f'{at}:366: expectation[errors].id: "errors" is there twice (first: {at}:307)')
+    text = "\n".join(painted(sources(house), 120, 40))
+    assert 'refused: watchfloor.toml:366: expectation[errors].id: "errors" is there twice' in text
+
+
 def test_of_what_is_owed_it_claims_nothing(house):
     house.engine()
     house.source("s")

@@ -18,7 +18,7 @@ from tui.present.lines import Cell, Column
 from tui.present.menu import Entry, Menu
 from tui.screens import common, sources_parts, window
 from tui.screens.lists import Handler, ListScreen
-from tui.screens.sources_panes import actions, engine, fact, letters
+from tui.screens.sources_panes import actions, engine, fact, letters, skew, version
 from tui.screens.sources_parts import Parts
 from tui.view import Context, Copy, Effect, Line, Open, Request, Say, Span
 
@@ -262,9 +262,9 @@ class SourcesView(ListScreen):
             "REQ/MIN": [(budget(s), "run-late" if s.budget_min and s.requests_min >= s.budget_min else "text")],
             "BYTES/MIN": [(words.size(s.bytes_min), "text")],
             "LATENCY": [("n/a" if s.latency_ms is None else f"{s.latency_ms} ms", "text")],
-            "SKEW": [(_skew(s.skew_ms), "run-late" if s.skew_ms is not None and abs(s.skew_ms) > 30_000 else "text")],
+            "SKEW": [(skew(s.skew_ms), "run-late" if s.skew_ms is not None and abs(s.skew_ms) > 30_000 else "text")],
             "PIPES": [(words.count(s.pipelines), "text")],
-            "VERSION": [(clean(s.version or "?").rpartition(" ")[2] or "?", "dim")],
+            "VERSION": [(version(s.version), "dim")],
             "IDENTITY": [(clean(s.identity or "?"), "dim")],
         }  # fmt: skip
         cols = self._columns(width)
@@ -319,7 +319,7 @@ class SourcesView(ListScreen):
         out.append(fact("Health", words.sentence(said, width - 12), width))
         if self.parts.all:
             clauses = parts.summary(s, self.parts.all, tz, now)
-            out.append(fact("Has", words.sentence(clauses or ["nothing is known yet"], width - 12), width))
+            out.append(fact("Has", words.sentence(clauses or ["nothing under way, nothing wrong"], width - 12), width))
         elif s.trouble:
             out.append(fact("Has", [(trouble_words(s, tz, now), "run-failed b")], width))
         if self.measured is not None:
@@ -333,7 +333,7 @@ class SourcesView(ListScreen):
             f"version {clean(s.version or '?')}",
         ]
         if s.skew_ms is not None:
-            apart = f"{_skew(s.skew_ms)} {'ahead' if s.skew_ms > 0 else 'behind'}"
+            apart = f"{skew(s.skew_ms)} {'ahead' if s.skew_ms > 0 else 'behind'}"
             who.append(f"its clock is {apart}" if abs(s.skew_ms) >= 1000 else "its clock agrees with ours")
         who.append(f"polled every {words.duration(s.poll_ms)} at the fastest")
         out.append(fact("Who", words.sentence(who, width - 12), width))
@@ -491,9 +491,3 @@ class SourcesView(ListScreen):
             }
             for s in self.sources
         ]  # fmt: skip
-
-
-def _skew(ms: int | None) -> str:
-    if ms is None:
-        return "?"
-    return f"{ms} ms" if abs(ms) < 1000 else words.duration(abs(ms))

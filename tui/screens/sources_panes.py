@@ -63,9 +63,9 @@ def engine(ctx: Context, head: Head, health: OwnState, width: int) -> list[Line]
         )
     )
     if e.config_error:
-        out.append(
-            fact("", [("newer configuration refused: ", "run-late b"), (first_line(e.config_error), "text")], width)
-        )
+        folder = e.config_path.rpartition("/")[0]
+        why = first_line(e.config_error.replace(f"{folder}/", "") if folder else e.config_error)
+        out.append(fact("", [("newer configuration refused: ", "run-late b"), (why, "text")], width))
     return [*out, *own.engine_lines(health, ctx, width)]
 
 
@@ -107,3 +107,18 @@ def actions(ctx: Context, lately: Sequence[ActionRow], width: int) -> list[Line]
         ]
         out.append(fact(words.clock(a.created, tz, now), words.sentence(clauses, width - 14), width, 10))
     return out
+
+
+def version(said: str | None) -> str:
+    """The number of ``SQLite 3.40.1``; what tells none (``this host``, ``not told``) has none."""
+    last = clean(said or "?").rpartition(" ")[2]
+    return last if any(c.isdigit() for c in last) else "n/a" if said else "?"
+
+
+def skew(ms: int | None) -> str:
+    """How far its clock is from ours; "?" where it does not tell its time."""
+    if ms is None:
+        return "?"
+    if abs(ms) >= 1000:
+        return words.duration(abs(ms))
+    return f"{ms} ms" if len(str(ms)) < 3 else f"{ms / 1000:.1f}s"  # in five cells
