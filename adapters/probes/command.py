@@ -112,7 +112,7 @@ class CommandAdapter(ProbeAdapter):
             if not await asyncio.to_thread(_there, argv[0], folder, path)
         ]
         return Probe(
-            version=f"{len(self._commands)} commands of this host",
+            version=f"{len(self._commands)} command{'' if len(self._commands) == 1 else 's'} of this host",
             identity=await asyncio.to_thread(_user),
             permissions={"metrics": True},
             warnings=tuple(warnings),

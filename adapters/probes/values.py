@@ -33,7 +33,12 @@ def number(text: str) -> float:
         found = float(stripped.replace(",", "").replace("_", ""))
         if isfinite(found):
             return found
-    raise NoValue(f"{_short(text)} is no number" if stripped else "it is empty where a number was expected")
+    if not stripped:
+        raise NoValue("it is empty where a number was expected")
+    hidden = (
+        "" if stripped.isprintable() else ": it holds control characters, as those of colours"
+    )  # they are not shown
+    raise NoValue(f"{_short(text)} is no number{hidden}")
 
 
 def instant(raw: str | float) -> float:

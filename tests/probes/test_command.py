@@ -143,7 +143,8 @@ async def test_relative_programs_lie_beside_the_configuration(tmp_path: Path) ->
     script.chmod(0o700)
     adapter = command(tmp_path, {"rows": ["./rows.sh"]})
     assert await value(adapter, "rows") == 1.0
-    assert (await adapter.probe()).warnings == ()
+    probe = await adapter.probe()
+    assert (probe.warnings, probe.version) == ((), "1 command of this host")
     assert os.fspath(tmp_path) not in repr(adapter)
 
 

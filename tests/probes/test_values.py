@@ -34,6 +34,13 @@ def test_what_is_no_number_is_none(text: str) -> None:
         number(text)
 
 
+def test_a_number_in_colours_says_what_cannot_be_seen() -> None:
+    with pytest.raises(NoValue, match="is no number: it holds control characters"):
+        number("\x1b[31m42\x1b[0m")
+    with pytest.raises(NoValue, match='"12 rows" is no number$'):
+        number("12 rows")
+
+
 @pytest.mark.parametrize(
     "raw", ["2026-11-20T12:00:00Z", "2026-11-20 12:00:00", "2026-11-20T13:00:00+01:00", NOON, NOON / 1000, str(NOON), str(NOON // 1000)]
 )  # fmt: skip
