@@ -119,7 +119,10 @@ class Driver:
                 f"{name} wrote more than {self.options.output_kib} KiB and was ended", "options.output_kib allows more"
             )
         if ran.code is None:
-            raise Unreachable(f"{name} did not end within {timeout_s:g} s and was ended")
+            raise Unreachable(
+                f"{name} did not end within {timeout_s:g} s and was ended",
+                "run it by hand as the engine's user; options.timeout gives it more time",
+            )
         if ran.code == 0:
             return
         what = self.words(f"{name}: {self.end_words(ran)}")

@@ -244,8 +244,9 @@ async def test_ten_megabytes_are_not_read(drv: Driver) -> None:
 async def test_one_that_hangs_is_ended_with_its_children(drv: Driver, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     adapter = make(tmp_path, {"list": ["/bin/sh", "-c", f"sleep 60 & echo $! > '{pid}'; wait"], "timeout": 0.5})
-    with pytest.raises(Unreachable, match=r"list did not end within 0\.5 s and was ended"):
+    with pytest.raises(Unreachable, match=r"list did not end within 0\.5 s and was ended") as error:
         await adapter.pipelines()
+    assert "options.timeout" in error.value.hint  # not an address: there is none
     child = int(pid.read_text())
     await until(lambda: not running(child))
 

@@ -236,6 +236,7 @@ async def test_a_file_that_is_replaced_is_read_anew(file: File) -> None:
     with pytest.raises(NotFound) as gone:
         await adapter.samples([query])
     assert gone.value.what == f"there is no file {file.path}"
+    assert gone.value.hint == "make it, or correct url of this source"
     await adapter.close()
 
 

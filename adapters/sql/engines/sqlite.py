@@ -28,7 +28,7 @@ class SQLite(Engine):
         path = self.place.path
         found = _identity(path)
         if found is None:
-            raise NotFound(f"there is no file {path}", "see url of this source")
+            raise NotFound(f"there is no file {path}", "make it, or correct url of this source")
         if not os.access(path, os.R_OK):
             raise Forbidden(f"{path} may not be read", "let the engine's user read it")
         timeout = self.place.options.statement_timeout
@@ -45,7 +45,7 @@ class SQLite(Engine):
     def judge(self, error: Exception, *, opening: bool) -> AdapterError | Refused | Lost:
         said, path = plain(error), self.place.path
         if isinstance(error, FileNotFoundError):
-            return NotFound(f"there is no file {path}", "see url of this source")
+            return NotFound(f"there is no file {path}", "make it, or correct url of this source")
         if isinstance(error, PermissionError):
             return Forbidden(f"{path} may not be read", "let the engine's user read it")
         if not isinstance(error, sqlite3.Error):
