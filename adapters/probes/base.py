@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from adapters.base import (
@@ -104,6 +104,15 @@ def shown(value: object, secrets: Sequence[str] = ()) -> str:
     """A label's value inside a name: one harmless, short piece."""
     text = words(str(value), secrets).replace("{", "(").replace("}", ")")
     return text if len(text) <= 60 else text[:59] + "…"
+
+
+def refusal(parse: Callable[[str], object], text: str) -> str | None:
+    """What ``parse`` says of a text that is no query; None where it is one."""
+    try:
+        parse(text)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def seconds(options: Mapping[str, Any], name: str, default: float, most: float) -> float:

@@ -22,7 +22,16 @@ from adapters.extras import Readings, SeriesQuery
 from adapters.globs import Cannot, Walk, shown
 from adapters.http import words
 from adapters.model import Sample
-from adapters.probes.base import MOST_A_QUERY, Labelled, ProbeAdapter, as_series, known_options, now_ms, seconds
+from adapters.probes.base import (
+    MOST_A_QUERY,
+    Labelled,
+    ProbeAdapter,
+    as_series,
+    known_options,
+    now_ms,
+    refusal,
+    seconds,
+)
 from adapters.probes.follow import Mark, News, at_start, news
 from adapters.probes.matching import TAIL, Found, Matcher
 from adapters.probes.regex import Regex, before_regex, wrong_regex
@@ -131,11 +140,7 @@ class FilesAdapter(ProbeAdapter):
 
     @classmethod
     def wrong_query(cls, text: str) -> str | None:
-        try:
-            Query.parse(text)
-        except ValueError as error:
-            return str(error)
-        return None
+        return refusal(Query.parse, text)
 
     async def alive(self) -> int | None:
         """Whether the root is a folder that may be looked into; apart, it may hang."""
