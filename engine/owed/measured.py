@@ -467,7 +467,8 @@ class Measured:
             )
         elif was is Owed.WAIVED:
             v.one = replace(v.one, state=Owed.PENDING, reason="no longer waived", evidence=(), since=None)
-            v.bad_since, v.good, v.broken = None, 0, False
+            if v.good or v.bad_since is None:  # else it is as it was when it was waived: broken, since then
+                v.bad_since, v.good, v.broken = None, 0, False
         if v.one.state is was:
             return []
         self.wrote = True

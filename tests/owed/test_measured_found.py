@@ -269,6 +269,21 @@ def test_a_waiver_that_is_over_since_it_was_well_does_not_come_back_with_a_resta
     assert floor.told() == [("m", "BREACHED", True)]
 
 
+def test_what_is_waived_no_more_is_broken_at_once_and_since_then(court: Made) -> None:
+    floor = court(owes(above=100.0))
+    say(floor, 8, lag=120.0)
+    one = floor.owed("m", None)
+    waive(floor, one.key)
+    say(floor, 4, lag=120.0)
+    floor.told()
+    floor.put("DELETE FROM waiver")
+    with floor.store.transaction() as tx:
+        floor.judge.on_waived(tx, one.key)
+    say(floor, 1, lag=120.0)
+    assert floor.told()[-1] == ("m", "BREACHED", True)
+    assert floor.owed("m", None).since == one.since
+
+
 # --- windows --------------------------------------------------------------------------------------------------------
 
 
