@@ -37,7 +37,7 @@ def test_what_is_no_number_is_none(text: str) -> None:
 def test_a_number_in_colours_says_what_cannot_be_seen() -> None:
     with pytest.raises(NoValue, match="is no number: it holds control characters"):
         number("\x1b[31m42\x1b[0m")
-    with pytest.raises(NoValue, match='"12 rows" is no number$'):
+    with pytest.raises(NoValue, match=r'"12 rows" is no number$'):
         number("12 rows")
 
 
