@@ -42,7 +42,8 @@ _COLUMNS: Final = """
 _JOINS: Final = """
   CROSS JOIN expectation e ON e.id = o.expectation_id
   LEFT JOIN pipeline p ON p.id = e.pipeline_id
-  LEFT JOIN source s ON s.id = p.source_id
+  LEFT JOIN source s ON s.id = coalesce(p.source_id, (SELECT c.id FROM series q CROSS JOIN source c ON c.name = q.source
+    WHERE e.thing GLOB 'series:*' AND q.name = substr(e.thing, 8)))
   LEFT JOIN pipe_now n ON n.pipeline_id = e.pipeline_id
   LEFT JOIN prediction r ON r.occurrence_id = o.id"""
 _ORDER: Final = "CASE o.state WHEN 4 THEN 0 WHEN 1 THEN 1 WHEN 0 THEN 2 WHEN 7 THEN 2 WHEN 5 THEN 3 WHEN 3 THEN 4 ELSE 5 END, o.due_at, e.severity, o.id"
@@ -301,8 +302,9 @@ def _by_pipeline(rows: Sequence[Sequence[Any]]) -> dict[int, tuple[Bar, ...]]:
 
 
 def thing_name(thing: str, pipeline: str) -> str:
-    """How a thing reads: the pipeline's name, or what stands behind ``feed:``, ``ping:`` or ``set:``."""
-    return pipeline or unquote_id(thing.partition(":")[2])
+    """How a thing reads: the pipeline's name, or what stands behind ``feed:``, ``ping:``, ``set:`` or ``series:``."""
+    kind, _, name = thing.partition(":")
+    return pipeline or (name if kind in ("series", "asset") else unquote_id(name))
 
 
 def owed_row(row: Sequence[Any]) -> OwedRow:

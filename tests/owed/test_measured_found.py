@@ -421,11 +421,13 @@ def test_a_forecast_that_was_not_known_is_told_when_it_lasts(court: Made) -> Non
 
 
 def test_the_same_name_with_any_sign_in_it_is_owed_and_kept_apart(court: Made) -> None:
-    names = ("a|b", "a:b/c", "größe#%", "a{t=x|y}", "sales [eu]")
+    names = ("a|b", "a:b/c", "größe#%20", "a{t=x|y}", "sales [eu]")
     floor = court(owes("m", "series:*", above=100.0, for_ms=0), series=tuple(Series(n, "air", n) for n in names))
     say(floor, 2, **{n: 120.0 for n in names})
     found = {r.thing: r for r in floor.reader.owed(0, 1 << 60)}
     assert set(found) == {f"series:{n}" for n in names}
+    assert {r.name for r in found.values()} == set(names)
+    assert {(r.source, r.environment) for r in found.values()} == {("air", "prod")}
     for one in found.values():
         waive(floor, one.key)
     floor.restart()
