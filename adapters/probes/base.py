@@ -106,7 +106,7 @@ def shown(value: object, secrets: Sequence[str] = ()) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
-def refusal(parse: Callable[[str], object], text: str) -> str | None:
+def wrong_text(parse: Callable[[str], object], text: str) -> str | None:
     """What ``parse`` says of a text that is no query; None where it is one."""
     try:
         parse(text)

@@ -18,7 +18,7 @@ from adapters.extras import Readings, SeriesQuery
 from adapters.http import words
 from adapters.local.words import duration_words, exit_words
 from adapters.model import Sample
-from adapters.probes.base import Labelled, ProbeAdapter, as_series, known_options, now_ms, refusal, seconds
+from adapters.probes.base import Labelled, ProbeAdapter, as_series, known_options, now_ms, seconds, wrong_text
 from adapters.probes.matching import Matcher
 from adapters.probes.regex import Regex, alone, wrong_regex
 from adapters.probes.values import JsonPath, NoValue, document
@@ -92,7 +92,7 @@ class CommandAdapter(ProbeAdapter):
 
     @classmethod
     def wrong_query(cls, text: str) -> str | None:
-        return refusal(Query.parse, text)
+        return wrong_text(Query.parse, text)
 
     async def alive(self) -> int | None:
         return None

@@ -29,8 +29,8 @@ from adapters.probes.base import (
     as_series,
     known_options,
     now_ms,
-    refusal,
     seconds,
+    wrong_text,
 )
 from adapters.probes.follow import Mark, News, at_start, news
 from adapters.probes.matching import TAIL, Found, Matcher
@@ -140,7 +140,7 @@ class FilesAdapter(ProbeAdapter):
 
     @classmethod
     def wrong_query(cls, text: str) -> str | None:
-        return refusal(Query.parse, text)
+        return wrong_text(Query.parse, text)
 
     async def alive(self) -> int | None:
         """Whether the root is a folder that may be looked into; apart, it may hang."""

@@ -20,7 +20,7 @@ from adapters.extras import Readings, SeriesQuery
 from adapters.http import Answer, Http, refusal, words
 from adapters.kubernetes.tls import ends
 from adapters.model import Sample
-from adapters.probes.base import Labelled, ProbeAdapter, as_series, known_options, now_ms, refusal, seconds
+from adapters.probes.base import Labelled, ProbeAdapter, as_series, known_options, now_ms, seconds, wrong_text
 from adapters.probes.exposition import Wanted
 from adapters.probes.matching import TAIL, Found, Matcher
 from adapters.probes.regex import Regex, before_regex, wrong_regex
@@ -135,7 +135,7 @@ class HttpAdapter(ProbeAdapter):
 
     @classmethod
     def wrong_query(cls, text: str) -> str | None:
-        return refusal(Query.parse, text)
+        return wrong_text(Query.parse, text)
 
     async def close(self) -> None:
         await self._http.close()
