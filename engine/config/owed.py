@@ -35,6 +35,8 @@ _RULE = (
     "series", "above", "below", "mean_above", "mean_below", "peak_above", "clear_at", "events", "min_events", "normal", "least_share",
     "anomaly", "allow_empty", "most", "share", "resets", "period", "over", "against", "tolerance", "tolerance_percent",
 )  # fmt: skip
+WINDOW_MS = 2 * 3_600_000
+"""So long the readings are kept of which a mean and a peak are made."""
 NOT_THINGS = 'expected a selector of pipelines, got "{}"'
 WHERE_THINGS = "feed: belongs to source_arrival and to after of [[pipeline]], ping: to heartbeat, series: and asset: to what is measured"
 
@@ -277,6 +279,16 @@ class OwedChecks:
         normal = node["normal"]
         if normal is not None and normal[0] > normal[1]:
             (node.at / "normal").problem("expected the lowest value first", f"write [{normal[1]}, {normal[0]}]")
+        if node["window"] is not None and node["window"] > WINDOW_MS:
+            (node.at / "window").problem(
+                "expected a window of at most 2 h, got a longer one",
+                "older readings are kept by the minute only; name less",
+            )
+        for key in ("tolerance", "tolerance_percent", "over", "min_events"):
+            if node[key] is not None and node[key] < 0:
+                (node.at / key).problem(
+                    f"expected 0 or more, got the number {node[key]:g}", "write it without the sign"
+                )
         if node["clear_at"] is not None:
             self.check_clear(node)
         if "min_events" in node.given and node["events"] is None:

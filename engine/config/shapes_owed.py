@@ -133,7 +133,7 @@ TAKES = {
     "freshness": ("by", "max_age", "business_date", "warning_counts", *_DATED),
     "metric": _LIMITS,
     "resource": _LIMITS,
-    "volume": ("series", "normal", "least_share", "anomaly", "allow_empty", "alert_if_late_by"),
+    "volume": ("series", "normal", "least_share", "anomaly", "allow_empty", "for", "alert_if_late_by"),
     "reconcile": ("against", "tolerance", "tolerance_percent", "for", "alert_if_late_by"),
     "quota": ("most", "share", "resets", "alert_if_late_by"),
     "budget": ("most", "period", "over", "alert_if_late_by"),

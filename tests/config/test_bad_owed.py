@@ -143,6 +143,15 @@ CASES = {
         FINISH.replace("finish_by", "metric").replace('"*"', '"series:lag"') + "above = 5\nclear_at = 6",
         "6: expectation[e].clear_at: expected clear_at on the good side of 5, got the number 6; it is where a value must come back to",
     ),
+    "a window of readings that are not kept": (
+        FINISH.replace("finish_by", "metric").replace('"*"', '"series:lag"') + 'mean_above = 5\nwindow = "6h"',
+        "6: expectation[e].window: expected a window of at most 2 h, got a longer one; older readings are kept by the minute only; name less",
+    ),
+    "a tolerance below nothing": (
+        FINISH.replace("finish_by", "reconcile").replace('"*"', '"series:lag"')
+        + 'against = "series:l"\ntolerance = -1',
+        "6: expectation[e].tolerance: expected 0 or more, got the number -1; write it without the sign",
+    ),
     "clear_at of a mean": (
         FINISH.replace("finish_by", "metric").replace('"*"', '"series:lag"') + "mean_above = 5\nclear_at = 4",
         "6: expectation[e].clear_at: expected either above or below beside clear_at; name one of them",
