@@ -325,3 +325,17 @@ def test_a_deadline_that_broke_on_a_check_says_once_that_it_is_not_verified(hous
     said = says(floor(house), key)
     assert said.count("not yet verified") == 1
     assert "check rows-ldz failed" in said
+
+
+def test_numbers_that_are_broken_are_not_taken_from_the_pipelines(tmp_path):
+    """Where nobody watches: three broken numbers beside one broken and one good pipeline leave one other, not minus two."""
+    h = House(tmp_path)
+    h.engine()
+    h.source("s")
+    owe(h, h.pipeline("s", "late"), due_in=-HOUR, state=Owed.BREACHED)
+    h.pipeline("s", "good")
+    for name in ("lag", "rows", "cost"):
+        owe(h, f"series:{name}", due_in=-HOUR, state=Owed.BREACHED, type="metric")
+    shown = painted(floor(h, engine_alive=False, engine_silent_since=h.now - HOUR), 120, 40)
+    assert "then  4 broken · 1 others" in shown[3]
+    h.close()

@@ -188,7 +188,7 @@ _by_order = attrgetter("order")
 def verdict(items: Sequence[Item], now: int) -> frame.Verdict:
     """Line 1 of the Floor."""
     broken = [i for i in items if i.rank.broken]
-    long = warnings = unknown = total = mending = unrun = promised = 0
+    long = warnings = unknown = total = beside = mending = unrun = promised = 0
     run: tuple[int, str] | None = None
     due: OwedRow | None = None
     danger: list[OwedRow] = []
@@ -204,6 +204,7 @@ def verdict(items: Sequence[Item], now: int) -> frame.Verdict:
                 due = row
         if r is None:
             warnings += i.rank is Rank.WARNING and i.owed is None
+            beside += i.rank.broken or (row is not None and row in danger)
             continue
         total += 1
         long += i.rank == Rank.LONG
@@ -226,6 +227,7 @@ def verdict(items: Sequence[Item], now: int) -> frame.Verdict:
         mending=mending,
         unrun=unrun,
         total=total,
+        beside=beside,
         next_name=run[1] if run else None,
         next_at=run[0] if run else None,
         oldest=max(ages, default=None),

@@ -348,8 +348,9 @@ def silent_rows(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[
     parts = [f"{verdict.broken} broken"] if verdict.broken else []
     parts += [f"{words.many(len(verdict.danger), 'deadline')} in danger"] if verdict.danger else []
     parts += [f"{verdict.long} longer than usual"] if verdict.long else []
-    rest = verdict.total - verdict.broken - verdict.long - len(verdict.danger)
-    parts.append(f"{rest} {'others' if parts else 'pipelines'}")
+    rest = verdict.total + verdict.beside - verdict.broken - verdict.long - len(verdict.danger)
+    if rest > 0 or not parts:
+        parts.append(f"{rest} {'others' if parts else 'pipelines'}")
     oldest: list[Span] = (
         [] if verdict.oldest is None else [(f"oldest truth {words.age(verdict.oldest)}", "run-stale b")]
     )

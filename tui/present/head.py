@@ -110,6 +110,8 @@ class Verdict:
     unrun: int = 0
     """Pipelines that never ran: nothing can be said of them."""
     total: int = 0
+    beside: int = 0
+    """Broken or in danger without being a pipeline (a number, a feed, a ping): not of ``total``."""
     next_name: str | None = None
     next_at: int | None = None
     oldest: int | None = None
