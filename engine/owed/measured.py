@@ -8,91 +8,45 @@ of a quota and a budget one for each period. Pure rules: ``engine.owed.values``.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 from heapq import heappop, heappush
 from typing import Final
 
 from adapters import schedule as schedules
 from adapters.extras import series_of
 from adapters.model import Owed
-from adapters.schedule import Schedule
 from adapters.schedule import zone as zone_of
-from engine.config.model import Expectation, ValueRule
+from engine.config.model import Expectation
 from engine.context import Context
-from engine.owed import values
-from engine.owed.anomaly import Volumes
+from engine.owed import reading, values
 from engine.owed.bindings import WRONG
 from engine.owed.bound import Bound, OwedChange
 from engine.owed.occurrences import Evidence, Occurrence
+from engine.owed.reading import SERIES, Value
 from engine.owed.values import Period, Said
-from engine.owed.windows import Effect, Window, effect
+from engine.owed.windows import Effect, effect
 from engine.owed.wording import time_words
 from engine.store import owed as rows
 from engine.store import values as asked
 from engine.store.owed_facts import waiver as waived
-from engine.store.values import Latest
 from engine.store.writer import Tx
 
-SERIES: Final = "series:"
 LOOK_MS: Final = 10_000
 """Between two looks at one value; sooner where it is measured more often makes no sense: series are asked each ten seconds."""
 SLOW_MS: Final = 300_000
 """Between two looks at a forecast: its days change once a day."""
-STALE_POLLS: Final = 3
-STALE_LEAST_MS: Final = 60_000
 PORTION: Final = 60
 """Values looked at in one tick at most; the rest follow with the next one."""
 MUCH: Final = 10
 """What goes through weeks of days counts for so many."""
-USUAL_MS: Final = 3_600_000
-"""How long what is usual stays: days that were fetched later come in then."""
 WELL_AGAIN: Final = 2
 """Good readings in a row that end it."""
 TOLD_MS: Final = 60_000
 """How often the words of what goes on are written anew."""
 SAME_MS: Final = 300_000
 """… and when it was read last, where it says the same."""
-PAST_DAYS: Final = 70
 WAIVED_KEPT: Final = 14 * values.DAY
-
-
-@dataclass(slots=True)
-class Value:
-    """One bound and what is known of it. ``id`` None: it has no row. ``bad_since``: the first reading in a row that was bad;
-    ``good``: readings in a row that were not; ``seen``: the last reading that was looked at. ``beside``: the series that it is held
-    against, or that counts its events."""
-
-    bound: Bound
-    type: str
-    rule: ValueRule
-    series: str
-    cadence: int
-    beside: str = ""
-    beside_cadence: int = 0
-    schedule: Schedule | None = None
-    windows: tuple[Window, ...] = ()
-    period: Period | None = None
-    one: Occurrence | None = None
-    id: int | None = None
-    told: bool = False
-    look: int = 0
-    bad_since: int | None = None
-    bad_ms: int = 0
-    """For how long it was seen to be bad: what nobody saw does not count."""
-    bad_look: int | None = None
-    """When it was seen to be bad last; None: it was not, or nobody looked in between."""
-    good: int = 0
-    seen: int | None = None
-    written: int = 0
-    made: int = 0
-    usual: Volumes | None = None
-    usual_of: date | None = None
-    usual_until: int = 0
-    broken: bool = False
-    """It is broken, or was when it was known last."""
-    known: str = ""
-    """What was said of the last reading, where it was not well."""
 
 
 class Measured:
@@ -179,7 +133,9 @@ class Measured:
             bound, e.type, rule, series, self._cadence(series, bound.source), schedule=schedule, windows=windows
         )
         if rule.against is not None or rule.events is not None:
-            made.beside = _beside(series, rule.against) if rule.against else (rule.events or "").removeprefix(SERIES)
+            made.beside = (
+                reading.beside(series, rule.against) if rule.against else (rule.events or "").removeprefix(SERIES)
+            )
             made.beside_cadence = self._cadence(made.beside, bound.source)
         return made
 
@@ -209,7 +165,7 @@ class Measured:
                 v.one, v.id, v.told = last[-1].one, last[-1].id, last[-1].told
 
     def _look(self, tx: Tx, v: Value) -> list[OwedChange]:
-        period = self._period(v, tx.now)
+        period = reading.period_of(v, tx.now)
         told: list[OwedChange] = []
         if period is not None and v.one is not None and v.one.due_at <= tx.now and v.type in values.PERIODIC:
             told += self._over(tx, v, v.one.due_at)
@@ -218,73 +174,17 @@ class Measured:
         if v.bound.pipeline_id is not None and asked.is_gone(tx, v.bound.pipeline_id):
             return told if v.one is None else told + self._unknown(tx, v, "no longer at its source")
         found = asked.latest(tx, v.series)
-        doubt = _doubt(v, v.series, v.cadence, found, tx.now)
+        doubt = reading.doubt(v, v.series, v.cadence, found, tx.now)
         said = None
         if found is not None and found.t is not None and doubt is None:
             if period is not None and v.type in values.PERIODIC and found.t < period.start:
                 return told  # of the period before: nothing is known of this one yet
-            said, doubt = self._said(tx, v, found, found.t, period)
+            said, doubt = reading.said(tx, v, found, found.t, period)
             if said is not None:
                 return told + self._take(tx, v, said, found.t, period, found.why is None)
-        if v.seen is None and tx.now - v.made < STALE_LEAST_MS:
+        if v.seen is None and tx.now - v.made < reading.STALE_LEAST_MS:
             return told  # its first answer is on its way: what was known before stands
         return told + self._unknown(tx, v, doubt or "not measured")
-
-    def _said(self, tx: Tx, v: Value, found: Latest, t: int, period: Period | None) -> tuple[Said | None, str | None]:
-        """The verdict on a reading; None with the reason where another one is missing."""
-        rule, now, zone = v.rule, tx.now, v.bound.promise.zone
-        match v.type:
-            case "metric" | "resource":
-                if rule.events is not None:
-                    events, doubt = self._other(tx, v)
-                    if events is None:
-                        return None, doubt
-                    if events.value < rule.min_events:
-                        few = f"{events.value:,.0f} of at least {rule.min_events:,.0f} events: nothing is said"
-                        return Said(Owed.PENDING, few, silent=True), ""
-                spans = rule.mean_above is not None or rule.mean_below is not None or rule.peak_above is not None
-                window = asked.window(tx, v.series, now - rule.window_ms) if spans else None
-                if spans and window is None:  # it is measured more seldom
-                    window = (found.value, found.value)
-                return values.limits(rule, found.unit, found.value, window, v.broken), ""
-            case "volume":
-                day = _day(t)
-                if v.usual is None or v.usual_of != day or tx.now >= v.usual_until:
-                    past = [(d, mean) for d, mean, _ in asked.days(tx, v.series, day - timedelta(days=PAST_DAYS))]
-                    v.usual, v.usual_of, v.usual_until = values.usual(rule, day, past), day, tx.now + USUAL_MS
-                return values.volume(rule, found.unit, day, found.value, v.usual), ""
-            case "reconcile":
-                other, doubt = self._other(tx, v)
-                if other is None:
-                    return None, doubt
-                name = (rule.against or "").removeprefix(SERIES)
-                return values.reconcile(rule, found.unit, found.value, other.value, (v.series, name)), ""
-            case "quota":
-                before = None if period is None else asked.at_or_before(tx, v.series, now - values.RECENT)
-                return values.quota(rule, found.unit, zone, now, found.value, period, before), ""
-            case "budget":
-                assert period is not None
-                return values.budget(rule, found.unit, zone, now, found.value, period), ""
-            case _:
-                today = _day(now)
-                days = [(d, most) for d, _, most in asked.days(tx, v.series, today - timedelta(days=90))]
-                return values.growing(rule, found.unit, zone, [*days, (today, found.value)]), ""
-
-    def _other(self, tx: Tx, v: Value) -> tuple[Latest | None, str]:
-        """The last reading of what it is held against; None, with why it is not known."""
-        found = asked.latest(tx, v.beside)
-        doubt = _doubt(v, v.beside, v.beside_cadence, found, tx.now)
-        return (found, "") if doubt is None else (None, f"{v.beside}: {doubt}")
-
-    def _period(self, v: Value, now: int) -> Period | None:
-        if v.type not in values.PERIODIC:
-            return None
-        if v.period is None or not v.period.start <= now < v.period.end:
-            if v.type == "budget":
-                v.period = values.budget_period(v.rule.period, v.bound.promise.zone, now)
-            elif v.schedule is not None:
-                v.period = values.quota_period(v.schedule, now)
-        return v.period
 
     # --- what becomes of it -----------------------------------------------------------------------------------------
 
@@ -310,7 +210,7 @@ class Measured:
             if v.bad_since is None:
                 v.bad_since, v.bad_ms = t, 0
             elif v.bad_look is not None:
-                v.bad_ms += min(max(0, tx.now - v.bad_look), STALE_LEAST_MS)  # a night asleep is no look
+                v.bad_ms += min(max(0, tx.now - v.bad_look), reading.STALE_LEAST_MS)  # a night asleep is no look
             v.bad_look = tx.now if answered else None
             if v.bad_ms < v.rule.for_ms and not v.broken:
                 state = Owed.AT_RISK if v.one is not None and v.one.state is Owed.AT_RISK else Owed.PENDING
@@ -362,7 +262,7 @@ class Measured:
     def _unknown(self, tx: Tx, v: Value, why: str) -> list[OwedChange]:
         v.good, v.bad_look = 0, None
         if v.one is None:
-            self._open(tx, v, self._period(v, tx.now), Said(Owed.PENDING, why), tx.now)
+            self._open(tx, v, reading.period_of(v, tx.now), Said(Owed.PENDING, why), tx.now)
         words = f"{why}; last known: {v.known}" if v.known else why
         return self._move(tx, v, Owed.UNKNOWN, words, None, None)
 
@@ -483,9 +383,9 @@ class Measured:
         said = waived(tx, v.one.key)
         if said is not None and (said.until is None or tx.now < said.until):
             found = asked.latest(tx, v.series)
-            if found is None or found.t is None or _doubt(v, v.series, v.cadence, found, tx.now) is not None:
+            if found is None or found.t is None or reading.doubt(v, v.series, v.cadence, found, tx.now) is not None:
                 return True
-            verdict, _ = self._said(tx, v, found, found.t, self._period(v, tx.now))
+            verdict, _ = reading.said(tx, v, found, found.t, reading.period_of(v, tx.now))
             fresh = found.t != v.seen
             v.seen = found.t
             well = verdict is not None and verdict.state is Owed.PENDING and not verdict.silent
@@ -505,33 +405,6 @@ class Measured:
 
 def _alerting(one: Occurrence, now: int) -> bool:
     return now >= (one.since or one.due_at) + one.alert_at - one.declared_at
-
-
-def _doubt(v: Value, series: str, cadence: int, found: Latest | None, now: int) -> str | None:
-    """Why it is not known now; a number that a run told stays as it was told."""
-    if found is None:
-        return f"there is no series {series}"
-    if found.t is None:
-        return f"never measured: {found.blind or found.why or 'not answered yet'}"
-    if found.told:
-        return None
-    heard = max(found.t, found.tried) if found.why is None else found.t
-    if now - heard <= max(STALE_POLLS * cadence, STALE_LEAST_MS):
-        return None
-    since = time_words(v.bound.promise.zone, heard, now)
-    why = found.blind or found.why
-    return f"not measured since {since}" + (f": {why}" if why else "")
-
-
-def _beside(series: str, name: str) -> str:
-    """The other one of a pair: with the labels of the first, where the name has none."""
-    name = name.removeprefix(SERIES)
-    _, brace, labels = series.partition("{")
-    return f"{name}{{{labels}" if brace and "{" not in name else name
-
-
-def _day(ms: int) -> date:
-    return datetime.fromtimestamp(ms / 1000, UTC).date()
 
 
 def _local(zone: str, ms: int) -> str:

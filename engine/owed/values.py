@@ -183,6 +183,8 @@ def growing(rule: ValueRule, unit: str, zone: str, maxima: Sequence[tuple[date, 
     most, within = rule.most or 0.0, (rule.within_ms or 0) / DAY
     found = forecast(maxima, most)
     if found.now is None:
+        if maxima and maxima[-1][1] >= most:  # that is no forecast any more
+            return Said(Owed.BREACHED, f"{amount(maxima[-1][1], unit)} of {amount(most, unit)}: reached")
         return Said(Owed.PENDING, f"not enough data ({found.n}/{NEED})")
     here = f"{amount(found.now, unit)} of {amount(most, unit)}"
     if found.days is None:

@@ -14,7 +14,7 @@ from tests.sql.world import File
 SHORT = (
     "import engine.poll.metrics as m; m.LOOK_S = 0.1; m.LEAST_S = 0.3\n"
     "from adapters.sql import SqlAdapter; SqlAdapter.min_poll_s = 0.3\n"
-    "import engine.owed.measured as v; v.LOOK_MS = 200; v.STALE_LEAST_MS = 1_500\n"
+    "import engine.owed.measured as v; v.LOOK_MS = 200; v.reading.STALE_LEAST_MS = 1_500\n"
     "import engine.owed.judge as j; j.SERIES_EVERY = 200\n"
     "import engine.owed.judging as g; g.FRESH = 200\n"
     "import engine.owed.measured as v; v.Measured._cadence = lambda self, series, source: 400\n"

@@ -162,6 +162,16 @@ def test_few_events_neither_break_nor_end_it(court: Made) -> None:
     assert floor.told() == [("m", "MET_LATE", False)]
 
 
+def test_events_of_each_label(court: Made) -> None:
+    events = Series("events", "air", "events")
+    floor = court(owes("m", "series:lag{*", above=0.01, events="series:events", min_events=100.0), series=(LAG, events))
+    for _ in range(8):
+        floor.clock.at += 15 * SECOND
+        floor.measure(**{"lag{t=a}": 0.5, "events{t=a}": 20.0, "lag{t=b}": 0.5, "events{t=b}": 2000.0})
+    found = [(r.thing, r.state) for r in floor.reader.owed(0, 1 << 60)]
+    assert found == [("series:lag{t=b}", Owed.BREACHED)]
+
+
 def test_events_that_are_not_measured_any_more(court: Made) -> None:
     events = Series("events", "air", "events")
     floor = court(owes(above=0.01, events="series:events", min_events=100.0), series=(LAG, events))

@@ -176,6 +176,8 @@ def test_a_disk_that_fills_up() -> None:
     assert "reached in 3.7 days, on Mon 23 Nov" in said.words
     assert values.growing(rule(most=85.0, within_ms=3 * DAY), "%", PARIS, maxima).state is Owed.PENDING
     assert values.growing(rule(most=85.0, within_ms=DAY), "%", PARIS, maxima[:9]).words == "not enough data (9/14)"
+    full = values.growing(rule(most=71.0, within_ms=DAY), "%", PARIS, maxima[:3])
+    assert (full.state, full.words) == (Owed.BREACHED, "71.8 % of 71 %: reached")
     flat = [(day, 70.0) for day, _ in maxima]
     assert values.growing(rule(most=85.0, within_ms=DAY), "%", PARIS, flat).words == "70 % of 85 %, not growing"
 

@@ -1,0 +1,157 @@
+"""One measured value as it is held in memory, and what is said of its last reading: the verdict, or why it is not known.
+
+Asks the store for what the rule needs besides; nothing is written, and nothing of how long it was so is decided here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from adapters.model import Owed
+from adapters.schedule import Schedule
+from engine.config.model import ValueRule
+from engine.owed import values
+from engine.owed.anomaly import Volumes
+from engine.owed.bound import Bound
+from engine.owed.occurrences import Occurrence
+from engine.owed.values import Period, Said
+from engine.owed.windows import Window
+from engine.owed.wording import time_words
+from engine.store import values as asked
+from engine.store.values import Latest
+from engine.store.writer import Tx
+
+SERIES: Final = "series:"
+STALE_POLLS: Final = 3
+STALE_LEAST_MS: Final = 60_000
+PAST_DAYS: Final = 70
+USUAL_MS: Final = 3_600_000
+"""How long what is usual stays: days that were fetched later come in then."""
+
+
+@dataclass(slots=True)
+class Value:
+    """One bound and what is known of it. ``id`` None: it has no row. ``bad_since``: the first reading in a row that was bad;
+    ``good``: readings in a row that were not; ``seen``: the last reading that was looked at. ``beside``: the series that it is held
+    against, or that counts its events."""
+
+    bound: Bound
+    type: str
+    rule: ValueRule
+    series: str
+    cadence: int
+    beside: str = ""
+    beside_cadence: int = 0
+    schedule: Schedule | None = None
+    windows: tuple[Window, ...] = ()
+    period: Period | None = None
+    one: Occurrence | None = None
+    id: int | None = None
+    told: bool = False
+    look: int = 0
+    bad_since: int | None = None
+    bad_ms: int = 0
+    """For how long it was seen to be bad: what nobody saw does not count."""
+    bad_look: int | None = None
+    """When it was seen to be bad last; None: it was not, or nobody looked in between."""
+    good: int = 0
+    seen: int | None = None
+    written: int = 0
+    made: int = 0
+    usual: Volumes | None = None
+    usual_of: date | None = None
+    usual_until: int = 0
+    broken: bool = False
+    """It is broken, or was when it was known last."""
+    known: str = ""
+    """What was said of the last reading, where it was not well."""
+
+
+def said(tx: Tx, v: Value, found: Latest, t: int, period: Period | None) -> tuple[Said | None, str | None]:
+    """The verdict on a reading; None with the reason where another one is missing."""
+    rule, now, zone = v.rule, tx.now, v.bound.promise.zone
+    match v.type:
+        case "metric" | "resource":
+            if rule.events is not None:
+                events, why = _other(tx, v)
+                if events is None:
+                    return None, why
+                if events.value < rule.min_events:
+                    few = f"{events.value:,.0f} of at least {rule.min_events:,.0f} events: nothing is said"
+                    return Said(Owed.PENDING, few, silent=True), ""
+            spans = rule.mean_above is not None or rule.mean_below is not None or rule.peak_above is not None
+            window = asked.window(tx, v.series, now - rule.window_ms) if spans else None
+            if spans and window is None:  # it is measured more seldom
+                window = (found.value, found.value)
+            return values.limits(rule, found.unit, found.value, window, v.broken), ""
+        case "volume":
+            day = _day(t)
+            if v.usual is None or v.usual_of != day or tx.now >= v.usual_until:
+                past = [(d, mean) for d, mean, _ in asked.days(tx, v.series, day - timedelta(days=PAST_DAYS))]
+                v.usual, v.usual_of, v.usual_until = values.usual(rule, day, past), day, tx.now + USUAL_MS
+            return values.volume(rule, found.unit, day, found.value, v.usual), ""
+        case "reconcile":
+            pair, why = _other(tx, v)
+            if pair is None:
+                return None, why
+            name = (rule.against or "").removeprefix(SERIES)
+            return values.reconcile(rule, found.unit, found.value, pair.value, (v.series, name)), ""
+        case "quota":
+            before = None if period is None else asked.at_or_before(tx, v.series, now - values.RECENT)
+            return values.quota(rule, found.unit, zone, now, found.value, period, before), ""
+        case "budget":
+            assert period is not None
+            return values.budget(rule, found.unit, zone, now, found.value, period), ""
+        case _:
+            today = _day(now)
+            days = [(d, most) for d, _, most in asked.days(tx, v.series, today - timedelta(days=90))]
+            return values.growing(rule, found.unit, zone, [*days, (today, found.value)]), ""
+
+
+def _other(tx: Tx, v: Value) -> tuple[Latest | None, str]:
+    """The last reading of what it is held against; None, with why it is not known."""
+    found = asked.latest(tx, v.beside)
+    if found is None and v.rule.events is not None:  # the events of one label, where they are told apart as well
+        found = asked.latest(tx, beside(v.series, v.beside))
+    why = doubt(v, v.beside, v.beside_cadence, found, tx.now)
+    return (found, "") if why is None else (None, f"{v.beside}: {why}")
+
+
+def period_of(v: Value, now: int) -> Period | None:
+    if v.type not in values.PERIODIC:
+        return None
+    if v.period is None or not v.period.start <= now < v.period.end:
+        if v.type == "budget":
+            v.period = values.budget_period(v.rule.period, v.bound.promise.zone, now)
+        elif v.schedule is not None:
+            v.period = values.quota_period(v.schedule, now)
+    return v.period
+
+
+def doubt(v: Value, series: str, cadence: int, found: Latest | None, now: int) -> str | None:
+    """Why it is not known now; a number that a run told stays as it was told."""
+    if found is None:
+        return f"there is no series {series}"
+    if found.t is None:
+        return f"never measured: {found.blind or found.why or 'not answered yet'}"
+    if found.told:
+        return None
+    heard = max(found.t, found.tried) if found.why is None else found.t
+    if now - heard <= max(STALE_POLLS * cadence, STALE_LEAST_MS):
+        return None
+    since = time_words(v.bound.promise.zone, heard, now)
+    why = found.blind or found.why
+    return f"not measured since {since}" + (f": {why}" if why else "")
+
+
+def beside(series: str, name: str) -> str:
+    """The other one of a pair: with the labels of the first, where the name has none."""
+    name = name.removeprefix(SERIES)
+    _, brace, labels = series.partition("{")
+    return f"{name}{{{labels}" if brace and "{" not in name else name
+
+
+def _day(ms: int) -> date:
+    return datetime.fromtimestamp(ms / 1000, UTC).date()
