@@ -113,7 +113,7 @@ def said(tx: Tx, v: Value, found: Latest, t: int, period: Period | None) -> tupl
 def _other(tx: Tx, v: Value) -> tuple[Latest | None, str]:
     """The last reading of what it is held against; None, with why it is not known."""
     found = asked.latest(tx, v.beside)
-    if found is None and v.rule.events is not None:  # the events of one label, where they are told apart as well
+    if (found is None or found.t is None) and v.rule.events is not None:  # the events of one label, where they are told apart as well
         found = asked.latest(tx, beside(v.series, v.beside))
     why = doubt(v, v.beside, v.beside_cadence, found, tx.now)
     return (found, "") if why is None else (None, f"{v.beside}: {why}")
