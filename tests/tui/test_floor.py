@@ -446,3 +446,15 @@ def test_a_servers_long_answer_does_not_push_out_what_it_means(house):
         row = next(line for line in painted(floor(house), *size) if "no view" in line)
         assert meant in row
         assert "…" not in row
+
+
+def test_what_is_wrong_with_a_source_leads_though_its_end_may_be_cut(house):
+    """ "bad answer" alone sends a person to another screen; the first words of why are seldom longer than a row."""
+    house.engine()
+    said = "the client library of Kafka is not installed: pip install 'watchfloor[kafka]'"
+    house.source("bus", kind="kafka", health=Health.BAD_ANSWER, since_ago=MINUTE, ok_ago=None, detail=said)
+    for size, shown in (
+        ((80, 24), "the client library of Kafka is not insta"),
+        ((120, 40), "of Kafka is not installed: pip install"),
+    ):
+        assert shown in next(line for line in painted(floor(house), *size) if "no view" in line)

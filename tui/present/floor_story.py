@@ -81,8 +81,8 @@ def story(item: Item, items: Sequence[Item], tz: str, now: int) -> list[Clause]:
     return out
 
 
-_SHORT: Final = 42
-"""Cells that the sentence of a problem has on the narrowest screen (80 columns)."""
+_SHORT: Final = 80
+"""A sentence of so many cells leads, even where its end is cut: 42 are shown at 80 columns, 63 at 120."""
 
 
 def _blind_story(item: Item, items: Sequence[Item], tz: str, now: int) -> list[Clause]:
