@@ -132,6 +132,7 @@ class Measured:
         made = Value(
             bound, e.type, rule, series, self._cadence(series, bound.source), schedule=schedule, windows=windows
         )
+        made.quiet = rule.series is not None and e.on != thing
         if rule.against is not None or rule.events is not None:
             made.beside = (
                 reading.beside(series, rule.against) if rule.against else (rule.events or "").removeprefix(SERIES)
@@ -173,7 +174,9 @@ class Measured:
             return told
         if v.bound.pipeline_id is not None and asked.is_gone(tx, v.bound.pipeline_id):
             return told if v.one is None else told + self._unknown(tx, v, "no longer at its source")
-        found = asked.latest(tx, v.series)
+        found = reading.last(tx, v)
+        if v.quiet and v.one is None and (found is None or found.t is None):
+            return told
         doubt = reading.doubt(v, v.series, v.cadence, found, tx.now)
         said = None
         if found is not None and found.t is not None and doubt is None:
@@ -382,7 +385,7 @@ class Measured:
         assert v.one is not None
         said = waived(tx, v.one.key)
         if said is not None and (said.until is None or tx.now < said.until):
-            found = asked.latest(tx, v.series)
+            found = reading.last(tx, v)
             if found is None or found.t is None or reading.doubt(v, v.series, v.cadence, found, tx.now) is not None:
                 return True
             verdict, _ = reading.said(tx, v, found, found.t, reading.period_of(v, tx.now))

@@ -5,7 +5,7 @@ Asks the store for what the rule needs besides; nothing is written, and nothing 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
@@ -58,6 +58,9 @@ class Value:
     """When it was seen to be bad last; None: it was not, or nobody looked in between."""
     good: int = 0
     seen: int | None = None
+    value: float = 0.0
+    quiet: bool = False
+    """One of many pipelines: it owes nothing before its runs told the number once."""
     written: int = 0
     made: int = 0
     usual: Volumes | None = None
@@ -67,6 +70,17 @@ class Value:
     """It is broken, or was when it was known last."""
     known: str = ""
     """What was said of the last reading, where it was not well."""
+
+
+def last(tx: Tx, v: Value) -> Latest | None:
+    """Its last reading. Of what a run told long ago only the mean with other runs is kept: it stays as it was seen."""
+    found = asked.latest(tx, v.series)
+    if found is None or found.t is None:
+        return found
+    if found.told and v.seen is not None and found.t <= v.seen:
+        return replace(found, t=v.seen, value=v.value)
+    v.value = found.value
+    return found
 
 
 def said(tx: Tx, v: Value, found: Latest, t: int, period: Period | None) -> tuple[Said | None, str | None]:
@@ -113,7 +127,9 @@ def said(tx: Tx, v: Value, found: Latest, t: int, period: Period | None) -> tupl
 def _other(tx: Tx, v: Value) -> tuple[Latest | None, str]:
     """The last reading of what it is held against; None, with why it is not known."""
     found = asked.latest(tx, v.beside)
-    if (found is None or found.t is None) and v.rule.events is not None:  # the events of one label, where they are told apart as well
+    if (
+        found is None or found.t is None
+    ) and v.rule.events is not None:  # the events of one label, where they are told apart as well
         found = asked.latest(tx, beside(v.series, v.beside))
     why = doubt(v, v.beside, v.beside_cadence, found, tx.now)
     return (found, "") if why is None else (None, f"{v.beside}: {why}")

@@ -443,3 +443,35 @@ def test_the_same_name_with_any_sign_in_it_is_owed_and_kept_apart(court: Made) -
     floor.restart()
     say(floor, 1, **{n: 120.0 for n in names})
     assert {r.state for r in floor.reader.owed(0, 1 << 60)} == {Owed.WAIVED}
+
+
+def test_a_run_that_was_made_again_stays_what_it_was(court: Made) -> None:
+    """After a day only the mean of ten minutes is kept, and that is of both."""
+    floor = court(owes("v", "air:sales", "volume", series="rows", normal=(600.0, 2000.0)), series=())
+    floor.list("sales", schedule=None)
+    for value in (0.0, 1000.0):
+        floor.clock.at += 2 * MINUTE
+        with floor.store.transaction() as tx:
+            samples.series_id(tx, "rows{pipeline=air:sales}", "rows", "air")
+            samples.put_samples(tx, tx.now, [Sample("rows{pipeline=air:sales}", floor.now, value)])
+        wait(floor, 30 * SECOND)
+    assert states(floor, "v") == ["MET_LATE"]
+    floor.told()
+    for _ in range(60):
+        floor.clock.at += HOUR
+        with floor.store.transaction() as tx:
+            samples.put_samples(tx, tx.now, [])
+            samples.forget(tx, 100)
+        floor.tick()
+    assert floor.told() == []
+
+
+def test_of_many_pipelines_only_those_owe_a_number_that_told_it_once(court: Made) -> None:
+    floor = court(
+        owes("many", "air:*", "volume", series="rows", normal=(1.0, 2.0)),
+        owes("one", "air:ads", "volume", series="rows", normal=(1.0, 2.0)), series=(),
+    )  # fmt: skip
+    floor.list("sales", "ads", schedule=None)
+    wait(floor, 3 * MINUTE)
+    assert states(floor, "many") == []
+    assert states(floor, "one") == ["UNKNOWN"], "somebody named it: it is to tell"
