@@ -263,6 +263,7 @@ class OwedChecks:
 
     def check_measured(self, node: Node, at: At, head: str) -> None:
         kind, of_runs = node["type"], node["series"] is not None
+        told = [n["name"] for n in self.nodes("run_metric") if n["name"]]
         if of_runs and head in units.THING_WORDS:
             (node.at / "series").problem(
                 f'expected pipelines in on beside series, got "{printable(node["on"])}"',
@@ -273,6 +274,8 @@ class OwedChecks:
                 ", or name in series what its runs tell" if "series" in shapes_owed.TAKES[kind] else ""
             )
             at.problem(f'expected what is measured, like "series:cdm_lag", got "{printable(node["on"])}"', hint)
+        elif of_runs and node["series"] not in told:
+            _unknown(node.at / "series", "run_metric", node["series"], told)
         for key in ("against", "events"):
             if node[key] is not None and not node[key].startswith("series:"):
                 (node.at / key).problem(f'expected "series:NAME", got "{printable(node[key])}"', "name one series")

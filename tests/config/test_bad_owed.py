@@ -147,6 +147,12 @@ CASES = {
         FINISH.replace("finish_by", "metric").replace('"*"', '"series:lag"') + 'mean_above = 5\nwindow = "6h"',
         "6: expectation[e].window: expected a window of at most 2 h, got a longer one; older readings are kept by the minute only; name less",
     ),
+    "a number that no run tells": (
+        '[[run_metric]]\nname = "rows"\non = "*"\nregex = "(\\\\d+)"\n'
+        + FINISH.replace("finish_by", "metric")
+        + 'above = 5\nseries = "row"',
+        '10: expectation[e].series: expected the name of a run_metric, got "row"; did you mean "rows"?',
+    ),
     "a tolerance below nothing": (
         FINISH.replace("finish_by", "reconcile").replace('"*"', '"series:lag"')
         + 'against = "series:l"\ntolerance = -1',
