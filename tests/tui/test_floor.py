@@ -458,3 +458,13 @@ def test_what_is_wrong_with_a_source_leads_though_its_end_may_be_cut(house):
         ((120, 40), "of Kafka is not installed: pip install"),
     ):
         assert shown in next(line for line in painted(floor(house), *size) if "no view" in line)
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [((80, 24), "config refused"), ((120, 40), "newer configuration refused   0 why")]
+)
+def test_a_configuration_that_is_not_taken_is_said_where_everybody_looks(house, size, said):
+    house.engine(config_error="watchfloor.toml:12: unknown key 'nmae'")
+    house.source("s")
+    house.pipeline("s", "daily")
+    assert said in painted(floor(house), *size)[1]

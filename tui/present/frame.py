@@ -222,6 +222,12 @@ def verdict_row(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[
             (f" {words.clock(verdict.next_at, tz, now)}", "text"),
         )
     right = alerts_spans(head.counts)[:1] if narrow else [] if head.counts.alerts else alerts_spans(head.counts)
+    if head.engine is not None and head.engine.config_error:  # what a person just wrote does not hold
+        refused: list[Span] = [
+            chip("config refused" if narrow else "newer configuration refused", "run-late"),
+            *([] if narrow else [("  ", ""), (keymap.key_of("screen.sources"), "key b"), (" why", "dim")]),
+        ]
+        right = refused if cells(left) + cells(refused) + 2 <= width else right
     return ends(left, right, width)
 
 
