@@ -46,7 +46,6 @@ TOLD_MS: Final = 60_000
 """How often the words of what goes on are written anew."""
 SAME_MS: Final = 300_000
 """… and when it was read last, where it says the same."""
-WAIVED_KEPT: Final = 14 * values.DAY
 
 
 class Measured:
@@ -161,9 +160,9 @@ class Measured:
             elif held.one.state is Owed.UNKNOWN and held.one.lateness_ms is not None:
                 v.bad_since, v.broken = (held.one.since or tx.now) - held.one.lateness_ms, True
         if v.one is None:  # what somebody waived stays so until it was well
-            last = rows.held_all(tx, v.bound.id, tx.now - WAIVED_KEPT)
-            if last and last[-1].one.state is Owed.WAIVED and last[-1].one.met_at is None:
-                v.one, v.id, v.told = last[-1].one, last[-1].id, last[-1].told
+            last = rows.held_last(tx, v.bound.id)
+            if last is not None and last.one.state is Owed.WAIVED and last.one.met_at is None:
+                v.one, v.id, v.told = last.one, last.id, last.told
 
     def _look(self, tx: Tx, v: Value) -> list[OwedChange]:
         period = reading.period_of(v, tx.now)

@@ -359,6 +359,14 @@ def held_all(tx: Tx, expectation_id: int, since: int) -> list[Held]:
     return sorted((_held(row) for row in rows), key=lambda h: (h.one.due_at, h.id))
 
 
+def held_last(tx: Tx, expectation_id: int) -> Held | None:
+    """The latest of one promise, whatever became of it."""
+    row = tx.db.execute(
+        _HELD + "o.expectation_id = ? ORDER BY o.due_at DESC, o.id DESC LIMIT 1", (expectation_id,)
+    ).fetchone()
+    return None if row is None else _held(row)
+
+
 def held_one(tx: Tx, key: str) -> Held | None:
     """One occurrence by its key, whatever its state."""
     row = tx.db.execute(_HELD + "o.key = ?", (key,)).fetchone()

@@ -279,6 +279,30 @@ def test_a_waiver_that_is_over_since_it_was_well_does_not_come_back_with_a_resta
     assert floor.told() == [("m", "BREACHED", True)]
 
 
+def test_a_waiver_without_end_holds_for_weeks(court: Made) -> None:
+    floor = court(owes(above=100.0))
+    say(floor, 8, lag=120.0)
+    waive(floor, floor.owed("m", None).key)
+    floor.told()
+    say(floor, 20, every=DAY, lag=120.0)
+    floor.restart()
+    say(floor, 8, lag=120.0)
+    assert floor.told() == []
+
+
+def test_a_waiver_with_an_end(court: Made) -> None:
+    floor = court(owes(above=100.0))
+    say(floor, 8, lag=120.0)
+    one = floor.owed("m", None)
+    waive(floor, one.key, floor.now + 10 * MINUTE)
+    floor.told()
+    say(floor, 30, lag=120.0)
+    assert floor.told() == []
+    say(floor, 20, lag=120.0)
+    assert [told for told in floor.told() if told[1] == "BREACHED"] == [("m", "BREACHED", True)]
+    assert floor.owed("m", None).since == one.since
+
+
 def test_what_is_waived_no_more_is_broken_at_once_and_since_then(court: Made) -> None:
     floor = court(owes(above=100.0))
     say(floor, 8, lag=120.0)
@@ -330,6 +354,18 @@ def test_what_is_broken_after_a_window_is_told_with_its_true_begin(court: Made, 
     assert floor.owed("m", None).since == since
 
 
+def test_a_quota_that_is_used_up_inside_a_window(court: Made) -> None:
+    rule = owes("q", "series:calls", "quota", most=1000.0, resets="0 0 * * *")
+    floor = court(rule, series=(CALLS,), windows=(window("shift"),), now="05:10")
+    say(floor, 3, calls=1000.0)
+    assert [told for told in floor.told() if told[1] in ("BREACHED", "AT_RISK")] == []
+    one = floor.owed("q", None)
+    assert (one.state, one.due) == (Owed.SHIFTED, at("2026-11-21 00:00")), "its period ends when it does"
+    while floor.now < at("06:20"):
+        say(floor, 1, every=MINUTE, calls=1000.0)
+    assert floor.told() == [("q", "BREACHED", True)]
+
+
 def test_what_was_broken_before_a_window_stays_so(court: Made) -> None:
     floor = court(owes(above=100.0), windows=(window("waive"),), now="04:50")
     while floor.now < at("05:20"):
@@ -379,6 +415,28 @@ def test_what_a_source_measured_that_was_taken_out_is_no_longer_owed(court: Made
     floor.put("UPDATE source SET gone = 1 WHERE name = 'other'")
     wait(floor, MINUTE)
     assert floor.told() == [("m", "EXCLUDED", False)]
+
+
+def test_a_selector_that_is_written_otherwise_means_the_same_row(court: Made) -> None:
+    floor = court(owes(above=100.0))
+    say(floor, 8, lag=120.0)
+    floor.told()
+    key = floor.owed("m", None).key
+    floor.reload(owes(on="series:la*", above=110.0))
+    say(floor, 8, lag=120.0)
+    assert floor.told() == []
+    assert floor.owed("m", None).key == key
+    floor.reload(owes(on="series:la*", above=130.0))
+    say(floor, 8, lag=120.0)
+    assert floor.told() == [("m", "MET_LATE", False)]
+
+
+def test_two_limits_of_one_series_stand_beside_each_other(court: Made) -> None:
+    floor = court(owes("a", above=100.0), owes("b", above=110.0))
+    say(floor, 8, lag=120.0)
+    assert sorted(floor.told()) == [("a", "BREACHED", True), ("b", "BREACHED", True)]
+    say(floor, 4, lag=105.0)
+    assert floor.told() == [("b", "MET_LATE", False)]
 
 
 def test_a_series_that_moves_to_another_source_is_the_same_promise(court: Made) -> None:
