@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -279,6 +279,10 @@ def init(args: Namespace) -> int:
     return EXIT_OK
 
 
+def _many(found: Sequence[object], what: str) -> str:
+    return f"{len(found)} {what}{'' if len(found) == 1 else 's'}"
+
+
 def check(args: Namespace, wrong_view: Callable[[str, str, str], str | None] | None = None) -> int:
     """``wrong_view``: what a saved view's name, screen and filter have wrong, which only the terminal knows."""
     from engine.config.load import load
@@ -292,8 +296,8 @@ def check(args: Namespace, wrong_view: Callable[[str, str, str], str | None] | N
     for warning in config.warnings:
         print(f"warning: {warning}")
     print(
-        f"{config.path}: {len(config.sources)} sources, {len(config.jobs)} jobs, {len(config.contacts)} contacts,"
-        f" {len(config.expectations)} expectations: fine"
+        f"{config.path}: {_many(config.sources, 'source')}, {_many(config.jobs, 'job')},"
+        f" {_many(config.contacts, 'contact')}, {_many(config.expectations, 'expectation')}: fine"
     )
     return EXIT_OK
 

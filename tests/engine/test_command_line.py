@@ -304,6 +304,13 @@ def test_check_knows_themes_and_keys(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "fine" not in said.out
 
 
+def test_check_counts_one_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "watchfloor.toml"
+    config.write_text('[[source]]\nname = "in"\nkind = "files"\n')
+    assert main(["check", "--config", str(config)]) == 0
+    assert "1 source, 0 jobs, 0 contacts, 0 expectations: fine" in capsys.readouterr().out
+
+
 def test_settle_refuses_what_is_not_unknown(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         main(["settle", "01NONE", "done", "--reason", "looked at the server", "--config", str(rig.config)]) != EXIT_OK
