@@ -202,6 +202,15 @@ def test_what_a_source_does_not_tell_of_a_backfill_is_not_zero() -> None:
     assert said.split() == ["n/a", "?", "of", "?"]
 
 
+@pytest.mark.parametrize(
+    ("told", "who"),
+    [(None, ""), ("ana", "ana"), ("01M801JH5ACKTQF05M2RPKAJ8Y", ""), ("wf-01M801JH5ACKTQF05M2RPKAJ8Y", "")],
+)
+def test_the_name_that_we_gave_an_action_is_nobodys_name(told: str | None, who: str) -> None:
+    """A driver that keeps ``{client_id}`` tells it for who made its backfill."""
+    assert present.teller(operation(who=told)) == who
+
+
 def offering(house: House) -> ActionsView:
     """Backfills of a source that can pause and cancel them, and of one that cannot."""
     every = ALL_VERBS | {Verb.BACKFILL, Verb.BACKFILL_PAUSE, Verb.BACKFILL_RESUME, Verb.BACKFILL_CANCEL}

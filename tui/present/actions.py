@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -205,6 +206,14 @@ def dates(o: OperationRow) -> str:
     return first or "?" if first == last else f"{first or '?'} to {last or '?'}"
 
 
+_OURS: Final = re.compile(r"(?:wf-)?[0-9A-HJKMNP-TV-Z]{26}")
+
+
+def teller(o: OperationRow) -> str:
+    """Who did it as the source says; "" where it tells the name that we gave our action: that is nobody's name."""
+    return "" if o.who is None or _OURS.fullmatch(o.who) else o.who
+
+
 def asker(o: OperationRow, known: Sequence[EndedRow]) -> EndedRow | None:
     """The action by which a backfill was asked for here: of its pipeline, within minutes of its beginning, one alone."""
     if o.created is None:
@@ -224,7 +233,7 @@ def operation_row(
     look = LOOKS[o.state]
     by = {c.title: c.width for c in cols}
     word = "paused" if o.state is State.HELD else look.narrow
-    who = clean(o.who or (asked.who if asked is not None else ""))
+    who = clean(teller(o) or (asked.who if asked is not None else ""))
     at = words.clock(o.ended if o.state.terminal else o.created, tz, now)
     values: dict[str, Any] = {
         "AT": [(pad(at, 9), "dim")],

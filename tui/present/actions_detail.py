@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.model import State
 from tui.present import words
-from tui.present.actions import OUTCOMES, change_rows, changes, dates, progress, settle
+from tui.present.actions import OUTCOMES, change_rows, changes, dates, progress, settle, teller
 from tui.present.audit import who_words
 from tui.present.cut import clean
 from tui.present.dialog import wrapped
@@ -83,8 +83,8 @@ def operation_detail(o: OperationRow, room: int, tz: str, now: int, asked: Ended
         room,
     )
     out += wrapped("dates", [(dates(o), "text")], room)
-    by = f" · by {clean(o.who)}" if o.who else " · by whom is not told"
-    if not o.who and asked is not None:
+    by = f" · by {clean(teller(o))}" if teller(o) else " · by whom is not told"
+    if not teller(o) and asked is not None:
         by = f" · asked for here by {clean(asked.who)}: {clean(asked.reason or 'no reason given')}"
     began = words.stamp(o.created, tz) if o.created is not None else "not told by its source"
     out += wrapped("began", [(began, "text"), (by, "dim")], room)

@@ -161,7 +161,7 @@ class ActionsView(ActionsKept):
         return lines.cursor(line, width, mono=self.context.mono) if here else line
 
     def _asker(self, o: OperationRow) -> EndedRow | None:
-        return actions.asker(o, [*self.flying, *self.done]) if not o.who else None
+        return actions.asker(o, [*self.flying, *self.done]) if not actions.teller(o) else None
 
     def _nothing(self) -> list[Line]:
         if self._searching:
