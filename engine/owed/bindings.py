@@ -98,6 +98,7 @@ class Bindings:
         self._measured: dict[Spot, Bound] = {}
         self._series: tuple[int, int, str] | None = None
         self._series_at = 0
+        self._ticked = 0
         self._settles_at: int | None = None
         self._live_now: dict[str, dict[int, tuple[int, int]]] = {}
         self._now: dict[str, int] = {}

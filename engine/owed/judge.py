@@ -32,6 +32,8 @@ PORTION: Final = 1_000
 RIPPLE: Final = 10
 """Seconds over which what is downstream of a change is predicted anew."""
 SPANS: Final = 2 * DAY
+BACK: Final = 5_000
+"""A clock that goes back by less is being set right."""
 SERIES_EVERY: Final = 10_000
 """How often it is looked whether series came or went."""
 DEPTH: Final = 12
@@ -284,6 +286,12 @@ class Judge(Bindings):
         """What became due, and what a poll has shown since; about once a second."""
         self._enter(tx)
         now, heap = tx.now, self._heap
+        if now < self._ticked - BACK:  # the clock went back: nobody waits until it is as late again
+            self._dirty.update(self._by_id)
+            for w in self._by_id.values():
+                for e in w.entries.values():
+                    e.wake = min(e.wake, now)
+        self._ticked = now
         while heap and heap[0][0] <= now and len(self._dirty) < PORTION:
             at, id = heapq.heappop(heap)
             w = self._by_id.get(id)

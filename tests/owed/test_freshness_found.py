@@ -11,7 +11,7 @@ import pytest
 
 from adapters.model import Owed
 from engine.config.model import Series
-from tests.owed.court import DAY, HOUR, SECOND, Court, at, expect
+from tests.owed.court import HOUR, SECOND, Court, at, expect
 
 Made = Callable[..., Court]
 NEWEST = Series("newest", "air", "newest", "time")
@@ -104,4 +104,12 @@ def test_a_value_that_goes_back_is_as_old_as_it_says(court: Made) -> None:
     floor.restart()
     measured(floor, "05:20", newest=float(at("05:19")))
     assert ("f", "MET_LATE", False) in floor.told()
-    assert DAY
+
+
+def test_a_clock_that_goes_back_stops_nobody_from_looking(court: Made) -> None:
+    floor = court(expect("f", "series:newest", "freshness", max_age_ms=HOUR))
+    measured(floor, "05:31", newest=float(at("04:30")))
+    assert floor.told() == [("f", "BREACHED", True)]
+    floor.clock.at -= HOUR
+    measured(floor, "04:35", newest=float(at("04:32")))
+    assert floor.told() == [("f", "MET", False)], "by this clock it never was late"
