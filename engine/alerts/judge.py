@@ -39,7 +39,7 @@ class Alerts:
     def on_runs(self, tx: Tx, changes: Sequence[RunChange]) -> None:
         """Judge runs whose stored row changed. A run that ended badly opens one alert with its messages; a success ends it."""
         news = [
-            c for c in changes if not c.run.generated and not (c.after.bad and (c.backfilled or c.run.backfilled))
+            c for c in changes if not c.run.generated and not (c.after.bad and c.backfilled)
         ]  # history opens nothing; that something ended well is proof wherever it was read
         if not news:
             return

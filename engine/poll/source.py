@@ -39,6 +39,8 @@ from engine.store.runs import RunChange
 PAGES_PER_POLL = 200
 UNREAD_MS = 3_600_000
 """How far back a new engine looks for failures whose log the last one did not come to read."""
+SECOND_MS = 1_000
+"""The clock of a source may tell whole seconds only."""
 
 
 class Poller(CloseLook):
@@ -74,6 +76,8 @@ class Poller(CloseLook):
         self._listing_due = 0.0
         self._busy = False
         self._history: list[str] | None = None
+        self._told_until: int | None = None
+        """By the source's clock: what ended before then was told by a poll, or is the past."""
         self.parts = Parts(
             ctx,
             source.name,
@@ -210,7 +214,7 @@ class Poller(CloseLook):
             except BaseException:
                 self._listing_due = 0.0
                 raise
-        cursor = self.standing.cursor
+        cursor, began = self.standing.cursor, self.ctx.clock.now()
         busy = complete = False
         named: set[str] = set()
         for _ in range(PAGES_PER_POLL):
@@ -227,6 +231,8 @@ class Poller(CloseLook):
             await asyncio.sleep(0)
         self.standing.cursor = cursor
         self._busy, self._whole = busy, complete
+        if complete:
+            self._told_until = began + (self.standing.skew_ms or 0) - SECOND_MS
         if spoiled is not None:
             raise spoiled
         if listed and complete:
@@ -324,6 +330,7 @@ class Poller(CloseLook):
                     self.ctx.log(f"{self.source.name}: history of {key}: {error.what}; not before the next start")
                 return
             self._tries.pop(key, None)
+            past = [run for run in past if self._is_past(run)]
             if past:
                 with self.ctx.store.transaction() as tx:  # it may tell how a run ended that nobody watched
                     seen = [self._ours(tx, run) for run in past]
@@ -332,6 +339,11 @@ class Poller(CloseLook):
                     self._owing.on_runs(tx, changes)
                     self.numbers.on_runs(tx, changes)
             await asyncio.sleep(0)
+
+    def _is_past(self, run: Run) -> bool:
+        """Whether it ended before the last poll: what ended since is news, and the next poll tells it as such."""
+        ended = run.ended if run.ended is not None else run.source_updated
+        return ended is None or (self._told_until is not None and ended < self._told_until)
 
     # --- health ---------------------------------------------------------------------------------------------------
 
