@@ -305,6 +305,15 @@ def test_why_names_run_time_and_who(tale):
     assert not view.basis
 
 
+def test_why_of_a_missed_tick_names_no_run(tale):
+    cell = Cell(Fate.MISSING, "missed", ran(State.MISSED))
+    said = "\n".join(
+        "".join(part for part, _ in line) for line in gaps.why_lines(cell, "2026-11-03", None, TZ, NOW, 80)
+    )
+    assert "none: nothing started at its tick" in said
+    assert "began" not in said
+
+
 def test_only_pipelines_in_view_are_asked_for(tale, monkeypatch):
     view = GapsView(tale.context())
     asked: list[int] = []

@@ -71,3 +71,7 @@ def test_it_is_no_hole_in_a_history(house, width, height):
     line = line_of(due(house), "cdm_lag", width, height)
     assert "42,000" in line
     assert "∅" not in line
+
+
+def test_a_waiver_of_a_number_speaks_of_no_run(house):
+    assert owed.still_counts(row(house)) == "what comes of it still counts"

@@ -378,7 +378,9 @@ def why_lines(cell: Cell, day: str, asker: Asker | None, tz: str, now: int, widt
         begun = run.started if run.started is not None else run.at
         facts: list[Clause] = [[(clean(run.run_key.partition("/")[2]), "text b")], LOOKS[run.state].word]
         facts.append(f"began {words.stamp(begun, tz)}")
-        if run.ended is not None:
+        if run.state is State.MISSED:  # no run: a tick that started nothing
+            facts = [f"none: nothing started at its tick {words.stamp(begun, tz)}"]
+        elif run.ended is not None:
             facts.append(f"ended {words.stamp(run.ended, tz)}")
         said.append(("Run", facts))
         made: list[Clause] = [_RUN_KINDS[run.kind]]

@@ -199,6 +199,11 @@ def learning_words(p: PredictionRow, row: OwedRow) -> str:
     return said + (f", declared {words.rough(row.expected_ms)} is used" if row.expected_ms is not None else "")
 
 
+def still_counts(row: OwedRow) -> str:
+    """What a waiver leaves as it is."""
+    return "its run still counts for history" if row.pipeline_id is not None else "what comes of it still counts"
+
+
 def _done(row: OwedRow) -> str:
     return {
         "start_by": "started", "source_arrival": "came", "heartbeat": "sign of life", "sequence": "in order",

@@ -121,7 +121,7 @@ def _so(d: Due, tz: str, now: int) -> list[Clause]:
         case Owed.EXCLUDED:
             return ["nothing is owed on this date", clean(r.why_opened)]
         case Owed.WAIVED:
-            return ["a person said that it is not owed", "its run still counts for history"]
+            return ["a person said that it is not owed", owed.still_counts(r)]
         case Owed.UNKNOWN:
             return ["unknown is neither kept nor broken", "it is judged again as soon as its source answers"]
         case _:

@@ -281,7 +281,7 @@ class WaiveView(View):
                 *wrapped("will", [("it is owed again and judged at once; a broken one alerts again", "text")], room),
             ]
         does = "this once it is not owed: its alert ends, nobody is told of it"
-        does_not = "its run still counts for history; the next one is owed as ever; nothing is started or stopped"
+        does_not = f"{owed.still_counts(self.row)}; the next one is owed as ever; nothing is started or stopped"
         return [*wrapped("does", [(does, "text")], room), *wrapped("does not", [(does_not, "text")], room)]
 
     def _form(self, room: int) -> list[Line]:
