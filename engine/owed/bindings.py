@@ -147,7 +147,7 @@ class Bindings:
     def _take_back(self, tx: Tx) -> None:
         """Occurrences that are still of interest, out of the store."""
         now = tx.now
-        waivers = asked.waivers(tx, now)
+        waivers, skipped = asked.waivers(tx, now), asked.skipped_since(tx, now - 2 * DAY)
         for held in rows.held(tx, now, now - FORGET, now - DAY, now - FREEZE):
             w = self._by_id.get(held.expectation_id)
             if w is not None and not (w.rolling and held.one.state in SETTLED):
@@ -162,7 +162,7 @@ class Bindings:
                         self._hold(tx, w, held, waivers)
                 self._ledger.sort(w)
             if w.default:
-                self._ledger.relive(w, now, waivers)
+                self._ledger.relive(w, now, waivers, skipped.get(w.bound.pipeline_id or -1))
 
     def _hold(self, tx: Tx, w: Watch, held: rows.Held, waivers: dict[str, Any]) -> Entry:
         e = w.entries[held.one.key] = Entry(held.one, held.id, held.told, fresh=False, risk=held.risk)

@@ -178,9 +178,12 @@ class Ledger:
         self.sort(w)
         return said.kept
 
-    def relive(self, w: Watch, now: int, waivers: Mapping[str, Waiver]) -> None:
-        """After a restart: what was well beside a hole has no row, but its runs are not the hole's. It is judged again."""
+    def relive(self, w: Watch, now: int, waivers: Mapping[str, Waiver], skipped: int | None = None) -> None:
+        """After a restart: what was well beside a hole has no row, but its runs are not the hole's. It is judged again; so is
+        what its source left out (``skipped``: since when), for a run may come after all."""
         broken = [e.one.due_at for e in w.entries.values() if not e.frozen and e.one.due_at <= now]
+        if skipped is not None:
+            broken.append(max(skipped - DAY, now - 2 * DAY))
         if not broken or w.bound.promise.schedule is None:
             return
         for one in open_between(w.bound.promise, min(broken), w.opened_until):
@@ -260,6 +263,8 @@ class Ledger:
                 w.entries.pop(e.one.key, None)
                 return False
             self.store(tx, w, [e])
+        elif state is Owed.MET_LATE and sum(1 for o in w.entries.values() if o.id is not None) < BROKEN_KEPT:
+            self.store(tx, w, [e])  # it was broken, whether anybody looked meanwhile or not
         return True
 
     def _placeholder(self, tx: Tx, w: Watch, before: Occurrence, after: Occurrence) -> None:

@@ -166,6 +166,15 @@ def starts(tx: Tx, pipeline_id: int, since: int, limit: int) -> list[int]:
     return sorted(row[0] for row in rows)
 
 
+def skipped_since(tx: Tx, since: int) -> dict[int, int]:
+    """By pipeline, when the first run since then came up that its source left out."""
+    rows = tx.db.execute(
+        f"SELECT pipeline_id, min(at) FROM run WHERE state = {int(State.SKIPPED)} AND at >= ? GROUP BY pipeline_id",  # noqa: S608
+        (since,),
+    )
+    return dict(rows.fetchall())
+
+
 def is_active(tx: Tx, pipeline_id: int) -> bool:
     """Whether a run of it goes on."""
     row = tx.db.execute("SELECT active FROM pipe_now WHERE pipeline_id = ?", (pipeline_id,)).fetchone()
