@@ -156,13 +156,17 @@ class Bindings:
             since = min((e.one.from_at for e in w.entries.values() if e.unsettled), default=now)
             if w.rolling:
                 continue
+            left_out = skipped.get(w.bound.pipeline_id or -1) if w.default else None
+            if left_out is not None:
+                left_out = max(left_out - DAY, now - 2 * DAY)
+                since = min(since, left_out)
             if since < now - DAY:
                 for held in rows.held_since(tx, w.bound.id, since, now - DAY):
                     if held.one.key not in w.entries:
                         self._hold(tx, w, held, waivers)
                 self._ledger.sort(w)
             if w.default:
-                self._ledger.relive(w, now, waivers, skipped.get(w.bound.pipeline_id or -1))
+                self._ledger.relive(w, now, waivers, left_out)
 
     def _hold(self, tx: Tx, w: Watch, held: rows.Held, waivers: dict[str, Any]) -> Entry:
         e = w.entries[held.one.key] = Entry(held.one, held.id, held.told, fresh=False, risk=held.risk)

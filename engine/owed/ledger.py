@@ -183,7 +183,7 @@ class Ledger:
         what its source left out (``skipped``: since when), for a run may come after all."""
         broken = [e.one.due_at for e in w.entries.values() if not e.frozen and e.one.due_at <= now]
         if skipped is not None:
-            broken.append(max(skipped - DAY, now - 2 * DAY))
+            broken.append(skipped)
         if not broken or w.bound.promise.schedule is None:
             return
         for one in open_between(w.bound.promise, min(broken), w.opened_until):
