@@ -76,6 +76,7 @@ class Poller(CloseLook):
         self._listing_due = 0.0
         self._busy = False
         self._history: list[str] | None = None
+        self._asked_again: set[str] = set()
         self._told_until: int | None = None
         """By the source's clock: what ended before then was told by a poll, or is the past."""
         self.parts = Parts(
@@ -330,18 +331,22 @@ class Poller(CloseLook):
                     self.ctx.log(f"{self.source.name}: history of {key}: {error.what}; not before the next start")
                 return
             self._tries.pop(key, None)
-            past = [run for run in past if self._is_past(run)]
+            fresh = {run.key for run in past if not self._is_past(run)}
             if past:
                 with self.ctx.store.transaction() as tx:  # it may tell how a run ended that nobody watched
-                    seen = [self._ours(tx, run) for run in past]
+                    news = {k for k in fresh if store_runs.run_id_of(tx, k) is None}
+                    seen = [self._ours(tx, run) for run in past if run.key not in news]
                     changes = store_runs.apply_runs(tx, self.source_id, seen, self.ctx.clock.now())
                     self._alerts.on_runs(tx, changes)
                     self._owing.on_runs(tx, changes)
                     self.numbers.on_runs(tx, changes)
+                if news and key not in self._asked_again:  # where no poll tells of them they are the past by then
+                    self._asked_again.add(key)
+                    self._history.append(key)
             await asyncio.sleep(0)
 
     def _is_past(self, run: Run) -> bool:
-        """Whether it ended before the last poll: what ended since is news, and the next poll tells it as such."""
+        """Whether it ended before the last poll: of a run that nobody knew, what ended since is the next poll's to tell."""
         ended = run.ended if run.ended is not None else run.source_updated
         return ended is None or (self._told_until is not None and ended < self._told_until)
 
