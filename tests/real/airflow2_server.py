@@ -312,7 +312,7 @@ def survives(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[No
 
 @pytest.fixture(scope="module")
 def airflow2() -> Iterator[Airflow2]:
-    """One server for all tests of the session. A death at the start is retried once."""
+    """One server for all tests of a module. A death at the start is retried once."""
     with tempfile.TemporaryDirectory(prefix="watchfloor-airflow2-", ignore_cleanup_errors=True) as folder:
         server = Airflow2(Path(folder) / "home")
         try:

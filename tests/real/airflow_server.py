@@ -311,7 +311,7 @@ def survives(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[No
 
 @pytest.fixture(scope="module")
 def airflow3() -> Iterator[Airflow3]:
-    """One server for all tests of the session. A death at the start is retried once."""
+    """One server for all tests of a module. A death at the start is retried once."""
     with tempfile.TemporaryDirectory(prefix="watchfloor-airflow-", ignore_cleanup_errors=True) as folder:
         server = Airflow3(Path(folder) / "home")
         try:
