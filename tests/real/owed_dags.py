@@ -168,7 +168,8 @@ def evening(server: Airflow3, folder: Path, ahead_s: float) -> Iterator[Evening]
     now = time.time()
     first = int(-(-(now + ahead_s) // 60) * 60) * 1000
     east = 12 - datetime.fromtimestamp(now, UTC).hour
-    made = Evening(f"e{uuid.uuid4().hex[:6]}", _zone(east), _zone(east - 2), first, folder)
+    far = east - 2 if east > -11 else east + 2  # there is no zone further west than twelve hours
+    made = Evening(f"e{uuid.uuid4().hex[:6]}", _zone(east), _zone(far), first, folder)
     text = EVENING.format(
         folder=str(folder), sfx=made.sfx, zone=made.zone, first=made.cron(made.first), second=made.cron(made.second),
         far_zone=made.far_zone, far=made.cron(made.first, made.far_zone),
