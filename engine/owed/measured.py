@@ -7,7 +7,7 @@ of a quota and a budget one for each period. Pure rules: ``engine.owed.values``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from heapq import heappop, heappush
@@ -59,8 +59,10 @@ class Measured:
         self.wrote = False
         """Whether the store was written to: to be taken back by whoever asks."""
 
-    def configured(self, tx: Tx, bounds: Iterable[Bound]) -> None:
+    def configured(self, tx: Tx, bounds: Sequence[Bound]) -> None:
         """All bounds there are. What is broken stays so until it is measured to be well."""
+        if not bounds and not self._values:
+            return
         expectations = {e.id: e for e in self._ctx.config.expectations}
         before, self._values, self._heap = self._values, {}, []
         for bound in bounds:

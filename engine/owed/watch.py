@@ -115,8 +115,10 @@ class Watch:
     @property
     def rolling(self) -> bool:
         promise = self.bound.promise
-        aged = promise.type == "freshness" and promise.max_age_ms is not None
-        return (promise.id == OVERDUE and self.default) or promise.type == "heartbeat" or aged
+        kind = promise.type
+        if kind == "freshness":
+            return promise.max_age_ms is not None
+        return kind == "heartbeat" or (promise.id == OVERDUE and self.default)
 
     @property
     def taken(self) -> frozenset[str]:
