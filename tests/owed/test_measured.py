@@ -245,6 +245,28 @@ def test_a_quota_is_seen_while_it_is_well_and_begins_anew(court: Made) -> None:
     assert [s for _, s in floor.all("q")] == [Owed.MET_LATE, Owed.PENDING]
 
 
+def test_what_is_used_now_is_said_within_half_a_minute(court: Made) -> None:
+    calls = Series("calls", "air", "calls", "calls")
+    floor = court(metric("q", "series:calls", "quota", most=1e6, resets="0 0 * * *"), series=(calls,), now="00:01")
+    say(floor, 0.0, 2, "calls")
+    for used in (50_000.0, 60_000.0):
+        floor.clock.at += 10 * SECOND
+        floor.measure(calls=used)
+        floor.until(floor.now + 20 * SECOND, every=SECOND)
+        assert floor.owed("q", None).reason.startswith(f"{used:,.0f} calls of 1,000,000 calls used")
+
+
+def test_words_that_change_with_each_reading_are_written_three_times_a_minute(court: Made) -> None:
+    calls = Series("calls", "air", "calls", "calls")
+    floor = court(metric("q", "series:calls", "quota", most=1e6, resets="0 0 * * *"), series=(calls,), now="00:01")
+    said: list[str] = []
+    for n in range(60):
+        floor.clock.at += 2 * SECOND
+        floor.measure(calls=float(n))
+        said.append(floor.owed("q", None).reason)
+    assert len(set(said)) <= 7
+
+
 def test_a_budget_is_of_its_month(court: Made) -> None:
     cost = Series("cost", "air", "cost", "EUR")
     floor = court(metric("b", "series:cost", "budget", most=3000.0), series=(cost,))
