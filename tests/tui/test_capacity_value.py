@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from tui.present.capacity import value
+from tests.tui.stores import DAY, HOUR, MINUTE, NOW, TZ
+from tui.present.capacity import reading, value
 
 
 @pytest.mark.parametrize(
     ("v", "unit", "said"),
     [
         (None, "%", "n/a"), (41.2, "%", "41%"), (1500.0, "rows", "1,500 rows"), (1795132800000.0, "date", "2026-11-20"),
-        (1795151520000.0, "time", "20 Nov 05:12Z"), (1e300, "time", "n/a"),
     ],
 )  # fmt: skip
 def test_values(v: float | None, unit: str, said: str) -> None:
-    assert value(v, unit) == said
+    assert value(v, unit) == reading(v, unit, TZ, NOW) == said
+
+
+@pytest.mark.parametrize(
+    ("v", "tz", "said"),
+    [
+        (NOW - 40 * MINUTE, TZ, "05:12"), (NOW - 40 * MINUTE, "UTC", "04:12"), (NOW - 7 * HOUR, TZ, "Thu 22:52"),
+        (NOW - 20 * DAY, TZ, "31 Oct"), (NOW - 400 * DAY, TZ, "2025-10-16"), (1e300, TZ, "n/a"), (float("nan"), TZ, "n/a"), (None, TZ, "n/a"),
+    ],
+)  # fmt: skip
+def test_an_instant_is_said_by_the_readers_clock(v: float | None, tz: str, said: str) -> None:
+    assert reading(v, "time", tz, NOW) == said

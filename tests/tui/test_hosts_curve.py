@@ -166,8 +166,8 @@ def test_words_of_a_forecast(c, grows, reached, soon):
     assert capacity.grows(c) == grows
     assert capacity.reached(c) == reached
     assert c.soon is soon
-    assert ("run-late" in str(capacity.line(c, "ops-01", 120, stale=False))) is (soon or not c.seen)
-    assert "run-late" not in str(capacity.line(limit(), "ops-01", 120, stale=True))
+    assert ("run-late" in str(capacity.line(c, "ops-01", 120, TZ, NOW, stale=False))) is (soon or not c.seen)
+    assert "run-late" not in str(capacity.line(limit(), "ops-01", 120, TZ, NOW, stale=True))
 
 
 def test_limits_say_who_set_them(busy):

@@ -85,7 +85,7 @@ def test_a_series_outside_its_normal_range_is_amber(tmp_path):
     assert "normal 0.00 messages to 5,000 messages" in row_of(view, "cdm_lag ")
     assert "run-late" not in " ".join(styles(view, "cdm_lag"))
     assert "the query is refused: parse error" in row_of(view, "paid ")
-    assert "2 series  1 without a reading" in row_of(view, "prom ")
+    assert "2 series  1 not measured now" in row_of(view, "prom ")
     asked(h, h.now - SECOND, {"cdm_lag": 4000.0}, hosts=False)  # an older answer that comes late changes nothing
     assert "above normal" not in row_of(view_of(h, "cdm_lag"), "cdm_lag ")
     with h.tx() as tx:
@@ -136,7 +136,9 @@ def test_an_instant_and_a_date_are_whole_at_each_size(tmp_path, size):
     with h.tx() as tx:
         metrics.put_readings(tx, "dwh", {"loaded": "time", "part": "date"}, Readings(samples=found))
     view = view_of(h, "loaded")
-    assert "21 Nov 21:56Z " in row_of(view, "loaded ", size)
+    line = row_of(view, "loaded ", size)
+    assert "Sat 22:56 " in line, "by the clock of the reader, as on every other screen"
+    assert "usual" not in line, "no time of the past is usual"
     assert "2026-11-21 " in row_of(view, "part ", size)
     asked(h, h.now, {"cdm_lag": 81_000.0}, hosts=False)
     assert "81,000 messages " in row_of(view_of(h, "cdm_lag"), "cdm_lag ", size)
@@ -157,7 +159,7 @@ def test_of_a_source_that_is_no_host_the_first_number_is_drawn(tmp_path):
     assert len(bars) == 1, "a long unit moved a row of the curve"
     with h.tx() as tx:
         tx.db.execute("UPDATE series SET unit = 'time' WHERE name = 'cdm_lag'")
-    assert "a moment has no curve" in "\n".join(painted(view_of(h, "cdm_lag"), 120, 40))
+    assert "a moment has no curve; the newest is 1970-01-01" in "\n".join(painted(view_of(h, "cdm_lag"), 120, 40))
     h.close()
 
 

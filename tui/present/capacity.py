@@ -24,26 +24,32 @@ MOMENTS: Final = ("time", "date")
 
 
 def value(v: float | None, unit: str) -> str:
-    """``41%``, ``6.1 GB``, ``1.2 MB/s``, ``1.50``; ``n/a`` where nothing was measured."""
+    """``41%``, ``6.1 GB``, ``1.2 MB/s``, ``1.50``, a business date; ``n/a`` where nothing was measured. Instants: ``reading``."""
     if v is None:
         return "n/a"
     if unit.startswith("%"):
         return f"{v:.0f}%"
     if unit in ("B", "B/s"):
         return words.size(v) + unit[1:]
-    if unit in MOMENTS:
-        return _moment(v, unit)
+    if unit == "date":
+        return "n/a" if (at := _instant(v)) is None else at.date().isoformat()
     number = f"{v:,.0f}" if abs(v) >= 100 else f"{v:.1f}" if abs(v) >= 10 else f"{v:.2f}"
     return f"{number} {clean(unit)}".strip()
 
 
-def _moment(v: float, unit: str) -> str:
-    """``2026-11-20`` of a business date, ``20 Nov 05:12Z`` of an instant; ms UTC."""
+def reading(v: float | None, unit: str, tz: str, now: int) -> str:
+    """A value as ``value`` says it; an instant by the reader's clock: ``05:12``, ``Fri 05:12``, ``7 Nov``."""
+    if v is None or unit != "time":
+        return value(v, unit)
+    return "n/a" if _instant(v) is None else words.clock(int(v), tz, now)
+
+
+def _instant(v: float) -> datetime | None:
+    """Of ms UTC; None: no such instant can be."""
     try:
-        at = datetime.fromtimestamp(v / 1000, UTC)
+        return datetime.fromtimestamp(v / 1000, UTC)
     except (OverflowError, OSError, ValueError):
-        return "n/a"
-    return at.date().isoformat() if unit == "date" else f"{at.day} {at:%b %H:%M}Z"
+        return None
 
 
 def grows(c: CapacityRow) -> str:
@@ -106,7 +112,7 @@ def columns(width: int) -> list[Column]:
     ]  # fmt: skip
 
 
-def line(c: CapacityRow, host: str, width: int, *, stale: bool) -> Line:
+def line(c: CapacityRow, host: str, width: int, tz: str, now: int, *, stale: bool) -> Line:
     cols = columns(width)
     loud = c.soon and not stale
     strip = cols[-1].width
@@ -118,8 +124,8 @@ def line(c: CapacityRow, host: str, width: int, *, stale: bool) -> Line:
     style = "run-late b" if loud or not c.seen else "dim"
     curve: list[Span] = [(chart.row(c.past, strip, top), "run-late" if loud else "gauge")]
     values: list[Cell] = [
-        [(cut_middle(name(c, host), cols[0].width), "text")], [(value(c.value, c.unit), "text" if c.value is not None else "dim")],
-        [(grows(c), "dim")], [(value(c.limit, c.unit), "dim")], [(by, "dim")], [(says, style)], curve,
+        [(cut_middle(name(c, host), cols[0].width), "text")], [(reading(c.value, c.unit, tz, now), "text" if c.value is not None else "dim")],
+        [(grows(c), "dim")], [(reading(c.limit, c.unit, tz, now), "dim")], [(by, "dim")], [(says, style)], curve,
     ]  # fmt: skip
     return row(cols, values)
 

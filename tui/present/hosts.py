@@ -237,7 +237,7 @@ def _named(h: Host) -> Cell:
     if odd:
         out += [("  ", ""), (", ".join(f"{r.name} {outside(r)}" for r in odd), "run-late b")]
     if silent:
-        out += [("  ", ""), (f"{len(silent)} without a reading", "run-stale")]
+        out += [("  ", ""), (f"{len(silent)} not measured now", "run-stale")]
     return out
 
 
@@ -275,9 +275,11 @@ def _gauge(r: Resource | None, n: int) -> Cell:
 
 
 def _level(r: Resource | None) -> Cell:
-    if r is None or r.row.value is None:
-        return [("", "dim")]
-    return [(capacity.value(r.row.value, r.row.unit), f"{_style(r, 'text')} b" if r.loud else "text")]
+    return [("", "dim")] if r is None or r.row.value is None else _said(r, capacity.value(r.row.value, r.row.unit))
+
+
+def _said(r: Resource, level: str) -> Cell:
+    return [(level, f"{_style(r, 'text')} b" if r.loud else "text")]
 
 
 def top_of(r: Resource) -> float:
@@ -303,7 +305,7 @@ def resource_columns(width: int) -> list[Column]:
     ]  # fmt: skip
 
 
-def resource_line(r: Resource, width: int) -> Line:
+def resource_line(r: Resource, width: int, tz: str, now: int) -> Line:
     cols = resource_columns(width)
     share = None if r.missing or r.row.value is None or not r.row.max else r.row.value / r.row.max
     if share is None and not r.missing:  # without a gauge: an instant, or a number with the name of its unit, is whole
@@ -314,36 +316,38 @@ def resource_line(r: Resource, width: int) -> Line:
         note = clean(r.row.why or r.row.note or "not measured here")
         return row(cols, [name, [("n/a", "dim")], [("", "")], [("n/a", "dim")], [(note, "dim")], series])
     gauge: Cell = [("", "")] if share is None else bars.gauge(share, cols[2].width, _style(r, "gauge"))
-    said = words.sentence(clauses(r), cols[-2].width, "dim")
-    middle = [_level(r)] if len(cols) == 5 else [gauge, _level(r)]
-    return row(cols, [name, _spark(r, cols[1].width), *middle, said, series])
+    said = words.sentence(clauses(r, tz, now), cols[-2].width, "dim")
+    level = _said(r, capacity.reading(r.row.value, r.row.unit, tz, now))
+    middle = [level] if len(cols) == 5 else [gauge, level]
+    curve: Cell = [("n/a", "dim")] if r.row.unit in capacity.MOMENTS else _spark(r, cols[1].width)
+    return row(cols, [name, curve, *middle, said, series])
 
 
-def tiny_line(r: Resource) -> list[Span]:
+def tiny_line(r: Resource, tz: str, now: int) -> list[Span]:
     """Name and level alone."""
-    level = "n/a" if r.missing else capacity.value(r.row.value, r.row.unit)
+    level = "n/a" if r.missing else capacity.reading(r.row.value, r.row.unit, tz, now)
     return [(f" {cut_middle(r.name, 18):<18} ", "text"), (f"{level:>9}", _style(r, "text"))]
 
 
-def clauses(r: Resource) -> list[words.Clause]:
+def clauses(r: Resource, tz: str, now: int) -> list[words.Clause]:
     """What a person wants to know of it: when it is full, whether this is usual."""
     out: list[words.Clause] = []
-    c = r.limit
+    c, moment = r.limit, r.row.unit in capacity.MOMENTS  # it moves on by nature: none of the past is usual
     if r.stale:
         why = f": {clean(r.row.why)}" if r.row.why else ""
         out.append([(f"no reading for {words.age(r.silent_for)}", "run-stale b"), (why, "dim")])
     if c is not None and (full := capacity.full_in(c)):
-        out.append([(full, "run-late b"), (f" ({capacity.value(c.limit, c.unit)})", "dim")])
+        out.append([(full, "run-late b"), (f" ({capacity.reading(c.limit, c.unit, tz, now)})", "dim")])
     way = 0 if r.stale else r.unusual()
     if r.row.normal is not None:
         band = f"normal {_band(*r.row.normal, r.row.unit)}"
         out.append([(f"{outside(r).split()[0]} ", "run-late b"), (band, "dim")] if way else band)
-    elif r.band is not None:
+    elif r.band is not None and not moment:
         band = f"usual {_band(r.band.low, r.band.high, r.row.unit)}"
         out.append([("unusually high " if way > 0 else "unusually low ", "run-late b"), (band, "dim")] if way else band)
     if c is not None and not c.soon:
-        out.append(f"limit {capacity.value(c.limit, c.unit)}")
-    if r.usual is None and r.row.normal is None and not r.row.metric.startswith("disk:"):
+        out.append(f"limit {capacity.reading(c.limit, c.unit, tz, now)}")
+    if r.usual is None and r.row.normal is None and not moment and not r.row.metric.startswith("disk:"):
         out.append("learning what is usual")
     return out
 

@@ -196,7 +196,8 @@ class HostsView(ListScreen):
         ctx, head = self.context, self.head
         verdict = frame.verdict_of(head.counts)
         if frame.is_tiny(width, height):
-            names = [self._as_known(hosts.tiny_line(r)) for r in self._resources()]
+            tz, now = ctx.timezone, ctx.now()
+            names = [self._as_known(hosts.tiny_line(r, tz, now)) for r in self._resources()]
             return frame.tiny(ctx, head, verdict, names, width, height, self._footer(width) if self.typing else None)
         top: list[Line] = [frame.band_row(ctx, head, self.title, width)]
         top += frame.silent_rows(ctx, head, verdict, width) if self.silent else [self._verdict(width)]
@@ -267,10 +268,11 @@ class HostsView(ListScreen):
         narrow = frame.is_narrow(width)
         kept = min(len(shown), max(room - 30, 4 if narrow else 6))
         body: list[Line] = [*table, *gap, *self._resource_pane(width, 1 + kept)]
+        tz, now = self.context.timezone, self.context.now()
         panes: dict[str, Callable[[int], list[Line]]] = {
             "chart": lambda size: self._chart(width, size),
             "systems": lambda size: self.systems.paint(width, size, silent=self._unsure(here=False)),
-            "limits": lambda size: limits_pane(self.limits, self._this(), width, size, stale=self.stale),
+            "limits": lambda size: limits_pane(self.limits, self._this(), width, size, tz, now, stale=self.stale),
             "running": lambda size: running_pane(
                 self.use, self._this(), width, size, stale=self.stale, loud=self._rest_is_loud()
             ),
@@ -342,7 +344,7 @@ class HostsView(ListScreen):
             key = keymap.key_of("nav.back")
             return [*out, [("   nothing is called that   ", "dim"), (key, "key b"), (" shows all again", "dim")]]
         for r in shown[self._top : last]:
-            line = hosts.resource_line(r, width)
+            line = hosts.resource_line(r, width, self.context.timezone, self.context.now())
             if r.stale or self._unsure(r.row.source == "host"):
                 line = frame.as_stale(line)
             out.append(lines.cursor(line, width, mono=self.context.mono) if r.key == self.cursor else line)

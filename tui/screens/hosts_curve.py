@@ -63,7 +63,7 @@ class Curve:
             title = f"{host} {r.name if r is not None else 'cpu'}"
             return [lines.rule(title, word, "", width), [("   n/a: ", "dim"), (why, "dim")]]
         if r.row.unit in capacity.MOMENTS:
-            said = f"a moment has no curve; the newest is {capacity.value(r.row.value, r.row.unit)}"
+            said = f"a moment has no curve; the newest is {capacity.reading(r.row.value, r.row.unit, tz, now)}"
             return [
                 lines.rule(f"{cut_middle(host, 24)} {r.name}", word, "", width),
                 [("   n/a: ", "dim"), (said, "dim")],

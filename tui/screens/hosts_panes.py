@@ -80,7 +80,9 @@ class Stack:
         return left
 
 
-def limits_pane(limits: Sequence[CapacityRow], this: str, width: int, size: int, *, stale: bool) -> list[Line]:
+def limits_pane(
+    limits: Sequence[CapacityRow], this: str, width: int, size: int, tz: str, now: int, *, stale: bool
+) -> list[Line]:
     out: list[Line] = [lines.rule("Will fill up", "Theil–Sen over daily peaks, 90 d at most", "", width)]
     if not limits:
         return [*out, [("   nothing that has a limit is measured yet: [[limit]] sets one for any series", "dim")]]
@@ -89,7 +91,7 @@ def limits_pane(limits: Sequence[CapacityRow], this: str, width: int, size: int,
     shown = limits if len(limits) <= room else limits[: max(room - 1, 1)]
     for c in shown:
         old = stale and c.series.startswith("host")
-        line = capacity.line(c, this, width, stale=old)
+        line = capacity.line(c, this, width, tz, now, stale=old)
         out.append(frame.as_stale(line) if old else line)
     if len(shown) < len(limits):
         out.append([(f"   and {len(limits) - len(shown)} more that are further away", "dim")])
