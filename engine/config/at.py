@@ -66,8 +66,20 @@ class At:
                 out += ("." if out else "") + (part if re.fullmatch(r"[\w-]+", part) else f'"{printable(part)}"')
         return out
 
+    @property
+    def line(self) -> int | None:
+        """Counted from 1; of the nearest table around it where its own is not known."""
+        return lines.line_of(self.doc.lines, self.path)
+
+    @property
+    def place(self) -> str:
+        """``watchfloor.toml:7``, ``watchfloor.d/x.toml:7``."""
+        name = Path(self.doc.name)
+        short = name.relative_to(self.doc.folder) if name.is_relative_to(self.doc.folder) else name
+        return f"{short}:{self.line}"
+
     def _make(self, message: str, hint: str) -> Problem:
-        return Problem(self.doc.name, lines.line_of(self.doc.lines, self.path), self.key, message, hint)
+        return Problem(self.doc.name, self.line, self.key, message, hint)
 
     def problem(self, message: str, hint: str = "") -> None:
         self.doc.problems.append(self._make(message, hint))

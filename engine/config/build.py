@@ -122,8 +122,7 @@ class _Build:
             first = seen.setdefault(value, node)
             if first is not node:
                 where = first.at.doc.name
-                problem = first.at / key
-                line = _line(problem)
+                line = (first.at / key).line
                 (node.at / key).problem(
                     f'"{printable(value)}" is there twice (first: {where}:{line})', "give one of them another name"
                 )
@@ -168,7 +167,7 @@ class _Build:
                 at = node.at / "environment" / name
                 if name in seen and tell:
                     at.problem(
-                        f'"{name}" is there twice (first: {seen[name].doc.name}:{_line(seen[name])})', "remove one"
+                        f'"{name}" is there twice (first: {seen[name].doc.name}:{seen[name].line})', "remove one"
                     )
                 seen.setdefault(name, at)
         return seen
@@ -414,7 +413,7 @@ class _Build:
                     n["query"],
                     n["unit"],
                     n["normal"],
-                    f"{n.at.doc.name}:{_line(n.at)}",
+                    f"{n.at.doc.name}:{n.at.line}",
                     n["every"],
                 )
                 for n in self.all("series")
@@ -479,9 +478,3 @@ def _schedule_parser() -> Callable[[str, str], object] | None:
     except ImportError:
         return None
     return parse
-
-
-def _line(at: At) -> int | None:
-    from engine.config.lines import line_of
-
-    return line_of(at.doc.lines, at.path)

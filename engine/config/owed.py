@@ -16,15 +16,11 @@ from adapters import schedule as schedules
 from adapters.model import Severity
 from engine.config import shapes_owed, units, vocabulary
 from engine.config.at import At, Node, printable
-from engine.config.errors import Problem
-from engine.config.lines import line_of
+from engine.config.calendars import read_calendar
 from engine.config.model import Check, Expectation, Feed, ValueRule, Window
 from engine.config.paths import relative
 from engine.owed.calendar import DAILY, ONE_DAY, BusinessCalendar, Days
-from engine.owed.holidays import Holidays, read_holidays
 
-_MOST_BYTES = 4 << 20
-_MOST_PROBLEMS = 20  # of one file of holidays
 _CYCLE = (date(2024, 1, 1), date(2024, 1, 1) + timedelta(days=28 * 365 + 7))  # dates and weekdays meet in every way
 _HELD = re.compile(r"\{[^{}]*\}")
 FEED_FILLED = ("{business_date}", "{yyyymmdd}")
@@ -61,7 +57,7 @@ class OwedChecks:
         self.feeds = self.unique("feed", "name")
         self.checks = self.unique("check", "name")
         for name, node in self.known_calendars.items():
-            self.calendars[name] = self.calendar(name, node)
+            self.calendars[name] = read_calendar(name, node, self.zone, self.holiday_files)
         for node in self.feeds.values():
             self.check_feed(node)
         for node in self.checks.values():
@@ -74,71 +70,12 @@ class OwedChecks:
         for node in self.unique("window", "name").values():
             self.check_window(node)
 
-    # --- calendars ------------------------------------------------------------------------------------------------
-
-    def calendar(self, name: str, node: Node) -> BusinessCalendar:
-        holidays = Holidays()
-        for n, path in enumerate(node["holidays"] or ()):
-            holidays |= self.read(node.at / "holidays" / n, path)
-        weekdays, hours = node["weekdays"], node["hours"]
-        plain = BusinessCalendar(name=name)
-        return BusinessCalendar(
-            name=name,
-            zone=node["timezone"] or self.zone,
-            weekdays=plain.weekdays if weekdays is None else weekdays,
-            hours=hours or plain.hours,
-            holidays=holidays,
-        )
-
-    def read(self, at: At, path: Path) -> Holidays:
-        """The holidays of a file; what is wrong with it is said with its own name and line."""
-        raw = self.holiday_files.get(path)
-        try:
-            if raw is None:
-                if path.exists() and not path.is_file():  # a pipe would be waited for
-                    at.problem(f"expected a file of holidays, {path} is none", "name a file of dates, text or iCal")
-                    return Holidays()
-                with path.open("rb") as file:
-                    raw = file.read(_MOST_BYTES + 1)
-        except FileNotFoundError:
-            at.problem(f"expected a file of holidays, there is no {path}", "put it there, or name another file")
-            return Holidays()
-        except OSError as error:
-            reason = (error.strerror or type(error).__name__).lower()
-            at.problem(
-                f"expected a readable file of holidays, got: {reason} ({path})", "let the user of the engine read it"
-            )
-            return Holidays()
-        if len(raw) > _MOST_BYTES:
-            at.problem(f"expected a file of holidays of at most 4 MiB, {path} is larger", "name another file")
-            return Holidays()
-        self.holiday_files[path] = raw
-        hint = f"correct that line or remove it; {_place(at)} names this file"
-        try:
-            text = raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            line = raw.count(b"\n", 0, error.start) + 1
-            at.doc.problems.append(
-                Problem(str(path), line, "", f"expected UTF-8 text, got the byte 0x{raw[error.start]:02x}", hint)
-            )
-            return Holidays()
-        found = read_holidays(text, "")
-        for sentence in found.problems[:_MOST_PROBLEMS]:
-            number, _, said = sentence.removeprefix(" line ").partition(": ")
-            at.doc.problems.append(Problem(str(path), int(number), "", said, hint))
-        more = len(found.problems) - _MOST_PROBLEMS
-        if more > 0:
-            at.doc.problems.append(Problem(str(path), None, "", f"{more} more of its lines are not understood", hint))
-        if not found.problems and not found.holidays.dates and not found.holidays.yearly:
-            at.warn(f"{path} holds no date", "nobody has a holiday by it")
-        return found.holidays
+    # --- calendars, feeds, checks, pipelines --------------------------------------------------------------------------
 
     def check_calendar(self, node: Node) -> None:
         name = node["calendar"]
         if name is not None and name not in self.known_calendars:
             _unknown(node.at / "calendar", "calendar", name, self.known_calendars)
-
-    # --- feeds, checks, pipelines -----------------------------------------------------------------------------------
 
     def check_feed(self, node: Node) -> None:
         _check_path(node, FEED_FILLED)
@@ -336,7 +273,7 @@ class OwedChecks:
                     dated = "days" in shapes_owed.TAKES[kind]
                     node.at.problem(
                         f'expected no overlap with another {kind} of the same selector, got one with "{printable(other["id"])}" '
-                        f"({_place(other.at)})",
+                        f"({other.at.place})",
                         "keep one of them" + (", or give them different days" if dated else ""),
                     )
                     break
@@ -469,13 +406,13 @@ def expectation(node: Node, zone: str) -> Expectation:
         values["value"] = ValueRule(**rule, window_ms=spans["window"], for_ms=held, within_ms=spans["within"])
     if node["type"] == "completeness":
         values |= {"of": _members(node), "on": f"set:{node['id']}"}
-    return Expectation(**values, place=_place(node.at))
+    return Expectation(**values, place=node.at.place)
 
 
 def feed(node: Node, zone: str) -> Feed:
     values = _values(node, zone, "buffer")
     values["file"] = _absolute(node)
-    return Feed(**values, place=_place(node.at))
+    return Feed(**values, place=node.at.place)
 
 
 def check(node: Node) -> Check:
@@ -483,7 +420,7 @@ def check(node: Node) -> Check:
     values["file"] = _absolute(node)
     if values["normal"] is not None:
         values["normal"] = tuple(values["normal"])
-    return Check(**values, place=_place(node.at))
+    return Check(**values, place=node.at.place)
 
 
 def window(node: Node, zone: str) -> Window:
@@ -497,10 +434,3 @@ def _values(node: Node, zone: str, *durations: str) -> dict[str, Any]:
 
 def _absolute(node: Node) -> str | None:
     return None if node["file"] is None else str(relative(node.at.doc.folder, node["file"]))
-
-
-def _place(at: At) -> str:
-    """``watchfloor.toml:7``, ``watchfloor.d/x.toml:7``."""
-    name = Path(at.doc.name)
-    short = name.relative_to(at.doc.folder) if name.is_relative_to(at.doc.folder) else name
-    return f"{short}:{line_of(at.doc.lines, at.path)}"
