@@ -186,6 +186,8 @@ class Measured:
                 return told  # of the period before: nothing is known of this one yet
             said, doubt = reading.said(tx, v, found, found.t, period)
             if said is not None:
+                if said.state is Owed.BREACHED and v.seen is None and v.bad_since is None and v.rule.for_ms:
+                    v.bad_since, v.bad_ms = reading.lasted(tx, v, found, found.t, period)
                 return told + self._take(tx, v, said, found.t, period, found.why is None)
         if v.seen is None and tx.now - v.made < reading.STALE_LEAST_MS:
             return told  # its first answer is on its way: what was known before stands
@@ -205,12 +207,7 @@ class Measured:
             return self._move(tx, v, Owed.BREACHED, words, v.bad_since, None)
         v.seen, v.known = t, said.words
         state = said.state
-        if state is Owed.PENDING:
-            v.bad_look = None
-            v.bad_since = v.bad_since if v.broken else None  # one good reading ends nothing: its begin stays
-            v.good += fresh
-        else:
-            v.good = 0
+        v.good = v.good + fresh if state is Owed.PENDING else 0
         if state is Owed.BREACHED:
             if v.bad_since is None:
                 v.bad_since, v.bad_ms = t, 0
@@ -219,11 +216,14 @@ class Measured:
             v.bad_look = tx.now if answered else None
             if v.bad_ms < v.rule.for_ms and not v.broken:
                 state = Owed.AT_RISK if v.one is not None and v.one.state is Owed.AT_RISK else Owed.PENDING
-        elif v.one is not None and v.broken:
-            if v.good < (1 if v.rule.series is not None or v.type == "volume" else WELL_AGAIN):
-                once = ", well once: two good readings end it" if v.good else ""
-                return self._move(tx, v, Owed.BREACHED, said.words + once, v.bad_since, None)
-            return self._kept_again(tx, v, said, t, period)
+        else:
+            v.bad_look = None
+            v.bad_since = v.bad_since if v.broken else None  # one good reading ends nothing: its begin stays
+            if v.one is not None and v.broken:
+                if v.good < (1 if v.rule.series is not None or v.type == "volume" else WELL_AGAIN):
+                    once = ", well once: two good readings end it" if v.good else ""
+                    return self._move(tx, v, Owed.BREACHED, said.words + once, v.bad_since, None)
+                return self._kept_again(tx, v, said, t, period)
         words, moved = said.words, None
         if v.windows and not v.broken and state in (Owed.AT_RISK, Owed.BREACHED):
             broke = tx.now if v.bad_since is None else v.bad_since + v.rule.for_ms

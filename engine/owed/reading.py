@@ -86,42 +86,103 @@ def last(tx: Tx, v: Value) -> Latest | None:
 def said(tx: Tx, v: Value, found: Latest, t: int, period: Period | None) -> tuple[Said | None, str | None]:
     """The verdict on a reading; None with the reason where another one is missing."""
     rule, now, zone = v.rule, tx.now, v.bound.promise.zone
+    other = window = None
+    if v.beside:
+        other, why = _other(tx, v)
+        if other is None:
+            return None, why
     match v.type:
-        case "metric" | "resource":
-            if rule.events is not None:
-                events, why = _other(tx, v)
-                if events is None:
-                    return None, why
-                if events.value < rule.min_events:
-                    few = f"{events.value:,.0f} of at least {rule.min_events:,.0f} events: nothing is said"
-                    return Said(Owed.PENDING, few, silent=True), ""
-            spans = rule.mean_above is not None or rule.mean_below is not None or rule.peak_above is not None
-            window = asked.window(tx, v.series, now - rule.window_ms) if spans else None
-            if spans and window is None:  # it is measured more seldom
-                window = (found.value, found.value)
-            return values.limits(rule, found.unit, found.value, window, v.broken), ""
+        case "quota":
+            before = None if period is None else asked.at_or_before(tx, v.series, now - values.RECENT)
+            return values.quota(rule, found.unit, zone, now, found.value, period, before), ""
+        case "forecast":
+            today = _day(now)
+            days = [(d, most) for d, _, most in asked.days(tx, v.series, today - timedelta(days=90))]
+            return values.growing(rule, found.unit, zone, [*days, (today, found.value)]), ""
         case "volume":
             day = _day(t)
             if v.usual is None or v.usual_of != day or tx.now >= v.usual_until:
                 past = [(d, mean) for d, mean, _ in asked.days(tx, v.series, day - timedelta(days=PAST_DAYS))]
                 v.usual, v.usual_of, v.usual_until = values.usual(rule, day, past), day, tx.now + USUAL_MS
-            return values.volume(rule, found.unit, day, found.value, v.usual), ""
+        case "metric" | "resource" if _spans(rule):
+            window = asked.window(tx, v.series, now - rule.window_ms)
+        case _:
+            pass
+    return _verdict(v, found.unit, t, now, found.value, window, None if other is None else other.value, period), ""
+
+
+def _spans(rule: ValueRule) -> bool:
+    return rule.mean_above is not None or rule.mean_below is not None or rule.peak_above is not None
+
+
+def _verdict(
+    v: Value, unit: str, t: int, now: int, value: float, window: tuple[float, float] | None, other: float | None, period: Period | None
+) -> Said:  # fmt: skip
+    """On a reading of ``t`` as it is, or was, at ``now``. ``window``: (mean, highest), None: it is measured more seldom; ``other``: what it
+    is held against, or how many events there were."""
+    rule, zone = v.rule, v.bound.promise.zone
+    match v.type:
+        case "volume":
+            assert v.usual is not None
+            return values.volume(rule, unit, _day(t), value, v.usual)
         case "reconcile":
-            pair, why = _other(tx, v)
-            if pair is None:
-                return None, why
             name = (rule.against or "").removeprefix(SERIES)
-            return values.reconcile(rule, found.unit, found.value, pair.value, (v.series, name)), ""
+            return values.reconcile(rule, unit, value, other or 0.0, (v.series, name))
         case "quota":
-            before = None if period is None else asked.at_or_before(tx, v.series, now - values.RECENT)
-            return values.quota(rule, found.unit, zone, now, found.value, period, before), ""
+            return values.quota(rule, unit, zone, now, value, period, None)
         case "budget":
             assert period is not None
-            return values.budget(rule, found.unit, zone, now, found.value, period), ""
+            return values.budget(rule, unit, zone, now, value, period)
         case _:
-            today = _day(now)
-            days = [(d, most) for d, _, most in asked.days(tx, v.series, today - timedelta(days=90))]
-            return values.growing(rule, found.unit, zone, [*days, (today, found.value)]), ""
+            if rule.events is not None and other is not None and other < rule.min_events:
+                few = f"{other:,.0f} of at least {rule.min_events:,.0f} events: nothing is said"
+                return Said(Owed.PENDING, few, silent=True)
+            spans = (value, value) if window is None and _spans(rule) else window
+            return values.limits(rule, unit, value, spans, v.broken)
+
+
+def lasted(tx: Tx, v: Value, found: Latest, t: int, period: Period | None) -> tuple[int, int]:
+    """(since when, for how many ms it was seen to be so): how long a reading of ``t`` that is bad was so already, as what is stored
+    shows. So an engine that starts anew goes on where the one before stood. A bucket counts from its end on, and only if
+    each reading in it was bad; where a reading is missing the one before holds until that was due, and what comes before goes on."""
+    rule, length = v.rule, v.rule.for_ms
+    since, ms = t, _held(v, found, tx.now - t) if found.why is None else 0
+    stored = asked.buckets(tx, v.series, t, length + (rule.window_ms if _spans(rule) else 0))
+    others = asked.buckets(tx, v.beside, t, length) if v.beside else []
+    if v.beside and not others:
+        others = asked.buckets(tx, beside(v.series, v.beside), t, length)
+    for n, b in enumerate(stored):
+        if ms >= length or v.type == "forecast":
+            break
+        if (period is not None and b.start < period.start) or (v.type == "volume" and _day(b.start) != _day(t)):
+            break
+        at = min(b.end, since)
+        other = next((o for o in others if o.start <= b.start), None)
+        if v.beside and (other is None or b.start - other.start > max(STALE_POLLS * v.beside_cadence, STALE_LEAST_MS)):
+            continue
+        window = _window(stored[n:], at - rule.window_ms) if _spans(rule) else None
+        pairs = [(one, two) for one in {b.least, b.most} for two in _values(other)]
+        said = [_verdict(v, found.unit, b.start, at, one, window, two, period) for one, two in pairs]
+        if any(s.state is not Owed.BREACHED for s in said):
+            break
+        ms += _held(v, found, since - at, b.end - b.start)
+        since = at
+    return since, ms
+
+
+def _held(v: Value, found: Latest, gap: int, bucket: int = 0) -> int:
+    """How much of the time until the next reading one stands for; a number that a run told stays as it was told."""
+    return gap if found.told or gap <= v.cadence * 3 // 2 + bucket else v.cadence
+
+
+def _values(other: asked.Bucket | None) -> set[float | None]:
+    return {None} if other is None else {other.least, other.most}
+
+
+def _window(stored: list[asked.Bucket], since: int) -> tuple[float, float]:
+    """(mean, highest) of the first of these and of what came before it since then."""
+    inside = [b for n, b in enumerate(stored) if n == 0 or b.start >= since]
+    return sum(b.mean * b.n for b in inside) / sum(b.n for b in inside), max(b.most for b in inside)
 
 
 def _other(tx: Tx, v: Value) -> tuple[Latest | None, str]:

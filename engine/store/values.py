@@ -15,6 +15,8 @@ HOST_RECENT: Final = 120_000
 OF_RUNS: Final = "{pipeline="
 """What stands in the name of a number that a run told: it stays as it was told."""
 _EPOCH: Final = date(1970, 1, 1)
+_BUCKETS: Final = (("sample_10s", 10_000, 3_600_000), ("sample_1m", 60_000, 43_200_000), ("sample_10m", 600_000, 0))
+"""Tier, its bucket in ms, and the longest stretch that is read from it (0: any)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,30 @@ def at_or_before(tx: Tx, name: str, t: int) -> tuple[int, float] | None:
         if row is not None and (best is None or row[0] > best[0]):
             best = (row[0], row[1])
     return best
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Readings of a series in [``start``, ``end``), ms UTC: how many, their mean and extremes."""
+
+    start: int
+    end: int
+    n: int
+    mean: float
+    least: float
+    most: float
+
+
+def buckets(tx: Tx, name: str, t: int, length: int) -> list[Bucket]:
+    """What is stored of a series up to ``t``, newest first: readings of ``length`` ms at least, as far as they are kept; where it
+    was measured seldom of much longer. The longer, the coarser."""
+    tier, bucket = next((tier, size) for tier, size, most in _BUCKETS if not most or length <= most)
+    rows = tx.db.execute(
+        f"SELECT o.t, o.n, o.avg, o.min, o.max FROM series s CROSS JOIN {tier} o ON o.series_id = s.id"  # noqa: S608 - a name of our own
+        " WHERE s.name = ? AND o.t <= ? ORDER BY o.t DESC LIMIT ?",
+        (name, t, length // bucket + 2),
+    ).fetchall()
+    return [Bucket(start, start + bucket, n, mean, least, most) for start, n, mean, least, most in rows]
 
 
 def reached(tx: Tx, name: str, value: float, since: int, below: float) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tests.owed.court import MINUTE, SECOND, Court, expect
 
 ABOVE, CLEAR, FOR = 100.0, 50.0, 45 * SECOND
 STEP = 15 * SECOND
+POLL = BUCKET = 10 * SECOND
 OLD = MINUTE
 LOW, MID, HIGH = 20.0, 70.0, 150.0
 STEPS = st.lists(
@@ -43,7 +45,8 @@ class Paper:
     began: int = 0
     shown: str = "-"
 
-    def look(self, now: int, reading: tuple[int, float] | None, answered: bool) -> Paper:
+    def look(self, now: int, told: Sequence[tuple[int, float]], answered: bool) -> Paper:
+        reading = told[-1] if told else None
         if reading is None or now - reading[0] > OLD:
             if self.looked is None and now - self.began < OLD:
                 return self  # the first answer is on its way
@@ -51,8 +54,15 @@ class Paper:
         t, value = reading
         if value > (CLEAR if self.broken else ABOVE):
             ms = self.bad_ms + (0 if self.bad_at is None else now - self.bad_at)
-            broken = self.broken or ms >= FOR
             since = t if self.since is None else self.since
+            if self.looked is None and self.since is None:  # as the engines before it saw it
+                ms = held(now - t) if answered else 0
+                for before, had in reversed(told[:-1]):
+                    if had <= ABOVE or ms >= FOR:
+                        break
+                    closed = min(before // BUCKET * BUCKET + BUCKET, since)
+                    ms, since = ms + held(since - closed, BUCKET), closed
+            broken = self.broken or ms >= FOR
             return Paper(broken, since, ms, now if answered else None, 0, t, self.began, "BREACHED" if broken else "-")
         good = self.good + (t != self.looked)
         if self.broken and good < 2:
@@ -60,8 +70,13 @@ class Paper:
         return Paper(good=good, looked=t, began=self.began)
 
     def anew(self, now: int) -> Paper:
-        """As the store has it: that it is broken, and since when."""
+        """As the store has it: that it is broken, and since when; what was not yet is to be read of the readings."""
         return Paper(self.broken, self.since if self.broken else None, began=now, shown=self.shown)
+
+
+def held(gap: int, bucket: int = 0) -> int:
+    """How much of the time to the next reading one stands for."""
+    return gap if gap <= POLL * 3 // 2 + bucket else POLL
 
 
 class Stop(Exception):
@@ -75,7 +90,7 @@ class World:
         self.floor = Court(folder, self.rule, series=(Series("lag", "air", "lag"),))
         self.minds = {Paper(began=self.floor.now)}
         """More than one where a transaction was rolled back: what was only held in memory may be lost, or not."""
-        self.reading: tuple[int, float] | None = None
+        self.told: list[tuple[int, float]] = []
         self.failing = False
 
     def step(self, what: Any) -> None:
@@ -95,24 +110,26 @@ class World:
             case "silence":
                 pass
             case str():
-                self.reading, self.failing = (floor.now, LOW if what.endswith("low") else HIGH), False
+                self.failing = False
+                self.told.append((floor.now, LOW if what.endswith("low") else HIGH))
                 self._store()
                 self._rolled_back()
                 floor.clock.at += SECOND
                 floor.tick()
                 floor.clock.at += SECOND
             case _:
-                self.reading, self.failing = (floor.now, what), False
+                self.failing = False
+                self.told.append((floor.now, what))
                 self._store()
         floor.tick()
-        self.minds = {mind.look(floor.now, self.reading, not self.failing) for mind in self.minds}
+        self.minds = {mind.look(floor.now, self.told, not self.failing) for mind in self.minds}
 
     def _store(self, failed: bool = False) -> None:
         with self.floor.store.transaction() as tx:
             if failed:
                 metrics.put_failed(tx, "air", "refused")
-            elif self.reading is not None:
-                found = Readings(samples=[Sample("lag", *self.reading)])
+            else:
+                found = Readings(samples=[Sample("lag", *self.told[-1])])
                 metrics.put_readings(tx, "air", {"lag": ""}, found)
 
     def _rolled_back(self) -> None:
@@ -124,7 +141,7 @@ class World:
             pass
         now, minds = self.floor.now, set[Paper]()
         for mind in self.minds:
-            after = mind.look(now, self.reading, True)
+            after = mind.look(now, self.told, True)
             minds.add(mind.anew(now + SECOND))
             if after.shown == mind.shown:  # nothing had to be written, so nothing may have been taken back
                 minds.add(after)
