@@ -147,7 +147,11 @@ class KafkaConnectAdapter(Adapter):
             old = self._old or {}
             found = {name: Entry(old.get(name)) for name in found}
         source = self.settings.name
-        items = tuple(pipeline_of(source, n, e.status, e.info) for n, e in found.items() if self._include(n))
+        items = tuple(
+            pipeline_of(source, n, e.status, e.info, self._rests(n, e.status))
+            for n, e in found.items()
+            if self._include(n)
+        )
         return Listing(items, True, answer.server_time)
 
     async def items(self) -> Sequence[SourceItem]:
@@ -212,7 +216,9 @@ class KafkaConnectAdapter(Adapter):
         parsed = own_key(key, self.settings.name)
         if parsed.run is None:
             info, _ = await reads.info(self._http, parsed.pipeline)
-            return pipeline_of(self.settings.name, parsed.pipeline, await self._status_of(parsed), info)
+            status = await self._status_of(parsed)
+            rests = self._rests(parsed.pipeline, status)
+            return pipeline_of(self.settings.name, parsed.pipeline, status, info, rests)
         life = self._life(parsed)
         if life.last == lives.GONE:
             return lives.ended_run(self.settings.name, parsed.pipeline, life)
@@ -235,6 +241,10 @@ class KafkaConnectAdapter(Adapter):
             if not reads.names_it(err, key.pipeline):
                 raise
         return None
+
+    def _rests(self, name: str, status: Status | None) -> bool:
+        known = self._lives.get(name)
+        return known is not None and lives.rests(known, status)
 
     def _life(self, key: Key) -> Life:
         """The life that a key names; before the first poll any is taken for the present one. NotFound for one that is over."""

@@ -15,7 +15,18 @@ import msgspec
 
 from adapters.errors import NotFound
 from adapters.http import words
-from adapters.kafka_connect.wire import CONNECTOR, FAILED, NO_STATUS, STOPPED, Status, cause, judged, state_of, why
+from adapters.kafka_connect.wire import (
+    CONNECTOR,
+    FAILED,
+    NO_STATUS,
+    STOPPED,
+    UNASSIGNED,
+    Status,
+    cause,
+    judged,
+    state_of,
+    why,
+)
 from adapters.model import Key, Run, RunKind, State, StepRun, pipeline_key, run_key
 
 _ID: Final = re.compile(r"life-([1-9]\d{0,8})")
@@ -63,6 +74,8 @@ def advance(known: Life | None, status: Status | None, now: int | None, watched:
 
     ``watched``: the connector would have been seen before, had it been there. ``status`` None: it is there, and has none yet.
     """
+    if known is not None and rests(known, status):
+        return known, None
     state = judged(status)[1] if status is not None else State.QUEUED
     stopped = status is not None and status.word == STOPPED
     last = _STOPPED if stopped else _FAILED if state is State.FAILED else ""
@@ -87,6 +100,14 @@ def advance(known: Life | None, status: Status | None, now: int | None, watched:
     return life, before
 
 
+def rests(known: Life, status: Status | None) -> bool:
+    """Whether it was stopped and no worker has it now: when the worker that had it leaves, Kafka Connect 4.1 says UNASSIGNED
+    of a stopped connector too, until another takes it; that is no new life."""
+    if known.last != _STOPPED:
+        return False
+    return status is None or (status.word == UNASSIGNED and all(t.state == UNASSIGNED for t in status.tasks or ()))
+
+
 def gone(known: Life, now: int | None) -> Life:
     return Life(known.n, GONE, known.began, now)
 
@@ -105,6 +126,8 @@ def forget(lives: dict[str, Life]) -> dict[str, Life]:
 def run_of(source: str, name: str, life: Life, status: Status | None) -> Run:
     """The present life. No time in it but what was seen, see the module."""
     native, state, sub = judged(status) if status is not None else (NO_STATUS, State.QUEUED, "it has no status yet")
+    if rests(life, status):
+        state, sub = State.HELD, "it was stopped, and no worker has it now"
     return Run(
         key=key_of(source, name, life),
         native=native,

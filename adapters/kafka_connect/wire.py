@@ -20,6 +20,7 @@ CONNECTOR: Final = "connector"
 """The step that stands for the connector's own instance."""
 TASK: Final = "task-"
 STOPPED: Final = "STOPPED"
+UNASSIGNED: Final = "UNASSIGNED"
 PAUSED: Final = "PAUSED"
 RUNNING: Final = "RUNNING"
 FAILED: Final = "FAILED"
@@ -27,7 +28,7 @@ STATES: Final[Mapping[str, State]] = {
     RUNNING: State.RUNNING,
     PAUSED: State.HELD,
     STOPPED: State.HELD,
-    "UNASSIGNED": State.QUEUED,
+    UNASSIGNED: State.QUEUED,
     "RESTARTING": State.RETRYING,
     FAILED: State.FAILED,
 }
@@ -161,8 +162,10 @@ def why(status: Status) -> str | None:
 # --- things -----------------------------------------------------------------------------------------------------------
 
 
-def pipeline_of(source: str, name: str, status: Status | None, info: Info | None) -> Pipeline:
-    """A connector. Of its configuration the class, the number of tasks, the topics and the names of all that is set."""
+def pipeline_of(source: str, name: str, status: Status | None, info: Info | None, rests: bool = False) -> Pipeline:
+    """A connector. Of its configuration the class, the number of tasks, the topics and the names of all that is set.
+
+    ``rests``: it was stopped, though its status does not say so now."""
     config = (info.config if info else None) or {}
     kind = (info.type if info else None) or (status.type if status else None)
     tasks = [t.task for t in info.tasks or ()] if info else [t.id for t in (status.tasks if status else None) or ()]
@@ -170,7 +173,7 @@ def pipeline_of(source: str, name: str, status: Status | None, info: Info | None
     return Pipeline(
         key=pipeline_key(source, name),
         name=name,
-        mode=mode_of(status),
+        mode=Mode.PAUSED if rests else mode_of(status),
         trigger=Trigger.CONTINUOUS,
         tags=tuple(words(t) for t in (kind,) if t and t != "unknown"),
         description=_described(config),

@@ -166,6 +166,36 @@ async def test_what_was_stopped_comes_back_as_a_new_life(like: KafkaConnectLike,
     assert set(runs) == {key_of("orders", 2)}
 
 
+@pytest.mark.parametrize("tasks", [(), ("UNASSIGNED",)])
+async def test_a_stopped_one_whose_worker_leaves_stays_stopped(
+    like: KafkaConnectLike, adapter: KafkaConnectAdapter, tasks: tuple[str, ...]
+) -> None:
+    """Kafka Connect 4.1 says UNASSIGNED of it until another worker takes it, and STOPPED again then."""
+    orders = like.state.connectors["orders"]
+    orders.own.to("STOPPED")
+    for task in orders.tasks:
+        task.to("UNASSIGNED")
+    del orders.tasks[len(tasks) :]
+    _, cursor = await page(adapter, None)
+    orders.own.to("UNASSIGNED")
+    runs, cursor = await page(adapter, cursor)
+    run = runs[key_of("orders", 1)]
+    assert (run.native, run.state, run.sub) == ("UNASSIGNED", State.HELD, "it was stopped, and no worker has it now")
+    assert await adapter.read(run.key) == run
+    listed = {p.name: p for p in (await adapter.pipelines()).items}
+    assert listed["orders"].mode is Mode.PAUSED
+    assert await adapter.read(listed["orders"].key) == listed["orders"]
+    orders.own.to("STOPPED")
+    runs, cursor = await page(adapter, cursor)
+    assert (runs[key_of("orders", 1)].state, runs[key_of("orders", 1)].sub is None) == (State.HELD, not tasks)
+    orders.own.to("UNASSIGNED")
+    _, cursor = await page(adapter, cursor)
+    orders.own.to("RUNNING")
+    runs, _ = await page(adapter, cursor)
+    assert runs[key_of("orders", 1)].state is State.STOPPED
+    assert runs[key_of("orders", 2)].state is (State.QUEUED if tasks else State.RUNNING)
+
+
 async def test_deleted_and_made_again(like: KafkaConnectLike, adapter: KafkaConnectAdapter) -> None:
     _, cursor = await page(adapter, None)
     del like.state.connectors["orders"]
