@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.measuring import MeasuringAdapter
 from adapters.model import ActionState, Health, Mode, State
 from tests.engine.rig import ROOT, Rig, until
 from tests.servers.tidy_like import TidyLike
@@ -126,3 +127,9 @@ def test_doctor_says_what_the_probe_said(target: Path, rig: Rig, server: TidyLik
     refused = python(target, "-c", run, "doctor", "--config", str(rig.config), cwd=tmp_path)
     assert refused.returncode != 0
     assert "HTTP 401" in refused.stdout
+
+
+def test_what_a_source_that_only_measures_has_to_write() -> None:
+    sentence = " ".join(TEXT.split()).partition("A source that only measures builds on ")[2].partition("; its test")[0]
+    left = {"nothing", "samples", *MeasuringAdapter.__abstractmethods__}
+    assert set(re.findall(r"`(\w+)`", sentence)) == {"MeasuringAdapter", *left}

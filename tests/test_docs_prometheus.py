@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters.prometheus import PrometheusAdapter
-from adapters.prometheus.adapter import MOST_A_QUERY, NOTHING, PREFIXES, Options
+from adapters.prometheus.adapter import MOST_A_QUERY, PREFIXES, Options
 from engine.adapters_in import make_adapter
 from engine.commands import wrong_queries
 from engine.config.load import load
@@ -41,6 +41,6 @@ def test_each_option_is_told_with_its_default() -> None:
 
 
 def test_what_is_said_is_so() -> None:
-    assert NOTHING in TEXT
+    assert PrometheusAdapter.nothing in TEXT
     assert f"More than {MOST_A_QUERY} are refused" in TEXT
     assert all(prefix in TEXT for prefix in PREFIXES if prefix != "/api/prom")

@@ -11,20 +11,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-from adapters.base import (
-    Action,
-    Adapter,
-    Listing,
-    NotDone,
-    NotSent,
-    Page,
-    Prepared,
-    Probe,
-    Reconciled,
-    SendResult,
-    SourceSettings,
-)
-from adapters.errors import AdapterError, AuthFailed, BadResponse, Forbidden, NotFound, Unreachable, Unsupported
+from adapters.base import Probe, SourceSettings
+from adapters.errors import AdapterError, AuthFailed, BadResponse, Forbidden, Unreachable, Unsupported
 from adapters.extras import Readings, SeriesQuery, SourceItem
 from adapters.http import words
 from adapters.kafka import parts, queries
@@ -33,9 +21,9 @@ from adapters.kafka.apart import Apart
 from adapters.kafka.client import Client, Cluster, GroupState, Listed, Partition
 from adapters.kafka.options import Include, Options
 from adapters.kafka.survey import History, Look
-from adapters.model import Caps, LogChunk, Pipeline, Run, Sample, StepRun, Verb
+from adapters.measuring import MeasuringAdapter
+from adapters.model import Caps, Sample, Verb
 
-NOTHING: Final = "Kafka moves messages; it runs nothing that could be started or stopped from here"
 NO_PAST: Final = "Kafka keeps no past of offsets: what was measured before this source was configured nobody knows"
 FRESH_S: Final = 12.0
 """So old may be what is there (brokers, topics), and what items are made of."""
@@ -45,11 +33,12 @@ EMPTY: Final = "no consumer group is to be seen: there is none, or the right to 
 Asks = Client | Apart
 
 
-class KafkaAdapter(Adapter):
+class KafkaAdapter(MeasuringAdapter):
     """``url`` = ``kafka://HOST:PORT,…`` or ``kafkas://…`` (TLS). ``options``: see ``adapters.kafka.options.Options``;
     ``auth``: see ``adapters.kafka.access``. ``make`` (an AdminClient of this process) and ``clock`` (monotonic seconds) are for tests."""
 
     kind: ClassVar[str] = "kafka"
+    nothing: ClassVar[str] = "Kafka moves messages; it runs nothing that could be started or stopped from here"
     min_poll_s: ClassVar[float] = 15.0
 
     def __init__(
@@ -81,7 +70,7 @@ class KafkaAdapter(Adapter):
 
     @property
     def caps(self) -> Caps:
-        no = dict.fromkeys((*Verb, "steps", "log", "history", "assets", "operations"), NOTHING)
+        no = dict.fromkeys((*Verb, "steps", "log", "history", "assets", "operations"), self.nothing)
         return Caps(frozenset({"metrics", "items"}), {**no, "metrics-past": NO_PAST})
 
     @property
@@ -141,34 +130,9 @@ class KafkaAdapter(Adapter):
             warnings=tuple(words(w) for w in warnings),
         )  # fmt: skip
 
-    async def pipelines(self) -> Listing:
-        return Listing((), True)
-
-    async def runs(self, cursor: str | None, active_only: bool = False) -> Page:
-        """It has none; asked all the same, since a source that is not asked would look well."""
+    async def alive(self) -> int | None:
         await self._see()
-        return Page((), None, True)
-
-    async def history(self, pipeline: str, depth: int = 60, days: int = 60) -> Sequence[Run]:
-        raise NotFound(f"{NOTHING}: there is no pipeline")
-
-    async def read(self, key: str) -> Pipeline | Run:
-        raise NotFound(f"{NOTHING}: there is no pipeline")
-
-    async def steps(self, run: str) -> Sequence[StepRun]:
-        raise NotFound(f"{NOTHING}: there is no run")
-
-    async def log(self, step: str, attempt: int, cursor: str | None) -> LogChunk:
-        raise NotFound(f"{NOTHING}: there is no log")
-
-    async def prepare(self, action: Action) -> Prepared:
-        raise Unsupported(NOTHING)
-
-    async def send(self, prepared: Prepared) -> SendResult:
-        return NotSent(NOTHING)
-
-    async def reconcile(self, prepared: Prepared) -> Reconciled:
-        return NotDone(NOTHING, final=True)
+        return None
 
     # --- what is measured -------------------------------------------------------------------------------------------
 

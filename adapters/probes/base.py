@@ -1,77 +1,20 @@
-"""What probes do alike: they run nothing, and each of their queries has a number, a few with labels, or a reason."""
+"""What probes do alike: each of their queries has a number, a few with labels, or a reason."""
 
 from __future__ import annotations
 
 import time
-from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
-from adapters.base import (
-    Action,
-    Adapter,
-    Listing,
-    NotDone,
-    NotSent,
-    Page,
-    Prepared,
-    Reconciled,
-    SendResult,
-)
-from adapters.errors import NotFound, Unsupported
 from adapters.extras import SeriesQuery
 from adapters.http import words
-from adapters.model import Caps, LogChunk, Pipeline, Run, Sample, StepRun, Verb
+from adapters.model import Sample
 from adapters.probes.values import NoValue, value_of
 
 MOST_A_QUERY: Final = 50
 """Series that one ``[[series]]`` may give."""
-VIEWS: Final = ("steps", "log", "history", "items", "assets", "operations", "metrics-past")
 Labelled = tuple[Mapping[str, str], Any]
 """One answer: the labels that tell it from the others (none: it is the only one), and what stood there."""
-
-
-class ProbeAdapter(Adapter):
-    """A source that measures by looking: ``nothing`` says why it runs nothing."""
-
-    nothing: ClassVar[str]
-    min_poll_s: ClassVar[float] = 10.0
-
-    @property
-    def caps(self) -> Caps:
-        return Caps(frozenset({"metrics"}), dict.fromkeys((*Verb, *VIEWS), self.nothing))
-
-    @abstractmethod
-    async def alive(self) -> int | None:
-        """Raises where the source as a whole does not answer. Its clock (ms), where it has one of its own."""
-
-    async def pipelines(self) -> Listing:
-        return Listing((), True)
-
-    async def runs(self, cursor: str | None, active_only: bool = False) -> Page:
-        """It has none; looked at all the same, since a source that is not asked would look well."""
-        return Page((), None, True, await self.alive())
-
-    async def history(self, pipeline: str, depth: int = 60, days: int = 60) -> Sequence[Run]:
-        raise NotFound(f"{self.nothing}: there is no pipeline")
-
-    async def read(self, key: str) -> Pipeline | Run:
-        raise NotFound(f"{self.nothing}: there is no pipeline")
-
-    async def steps(self, run: str) -> Sequence[StepRun]:
-        raise NotFound(f"{self.nothing}: there is no run")
-
-    async def log(self, step: str, attempt: int, cursor: str | None) -> LogChunk:
-        raise NotFound(f"{self.nothing}: there is no log")
-
-    async def prepare(self, action: Action) -> Prepared:
-        raise Unsupported(self.nothing)
-
-    async def send(self, prepared: Prepared) -> SendResult:
-        return NotSent(self.nothing)
-
-    async def reconcile(self, prepared: Prepared) -> Reconciled:
-        return NotDone(self.nothing, final=True)
 
 
 def now_ms() -> int:

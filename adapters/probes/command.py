@@ -17,8 +17,9 @@ from adapters.errors import AdapterError
 from adapters.extras import Readings, SeriesQuery
 from adapters.http import words
 from adapters.local.words import duration_words, exit_words
+from adapters.measuring import MeasuringAdapter
 from adapters.model import Sample
-from adapters.probes.base import Labelled, ProbeAdapter, as_series, known_options, now_ms, seconds, wrong_text
+from adapters.probes.base import Labelled, as_series, known_options, now_ms, seconds, wrong_text
 from adapters.probes.matching import Matcher
 from adapters.probes.regex import Regex, alone, wrong_regex
 from adapters.probes.values import JsonPath, NoValue, document
@@ -64,7 +65,7 @@ class Query:
         raise ValueError("after the command's name expected nothing, exit, a path like .rows, or /REGEX/")
 
 
-class CommandAdapter(ProbeAdapter):
+class CommandAdapter(MeasuringAdapter):
     """``options``: ``commands`` = name → argv; ``env`` = variables that they see beside ``PATH HOME LANG TZ USER``, each a text or
     a reference; ``timeout`` of each in seconds. What is under ``auth`` they see too, as variables of those names: the place of
     what is called like a secret."""

@@ -21,11 +21,11 @@ from adapters.errors import Forbidden, NotFound, Unreachable
 from adapters.extras import Readings, SeriesQuery
 from adapters.globs import Cannot, Walk, shown
 from adapters.http import words
+from adapters.measuring import MeasuringAdapter
 from adapters.model import Sample
 from adapters.probes.base import (
     MOST_A_QUERY,
     Labelled,
-    ProbeAdapter,
     as_series,
     known_options,
     now_ms,
@@ -109,7 +109,7 @@ class _Read:
     """Not all of it was read, so that nothing can be counted."""
 
 
-class FilesAdapter(ProbeAdapter):
+class FilesAdapter(MeasuringAdapter):
     """``options``: ``root`` = the folder of relative paths (default: the configuration's); ``timeout`` = seconds of one look."""
 
     kind: ClassVar[str] = "files"

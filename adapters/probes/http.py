@@ -19,8 +19,9 @@ from adapters.errors import AdapterError, BadResponse, RateLimited, Unreachable
 from adapters.extras import Readings, SeriesQuery
 from adapters.http import Answer, Http, refusal, words
 from adapters.kubernetes.tls import ends
+from adapters.measuring import MeasuringAdapter
 from adapters.model import Sample
-from adapters.probes.base import Labelled, ProbeAdapter, as_series, known_options, now_ms, seconds, wrong_text
+from adapters.probes.base import Labelled, as_series, known_options, now_ms, seconds, wrong_text
 from adapters.probes.exposition import Wanted
 from adapters.probes.matching import TAIL, Found, Matcher
 from adapters.probes.regex import Regex, before_regex, wrong_regex
@@ -94,7 +95,7 @@ class _Reply:
         return self.answer.status if self.answer else self.error.status if self.error else None
 
 
-class HttpAdapter(ProbeAdapter):
+class HttpAdapter(MeasuringAdapter):
     """``url`` is the base of all paths. ``options``: ``probe`` = a query that must have an answer while all is well, like
     ``GET /health .status``, or a plain path (default: the base, any answer but a refusal); ``post`` = path → body of each POST that may be
     made; ``headers`` = further headers; ``connect_timeout``, ``read_timeout``, ``total_timeout`` in seconds."""

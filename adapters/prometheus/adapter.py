@@ -14,23 +14,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from adapters.auth import HeaderAuth
-from adapters.base import (
-    Action,
-    Adapter,
-    Listing,
-    NotDone,
-    NotSent,
-    Page,
-    Prepared,
-    Probe,
-    Reconciled,
-    SendResult,
-    SourceSettings,
-)
-from adapters.errors import AdapterError, BadResponse, NotFound, Unsupported
+from adapters.base import Listing, Probe, SourceSettings
+from adapters.errors import AdapterError, BadResponse, NotFound
 from adapters.extras import Readings, SeriesInfo, SeriesQuery
 from adapters.http import Http
-from adapters.model import Caps, LogChunk, Pipeline, Run, Sample, StepRun, Verb
+from adapters.measuring import MeasuringAdapter
+from adapters.model import Caps, Sample, Verb
 from adapters.prometheus import fleet
 from adapters.prometheus.wire import (
     Api,
@@ -46,7 +35,6 @@ from adapters.prometheus.wire import (
     slip,
 )
 
-NOTHING: Final = "Prometheus measures; it runs nothing"
 MOST_A_QUERY: Final = 50
 """Series that one ``[[series]]`` may give."""
 A_BATCH: Final = 30
@@ -71,14 +59,14 @@ class _Query:
     """Labels that told its series apart when there were several."""
 
 
-class PrometheusAdapter(Adapter):
+class PrometheusAdapter(MeasuringAdapter):
     """``options``: ``fleet`` = matchers that tell the hosts of the fleet, like ``'job="node"'`` (false: none; default: the jobs
     that scrape hosts, found out); ``host_label`` (``instance``); ``rate`` (``2m``, at least four scrape intervals);
     ``max_series`` of the fleet (2000); ``tenant`` (X-Scope-OrgID); ``query_timeout``, ``connect_timeout``, ``read_timeout``,
     ``total_timeout`` in seconds."""
 
     kind: ClassVar[str] = "prometheus"
-    min_poll_s: ClassVar[float] = 10.0
+    nothing: ClassVar[str] = "Prometheus measures; it runs nothing"
 
     def __init__(self, settings: SourceSettings, *, transport: Any = None) -> None:
         super().__init__(settings)
@@ -109,7 +97,7 @@ class PrometheusAdapter(Adapter):
     @property
     def caps(self) -> Caps:
         views = ("steps", "log", "history", "items", "assets", "operations")
-        return Caps(frozenset({"metrics", "metrics-past"}), dict.fromkeys((*Verb, *views), NOTHING))
+        return Caps(frozenset({"metrics", "metrics-past"}), dict.fromkeys((*Verb, *views), self.nothing))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -175,31 +163,8 @@ class PrometheusAdapter(Adapter):
     async def pipelines(self) -> Listing:
         return Listing((), True, self._http.server_time)
 
-    async def runs(self, cursor: str | None, active_only: bool = False) -> Page:
-        """It has none; asked all the same, since a source that is not asked would look well."""
-        answer = await self._api.now("vector(1)")
-        return Page((), None, True, answer.server_time)
-
-    async def history(self, pipeline: str, depth: int = 60, days: int = 60) -> Sequence[Run]:
-        raise NotFound(f"{NOTHING}: there is no pipeline")
-
-    async def read(self, key: str) -> Pipeline | Run:
-        raise NotFound(f"{NOTHING}: there is no pipeline")
-
-    async def steps(self, run: str) -> Sequence[StepRun]:
-        raise NotFound(f"{NOTHING}: there is no run")
-
-    async def log(self, step: str, attempt: int, cursor: str | None) -> LogChunk:
-        raise NotFound(f"{NOTHING}: there is no log")
-
-    async def prepare(self, action: Action) -> Prepared:
-        raise Unsupported(NOTHING)
-
-    async def send(self, prepared: Prepared) -> SendResult:
-        return NotSent(NOTHING)
-
-    async def reconcile(self, prepared: Prepared) -> Reconciled:
-        return NotDone(NOTHING, final=True)
+    async def alive(self) -> int | None:
+        return (await self._api.now("vector(1)")).server_time
 
     # --- what is measured -------------------------------------------------------------------------------------------
 

@@ -14,22 +14,10 @@ from dataclasses import dataclass
 from time import time
 from typing import ClassVar, Final
 
-from adapters.base import (
-    Action,
-    Adapter,
-    Listing,
-    NotDone,
-    NotSent,
-    Page,
-    Prepared,
-    Probe,
-    Reconciled,
-    SendResult,
-    SourceSettings,
-)
-from adapters.errors import NotFound, Unsupported
+from adapters.base import Probe, SourceSettings
 from adapters.extras import Readings, SeriesQuery
-from adapters.model import Caps, LogChunk, Pipeline, Run, Sample, StepRun, Verb
+from adapters.measuring import MeasuringAdapter
+from adapters.model import Sample
 from adapters.shared import zone_of
 from adapters.sql.answer import read
 from adapters.sql.engines import engine_for
@@ -38,7 +26,6 @@ from adapters.sql.guard import bare, wrong, wrong_anywhere
 from adapters.sql.pool import MOST, Credentials, Pool
 from adapters.sql.where import place_of
 
-NOTHING: Final = "a database is only asked for numbers here; it runs nothing"
 WHOLE_S: Final = 40.0
 """For all queries of one asking; those that find no time come first the next time. The engine waits 45 s."""
 REFUSED_S: Final = (60.0, 600.0)
@@ -58,12 +45,12 @@ class _Query:
     warned: str = ""
 
 
-class SqlAdapter(Adapter):
+class SqlAdapter(MeasuringAdapter):
     """``options``: ``statement_timeout`` ("10s", at most 30), ``connect_timeout`` ("5s"), ``schema`` (PostgreSQL, Oracle,
     Snowflake), ``sslmode`` (PostgreSQL), ``encrypted`` (Oracle, SQL Server), ``warehouse`` and ``role`` (Snowflake)."""
 
     kind: ClassVar[str] = "sql"
-    min_poll_s: ClassVar[float] = 10.0
+    nothing: ClassVar[str] = "a database is only asked for numbers here; it runs nothing"
 
     def __init__(self, settings: SourceSettings) -> None:
         super().__init__(settings)
@@ -77,11 +64,6 @@ class SqlAdapter(Adapter):
 
     def __repr__(self) -> str:
         return f"SqlAdapter({self.settings.name!r}, {self._place.shown!r})"
-
-    @property
-    def caps(self) -> Caps:
-        views = ("steps", "log", "history", "items", "assets", "operations", "metrics-past")
-        return Caps(frozenset({"metrics"}), dict.fromkeys((*Verb, *views), NOTHING))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -102,7 +84,7 @@ class SqlAdapter(Adapter):
     # --- the source as a whole --------------------------------------------------------------------------------------
 
     async def probe(self) -> Probe:
-        now = await self._now(fresh=True)
+        now = await self.alive(fresh=True)
         told = Told()
         warnings: list[str] = []
         try:
@@ -118,35 +100,7 @@ class SqlAdapter(Adapter):
             warnings=tuple(warnings),
         )
 
-    async def pipelines(self) -> Listing:
-        return Listing((), True, None)
-
-    async def runs(self, cursor: str | None, active_only: bool = False) -> Page:
-        """It has none; asked all the same, since a source that is not asked would look well."""
-        return Page((), None, True, await self._now())
-
-    async def history(self, pipeline: str, depth: int = 60, days: int = 60) -> Sequence[Run]:
-        raise NotFound(f"{NOTHING}: there is no pipeline")
-
-    async def read(self, key: str) -> Pipeline | Run:
-        raise NotFound(f"{NOTHING}: there is no pipeline")
-
-    async def steps(self, run: str) -> Sequence[StepRun]:
-        raise NotFound(f"{NOTHING}: there is no run")
-
-    async def log(self, step: str, attempt: int, cursor: str | None) -> LogChunk:
-        raise NotFound(f"{NOTHING}: there is no log")
-
-    async def prepare(self, action: Action) -> Prepared:
-        raise Unsupported(NOTHING)
-
-    async def send(self, prepared: Prepared) -> SendResult:
-        return NotSent(NOTHING)
-
-    async def reconcile(self, prepared: Prepared) -> Reconciled:
-        return NotDone(NOTHING, final=True)
-
-    async def _now(self, *, fresh: bool = False) -> int | None:
+    async def alive(self, *, fresh: bool = False) -> int | None:
         """The server's clock, by asking; what it said stands for a while where asking costs money."""
         at = _loop_s()
         if not fresh and self._alive is not None and at - self._alive[0] < self._engine.alive_s:
@@ -167,7 +121,7 @@ class SqlAdapter(Adapter):
         failed: dict[str, str] = {}
         found: list[Sample] = []
         began = _loop_s()
-        server = await self._now()
+        server = await self.alive()
         clock = (_loop_s(), server if server is not None else round(time() * 1000))
         due: list[SeriesQuery] = []
         for query in queries:

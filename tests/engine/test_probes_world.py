@@ -18,7 +18,7 @@ from tui.cli import main
 HOUR = 3600
 QUICK = """
 import engine.poll.metrics as m; m.LOOK_S = 0.1; m.LEAST_S = 0.3
-from adapters.probes.base import ProbeAdapter as P; P.min_poll_s = 0.3
+from adapters.measuring import MeasuringAdapter as P; P.min_poll_s = 0.3
 """
 
 

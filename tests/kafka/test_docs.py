@@ -10,7 +10,7 @@ import pytest
 
 from adapters.kafka import KafkaAdapter
 from adapters.kafka.access import KNOWN
-from adapters.kafka.adapter import NO_PAST, NOTHING
+from adapters.kafka.adapter import NO_PAST
 from adapters.kafka.options import MECHANISMS, Options
 from adapters.kafka.parts import MOST
 from adapters.kafka.queries import FOLDS, FUNCTIONS
@@ -47,7 +47,7 @@ def test_each_option_and_credential_is_told() -> None:
 
 
 def test_what_is_said_is_so() -> None:
-    assert NOTHING in TOLD
+    assert KafkaAdapter.nothing in TOLD
     assert NO_PAST in TOLD
     assert all(f"`{name}" in TEXT for name in (*FUNCTIONS, *FOLDS))
     assert f"{MOST:,} of each at most" in TOLD

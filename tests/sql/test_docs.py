@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from adapters.sql import SqlAdapter
-from adapters.sql.adapter import NOTHING
 from adapters.sql.guard import DIALECTS, FIRST, wrong
 from adapters.sql.where import PORTS, Options
 from engine.adapters_in import make_adapter
@@ -50,7 +49,7 @@ def test_each_option_is_told_with_its_default() -> None:
 
 
 def test_what_is_said_is_so() -> None:
-    assert NOTHING in TEXT
+    assert SqlAdapter.nothing in TEXT
     assert all(word in TEXT for word in FIRST)
     extras = (ROOT / "pyproject.toml").read_text()
     for extra in re.findall(r"watchfloor\[(\w+)\]", TEXT):
