@@ -16,8 +16,8 @@ from typing import Any, Final
 from adapters.base import Secret, SourceSettings
 from adapters.errors import AuthFailed
 from adapters.kafka.options import Options, servers
-from adapters.kubernetes.tls import ends
 from adapters.shared import claims_of, reveal
+from adapters.tls import certificate_ends
 
 KNOWN: Final = ("user", "password", "token", "client_id", "client_secret", "key_password")
 SOON_MS: Final = 7 * 86_400_000
@@ -129,7 +129,7 @@ class Access:
                 text = await asyncio.to_thread(self._cert.read_text)
             except (OSError, UnicodeDecodeError):
                 text = ""
-            if (end := ends(text)) is not None:
+            if (end := certificate_ends(text)) is not None:
                 last["client certificate"] = float(end)
         for what, end in last.items():
             # a token that something renews is short by nature: only one that is over is worth a word

@@ -23,6 +23,7 @@ from adapters.kubernetes import tls
 from adapters.kubernetes.kubeconfig import Credential, Exec, Place
 from adapters.kubernetes.wire import ms
 from adapters.shared import claims_of, reveal
+from adapters.tls import certificate_ends
 
 ROTATES_S: Final = 60.0
 _AHEAD_MS: Final = 30_000
@@ -177,7 +178,7 @@ class KubeAuth:
         if self._ends is not None and not self.renewed:
             found.append((self._ends, "token"))
         if self._certificate and (self._place.credential.exec is None or not self.renewed):
-            end = tls.ends(self._certificate)
+            end = certificate_ends(self._certificate)
             found += [(end, "client certificate")] if end is not None else []
         if now is None or not found:
             return None

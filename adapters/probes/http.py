@@ -18,7 +18,6 @@ from adapters.base import Probe, SourceSettings
 from adapters.errors import AdapterError, BadResponse, RateLimited, Unreachable
 from adapters.extras import Readings, SeriesQuery
 from adapters.http import Answer, Http, refusal, words
-from adapters.kubernetes.tls import ends
 from adapters.measuring import MeasuringAdapter
 from adapters.model import Sample
 from adapters.probes.base import Labelled, as_series, known_options, now_ms, seconds, wrong_text
@@ -26,6 +25,7 @@ from adapters.probes.exposition import Wanted
 from adapters.probes.matching import TAIL, Found, Matcher
 from adapters.probes.regex import Regex, before_regex, wrong_regex
 from adapters.probes.values import JsonPath, NoValue, document
+from adapters.tls import certificate_ends
 
 JSON: Final = ("GET", "POST")
 WORDS: Final = (*JSON, "status", "ms", "certificate", "text", "metric")
@@ -288,7 +288,7 @@ class HttpAdapter(MeasuringAdapter):
                 _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=host)
             shown: Any = writer.get_extra_info("ssl_object")
             der = shown.getpeercert(binary_form=True)
-            ended = ends(ssl.DER_cert_to_PEM_cert(der)) if der else None
+            ended = certificate_ends(ssl.DER_cert_to_PEM_cert(der)) if der else None
         except TimeoutError:
             why = f"no TLS with {host} within {self._connect_s:g} s"
         except ssl.SSLError as error:

@@ -15,8 +15,9 @@ import pytest
 
 from adapters.base import Secret, SourceSettings
 from adapters.errors import AuthFailed, Unreachable, Unsupported
-from adapters.kubernetes import KubernetesAdapter, tls
+from adapters.kubernetes import KubernetesAdapter
 from adapters.model import Verb
+from adapters.tls import certificate_ends
 from tests.kubernetes.auth_parts import Pki, adapter_of, calls, config, plugin, works, written
 from tests.kubernetes.world import action, settings
 from tests.servers.kubernetes_like import KubernetesLike
@@ -128,11 +129,11 @@ def test_when_a_certificate_ends(pki: Pki) -> None:
     said = subprocess.run(
         ["openssl", "x509", "-noout", "-enddate", "-in", str(pki.client)], capture_output=True, text=True, check=True
     ).stdout
-    assert tls.ends("some words before\n" + pki.client.read_text()) == int(
+    assert certificate_ends("some words before\n" + pki.client.read_text()) == int(
         ssl.cert_time_to_seconds(said.strip()[9:]) * 1000
     )
-    assert tls.ends("no certificate") is None
-    assert tls.ends("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n") is None
+    assert certificate_ends("no certificate") is None
+    assert certificate_ends("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n") is None
 
 
 # --- who we are ---------------------------------------------------------------------------------------------------------
