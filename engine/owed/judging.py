@@ -359,10 +359,8 @@ class Looking:
             e = next((e for e in w.entries.values() if e.unsettled), None)
             sign = self.fresh.newest(tx, w, e.one if e is not None else None, now)
             if e is None:
-                if not w.since:
-                    w.since = w.opened_until or now
-                    rows.set_opened(tx, w.bound.id, w.since)
-                one = rolling(promise, w.since if sign.at is None else sign.at)
+                since = self._owed_since(tx, w, now)
+                one = rolling(promise, since if sign.at is None else sign.at)
                 if one is None:
                     return now + DAY
                 e = self._opened(tx, w, one)
@@ -385,16 +383,9 @@ class Looking:
             )  # fmt: skip
             after = judge(e.one, facts, now)
             unseen = e.one.state is Owed.UNKNOWN and after.state is Owed.MET_LATE  # what was there meanwhile nobody saw
-            if (after.state is Owed.MET and not broken) or unseen:
-                self.ledger.drop(tx, w, e)
-                w.since = max(w.since, after.met_at or 0)
-                continue
-            self._took(tx, w, e, after, now)
-            if after.state in (Owed.MET, Owed.MET_LATE):
-                w.entries.pop(after.key, None)
-                w.since = max(w.since, after.met_at or 0)
-                continue
-            return self._again(w, e, now, now, now + DAY)
+            later = self._rolled(tx, w, e, after, now, forget=(after.state is Owed.MET and not broken) or unseen)
+            if later is not None:
+                return later
         return now + RECHECK
 
     def _beat(self, tx: Tx, w: Watch, now: int) -> int:
@@ -403,10 +394,7 @@ class Looking:
         for _ in range(3):
             e = next((e for e in w.entries.values() if e.unsettled), None)
             if e is None:
-                if not w.since:
-                    w.since = w.opened_until or now
-                    rows.set_opened(tx, w.bound.id, w.since)
-                one = rolling(w.bound.promise, max(last or 0, w.since))
+                one = rolling(w.bound.promise, max(last or 0, self._owed_since(tx, w, now)))
                 if one is None:
                     return now + DAY
                 e = self._opened(tx, w, one)
@@ -414,17 +402,30 @@ class Looking:
             good = tuple(at for at, what, _ in beats if what == "ok")
             fails = tuple((at, words) for at, what, words in beats if what == "fail")
             after = judge(e.one, Facts(beats=good, fails=fails, seen=now, waiver=e.waiver), now)
-            if after.state is Owed.MET and e.one.state is not Owed.BREACHED:
-                self.ledger.drop(tx, w, e)
-                w.since = max(w.since, after.met_at or 0)
-                continue
-            self._took(tx, w, e, after, now)
-            if after.state in (Owed.MET, Owed.MET_LATE):
-                w.entries.pop(after.key, None)
-                w.since = max(w.since, after.met_at or 0)
-                continue
-            return self._again(w, e, now, now, now + DAY)
+            kept = after.state is Owed.MET and e.one.state is not Owed.BREACHED
+            later = self._rolled(tx, w, e, after, now, forget=kept)
+            if later is not None:
+                return later
         return now + RECHECK
+
+    def _rolled(self, tx: Tx, w: Watch, e: Entry, after: Occurrence, now: int, *, forget: bool) -> int | None:
+        """Write a verdict on what is owed again and again; when to look again, None: it is over, and the next one opens."""
+        if forget:
+            self.ledger.drop(tx, w, e)
+        else:
+            self._took(tx, w, e, after, now)
+            if after.state not in (Owed.MET, Owed.MET_LATE):
+                return self._again(w, e, now, now, now + DAY)
+            w.entries.pop(after.key, None)
+        w.since = max(w.since, after.met_at or 0)
+        return None
+
+    def _owed_since(self, tx: Tx, w: Watch, now: int) -> int:
+        """From when on it is owed where nothing was heard yet."""
+        if not w.since:
+            w.since = w.opened_until or now
+            rows.set_opened(tx, w.bound.id, w.since)
+        return w.since
 
     def _overdue(self, tx: Tx, w: Watch, now: int) -> int:
         """A pipeline of which no schedule is known, silent for longer than it ever was."""
