@@ -162,6 +162,23 @@ def test_a_source_that_was_never_seen_reads_so(tmp_path):
     h.close()
 
 
+def test_many_sources_not_seen_are_a_number(tmp_path):
+    """A row that names the first two of four and drops the others would say that these are all."""
+    h = House(tmp_path)
+    h.engine()
+    h.source("ok")
+    for name in ("one", "two"):
+        h.source(name, ok_ago=None)
+    owe(h, h.pipeline("ok", "a"), due_in=HOUR)
+    line = painted(due(h), 120, 40)[1]
+    assert "one never seen" in line and "two never seen" in line
+    for name in ("three", "four"):
+        h.source(name, ok_ago=None)
+    line = painted(due(h), 120, 40)[1]
+    assert "4 sources not seen" in line and "never seen" not in line
+    h.close()
+
+
 def test_the_verdict_counts_what_stands_below(tale):
     view = due(tale)
     line = painted(view, 120, 40)[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from adapters.model import Owed
 from tui import keymap
@@ -16,6 +16,9 @@ from tui.present.words import Clause
 if TYPE_CHECKING:
     from engine.store.rows import OwedWarning, SourceRow
     from tui.view import Line, Span
+
+NAMED: Final = 2
+"""Blind sources that the verdict calls by name; more of them are a number."""
 
 
 def verdict_row(
@@ -43,6 +46,8 @@ def verdict_row(
     if off:
         said.append(", ".join(off))
     dark: list[Clause] = [[(f"{clean(s.name)} {_unseen(s, tz, now)}", "run-stale b")] for s in blind]
+    if len(dark) > NAMED:  # a line that drops some of them would say that these are all
+        dark = [[(f"{len(dark)} sources not seen", "run-stale b")]]
     at = (
         len(said) if count.get(Owed.UNKNOWN) else min(len(said), 1)
     )  # where no count tells of it, it stands before what is over
