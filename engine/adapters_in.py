@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, cast
 
-from adapters.base import Adapter, SourceSettings
-from engine.config.model import Config, SecretRef, Source
+from adapters.base import Adapter, Secret, SourceSettings
+from adapters.model import JobSpec
+from engine.config.model import LOCAL, Config, SecretRef, Source
 from engine.config.paths import Places
-from engine.config.secrets import reference, resolve
+from engine.config.secrets import SecretError, reference, resolve
 
 GROUP = "watchfloor.adapters"
 
@@ -27,6 +29,10 @@ def adapter_class(kind: str) -> type[Adapter]:
             raise NoAdapter(
                 f"the adapter for kind {kind!r} needs the Python package {error.name!r}; install it"
             ) from None
+        except Exception as error:  # it is somebody else's, or half installed
+            raise NoAdapter(
+                f"the adapter for kind {kind!r} cannot be loaded ({type(error).__name__}); install it again"
+            ) from None
         if not (isinstance(found, type) and issubclass(found, Adapter)):
             raise NoAdapter(f"the entry point {kind!r} is not an Adapter")
         return found
@@ -39,35 +45,55 @@ def make_adapter(source: Source, config: Config, places: Places) -> Adapter:
     folder = places.state / source.name
     folder.mkdir(parents=True, exist_ok=True)
     kind = adapter_class(source.kind)
-    auth = {
-        name: resolve(value, config.folder) if isinstance(value, SecretRef) else value
-        for name, value in source.auth.items()
-    }
-    settings = SourceSettings(
+    jobs = config.jobs if source.kind == LOCAL else ()
+    return kind(_settings(kind, source, config.folder, folder, lambda ref: resolve(ref, config.folder), jobs))
+
+
+def try_adapter(kind: type[Adapter], source: Source, config_folder: Path, folder: Path) -> Adapter:
+    """Construct it only to hear what is wrong with its settings: as ``make_adapter`` does, but in a folder that is thrown away,
+    without jobs, and with references that give nothing. ValueError or AdapterError in one sentence."""
+    return kind(_settings(kind, source, config_folder, folder, _sealed))
+
+
+def _sealed(ref: SecretRef) -> Secret:
+    def get() -> str:
+        raise SecretError(ref, "it is not read for a look at the settings", "run: watchfloor doctor")
+
+    return Secret(get, str(ref))
+
+
+def _settings(
+    kind: type[Adapter],
+    source: Source,
+    config_folder: Path,
+    folder: Path,
+    secret: Callable[[SecretRef], Secret],
+    jobs: tuple[JobSpec, ...] = (),
+) -> SourceSettings:
+    return SourceSettings(
         name=source.name,
         kind=source.kind,
         url=source.url,
         environment=source.environment,
         timezone=source.timezone,
-        auth=auth,
+        auth={name: secret(v) if isinstance(v, SecretRef) else v for name, v in source.auth.items()},
         tls_verify=source.tls_verify,
-        tls_ca=config.folder / source.tls_ca if source.tls_ca else None,
+        tls_ca=config_folder / source.tls_ca if source.tls_ca else None,
         include=source.include,
-        options=_options(kind, source, config),
+        options=_options(kind, source.options, secret),
         folder=folder,
         requests_per_min=source.requests_per_min,
-        jobs=config.jobs if source.kind == "local" else (),
-        config_folder=config.folder,
+        jobs=jobs,
+        config_folder=config_folder,
     )
-    return kind(settings)
 
 
-def _options(kind: type[Adapter], source: Source, config: Config) -> Mapping[str, Any]:
+def _options(kind: type[Adapter], given: Mapping[str, Any], secret: Callable[[SecretRef], Secret]) -> Mapping[str, Any]:
     """The adapter's own settings; references to secrets in the tables that it names, resolved as those of ``auth``."""
-    found: dict[str, Any] = dict(source.options)
+    found: dict[str, Any] = dict(given)
     for name in kind.secret_options:
         table = found.get(name)
         if isinstance(table, dict):
             pairs = cast("dict[str, Any]", table).items()
-            found[name] = {k: v if (ref := reference(v)) is None else resolve(ref, config.folder) for k, v in pairs}
+            found[name] = {k: v if (ref := reference(v)) is None else secret(ref) for k, v in pairs}
     return found

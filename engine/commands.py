@@ -287,12 +287,10 @@ def check(args: Namespace, wrong_view: Callable[[str, str, str], str | None] | N
     """``wrong_view``: what a saved view's name, screen and filter have wrong, which only the terminal knows."""
     from engine.config.load import load
 
-    config = load(where(args).config, secrets=True)
+    config = load(where(args).config, deep=True)
     for view in config.views if wrong_view is not None else ():
         if wrong_view is not None and (wrong := wrong_view(view.name, view.screen, view.filter)):
             return fail(f"{config.path}: {wrong}")
-    if wrong := wrong_queries(config):
-        return fail("\n".join(wrong))
     for warning in config.warnings:
         print(f"warning: {warning}")
     print(
@@ -300,22 +298,6 @@ def check(args: Namespace, wrong_view: Callable[[str, str, str], str | None] | N
         f" {_many(config.contacts, 'contact')}, {_many(config.expectations, 'expectation')}: fine"
     )
     return EXIT_OK
-
-
-def wrong_queries(config: Config) -> list[str]:
-    """Of each ``[[series]]`` what its query has wrong that can be seen without asking its source, at its line."""
-    from engine.adapters_in import NoAdapter, adapter_class
-
-    out: list[str] = []
-    for series in config.series:
-        source = config.source(series.source)
-        if source is None:
-            continue
-        with contextlib.suppress(NoAdapter):
-            wrong = adapter_class(source.kind).wrong_query(series.query)
-            if wrong:
-                out.append(f"{series.where}: series[{series.name}].query: expected a query of {source.kind}, {wrong}")
-    return out
 
 
 def doctor(args: Namespace) -> int:

@@ -11,7 +11,6 @@ import pytest
 from adapters.prometheus import PrometheusAdapter
 from adapters.prometheus.adapter import MOST_A_QUERY, PREFIXES, Options
 from engine.adapters_in import make_adapter
-from engine.commands import wrong_queries
 from engine.config.load import load
 from engine.config.paths import places
 
@@ -25,7 +24,6 @@ async def test_a_sample_makes_an_adapter(tmp_path: Path, sample: str) -> None:
     file.write_text(sample)
     config = load(file)
     assert [w for w in config.warnings if "[[route]]" not in w] == []
-    assert wrong_queries(config) == []
     for source in config.sources:
         adapter = make_adapter(source, config, places(file, env={"XDG_STATE_HOME": str(tmp_path)}))
         assert isinstance(adapter, PrometheusAdapter)

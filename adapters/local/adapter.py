@@ -10,7 +10,7 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -78,7 +78,8 @@ _CAPS = Caps(
 class LocalAdapter(Adapter):
     """``settings.jobs`` are JobSpecs, ``settings.folder`` keeps runs and pauses, ``settings.config_folder`` is their cwd.
 
-    ValueError in one sentence if a job cannot be read (schedule, zone, business date).
+    ``options``: ``keep``, how many runs of a job are kept (200). ValueError in one sentence for another option, or if a job
+    cannot be read (schedule, zone, business date).
     """
 
     kind: ClassVar[str] = "local"
@@ -94,7 +95,7 @@ class LocalAdapter(Adapter):
             if spec.name in self._jobs:
                 raise ValueError(f"job {spec.name!r} is there twice")
             self._jobs[spec.name] = compile_job(spec)
-        self._book = Book(settings.folder, int(settings.options.get("keep", KEEP)))
+        self._book = Book(settings.folder, _keep(settings.options))
         self._planner = Planner(self._book, self._jobs, settings.config_folder)
         self._actions = Actions(self._source, self._book, self._planner, self._jobs)
         self._lock = threading.RLock()
@@ -392,3 +393,14 @@ def _read_cursor(cursor: str | None) -> dict[str, Any] | None:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _keep(options: Mapping[str, Any]) -> int:
+    """How many runs of a job are kept; ValueError in one sentence for any other option, and for what is no number."""
+    for name in options:
+        if name != "keep":
+            raise ValueError(f"options: unknown key {name!r}; known: keep")
+    keep = options.get("keep", KEEP)
+    if isinstance(keep, bool) or not isinstance(keep, int) or not 1 <= keep <= 100_000:
+        raise ValueError(f"options.keep: expected a whole number of runs from 1 to 100000, got {keep!r}")
+    return keep

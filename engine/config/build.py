@@ -25,7 +25,6 @@ from engine.config.model import (
     Route,
     RunMetric,
     SavedView,
-    SecretRef,
     Series,
     Source,
     StoreConfig,
@@ -64,11 +63,11 @@ def build(
     digest: str,
     nodes: Sequence[Node],
     kinds: Collection[str] | None,
-    secrets: bool,
+    deep: bool,
     files: tuple[Path, ...],
 ) -> Config | None:
     """The configuration, or None when a problem was noted."""
-    return _Build(path, digest, nodes, kinds, secrets, files).run()
+    return _Build(path, digest, nodes, kinds, deep, files).run()
 
 
 class _Build:
@@ -78,7 +77,7 @@ class _Build:
         digest: str,
         nodes: Sequence[Node],
         kinds: Collection[str] | None,
-        secrets: bool,
+        deep: bool,
         files: tuple[Path, ...],
     ) -> None:
         self.path = path
@@ -86,10 +85,11 @@ class _Build:
         self.main = nodes[0]
         self.nodes = nodes
         self.kinds = installed_kinds() if kinds is None else frozenset(kinds)
-        self.secrets = secrets
+        self.deep = deep
         self.files = files
         self.doc = nodes[0].at.doc
-        self.owed = owed.OwedChecks(self.all, self.unique, self.main["timezone"] or "UTC")
+        self.zone: str = self.main["timezone"] or "UTC"
+        self.owed = owed.OwedChecks(self.all, self.unique, self.zone)
 
     def all(self, name: str) -> list[Node]:
         return [entry for node in self.nodes for entry in node.get(name) or ()]
@@ -104,7 +104,10 @@ class _Build:
         self.unique("card")
         self.unique("view")
         self.check_selectors()
-        self.check_files()
+        if self.deep:
+            from engine.config import thorough  # it loads adapters
+
+            thorough.look(self.all, self.path.parent, lambda node: self.source(node, self.zone))
         if self.doc.problems:
             return None
         self.warn()
@@ -206,7 +209,7 @@ class _Build:
         if parse is None:
             return
         try:
-            parse(text, node["timezone"] or self.main["timezone"] or "UTC")
+            parse(text, node["timezone"] or self.zone)
         except ValueError as error:
             said = str(error).strip().rstrip(".") or "it cannot be read as a schedule"
             (node.at / "schedule").problem(printable(said, 200), 'write five cron fields, like "*/5 * * * *"')
@@ -309,35 +312,6 @@ class _Build:
                     f'no source is called "{printable(node["source"])}"', "nothing is kept until there is one"
                 )
 
-    def check_files(self) -> None:
-        """With ``secrets``: every reference resolves, every named file is there."""
-        if not self.secrets:
-            return
-        from engine.config.secrets import SecretError, resolve, warning
-
-        for at, ref in self.references():
-            try:
-                resolve(ref, self.path.parent).reveal()
-            except SecretError as error:
-                at.problem(f"expected a secret from {printable(ref)}, got none: {error.clause}", error.hint)
-                continue
-            said = warning(ref, self.path.parent)
-            if said:
-                at.warn(*said)
-        for node in self.all("source"):
-            ca = (node["tls"] or {}).get("ca")
-            if ca is not None and not ca.is_file():
-                (node.at / "tls" / "ca").problem(
-                    f"expected a file, there is no {ca}", "put the certificate there, or name another file"
-                )
-
-    def references(self) -> list[tuple[At, SecretRef]]:
-        out: list[tuple[At, SecretRef]] = []
-        for node in self.all("source"):
-            out += [(node.at / "auth" / k, v) for k, v in (node["auth"] or {}).items() if isinstance(v, SecretRef)]
-        out += [(node.at / "url", node["url"]) for node in self.all("contact") if node["url"] is not None]
-        return out
-
     def warn(self) -> None:
         warnings = self.doc.warnings
         if not self.all("route"):
@@ -370,7 +344,7 @@ class _Build:
 
     def make(self) -> Config:
         main = self.main
-        zone: str = main["timezone"]
+        zone = self.zone
         store = main["store"] or {}
         sources = tuple(self.source(n, zone) for n in self.all("source"))
         jobs = tuple(_job(n, zone) for n in self.all("job"))

@@ -27,14 +27,14 @@ _WHERE = re.compile(r" \(at line (\d+), column \d+\)$")
 _MAX_BYTES = 16 << 20
 
 
-def load(path: Path, secrets: bool = False, kinds: Collection[str] | None = None) -> Config:
+def load(path: Path, deep: bool = False, kinds: Collection[str] | None = None) -> Config:
     """The configuration of a main file and of ``watchfloor.d/*.toml`` beside it (by name, each adds list entries).
 
-    ``secrets``: also look whether every reference resolves and every named file is there (``check``, ``doctor``).
+    ``deep``: look at what ``check`` looks at beyond (``engine.config.thorough``). Never needed to run.
     ``kinds``: the source kinds there are; default: the installed entry points. ConfigError has every problem.
     """
     path = path.absolute()
-    return _load(path, read_files(path), secrets, kinds)
+    return _load(path, read_files(path), deep, kinds)
 
 
 def load_text(
@@ -42,7 +42,7 @@ def load_text(
     folder: Path | None = None,
     more: Mapping[str, str] | None = None,
     *,
-    secrets: bool = False,
+    deep: bool = False,
     kinds: Collection[str] | None = None,
     name: str = "watchfloor.toml",
 ) -> Config:
@@ -50,7 +50,7 @@ def load_text(
     base = folder or Path("/nowhere")
     files: list[tuple[Path, bytes | Problem]] = [(base / name, text.encode())]
     files += [(base / MORE / n, t.encode()) for n, t in sorted((more or {}).items())]
-    return _load(base / name, files, secrets, kinds, short=True)
+    return _load(base / name, files, deep, kinds, short=True)
 
 
 def read_files(path: Path) -> list[tuple[Path, bytes | Problem]]:
@@ -124,7 +124,7 @@ def _parse(name: str, raw: bytes) -> tuple[str, Mapping[str, Any]] | Problem:
 def _load(
     path: Path,
     files: Sequence[tuple[Path, bytes | Problem]],
-    secrets: bool,
+    deep: bool,
     kinds: Collection[str] | None,
     short: bool = False,
 ) -> Config:
@@ -148,7 +148,7 @@ def _load(
         nodes.append(_read(doc, shapes.ROOT if main else shapes.MORE, main))
     config = None
     if nodes:
-        config = build(path, digest.hexdigest(), nodes, kinds, secrets, tuple(file for file, _ in files))
+        config = build(path, digest.hexdigest(), nodes, kinds, deep, tuple(file for file, _ in files))
     if problems or config is None:
         order = {p.file: n for n, p in reversed(list(enumerate(problems)))}  # by file, in it by line
         raise ConfigError(sorted(problems, key=lambda p: (order[p.file], p.line or 0)))

@@ -18,10 +18,10 @@ REFERENCE = (
 
 
 def problems(
-    text: str, more: dict[str, str] | None = None, secrets: bool = False, folder: Path | None = None
+    text: str, more: dict[str, str] | None = None, deep: bool = False, folder: Path | None = None
 ) -> list[str]:
     with pytest.raises(ConfigError) as caught:
-        load_text(text, folder, more, secrets=secrets, kinds=KINDS)
+        load_text(text, folder, more, deep=deep, kinds=KINDS)
     return str(caught.value).splitlines()
 
 
@@ -427,16 +427,16 @@ class TestMissingSecrets:
     def test_check_reports_it_and_a_plain_load_does_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("WF_TEST_ABSENT", raising=False)
         assert load_text(self.TEXT, kinds=KINDS).sources[0].name == "af"
-        assert problems(self.TEXT, secrets=True) == [
+        assert problems(self.TEXT, deep=True) == [
             "watchfloor.toml:5: source[af].auth.password: expected a secret from env:WF_TEST_ABSENT, got none: "
             "the environment variable WF_TEST_ABSENT is not set; set it where the engine is started"
         ]
         monkeypatch.setenv("WF_TEST_ABSENT", "there")
-        assert load_text(self.TEXT, kinds=KINDS, secrets=True).sources[0].name == "af"
+        assert load_text(self.TEXT, kinds=KINDS, deep=True).sources[0].name == "af"
 
     def test_files_of_contacts_and_authorities(self, tmp_path: Path) -> None:
         text = SOURCE + 'tls = { ca = "ca.pem" }\n[[contact]]\nname = "desk"\nurl = { file = "desk.url" }\n'
-        assert problems(text, secrets=True, folder=tmp_path) == [
+        assert problems(text, deep=True, folder=tmp_path) == [
             f"watchfloor.toml:5: source[af].tls.ca: expected a file, there is no {tmp_path}/ca.pem; "
             "put the certificate there, or name another file",
             f"watchfloor.toml:8: contact[desk].url: expected a secret from file:desk.url, got none: there is no file {tmp_path}/desk.url; "
@@ -447,7 +447,7 @@ class TestMissingSecrets:
         (tmp_path / "desk.url").write_text("json://localhost\n")
         (tmp_path / "desk.url").chmod(0o644)
         text = '[[contact]]\nname = "desk"\nurl = { file = "desk.url" }\n[[route]]\nmatch = "*"\nto = ["desk"]\n'
-        config = load_text(text, tmp_path, secrets=True)
+        config = load_text(text, tmp_path, deep=True)
         assert config.warnings == (
             f"watchfloor.toml:3: contact[desk].url: anybody on this host can read {tmp_path}/desk.url; chmod 600 {tmp_path}/desk.url",
         )

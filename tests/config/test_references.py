@@ -8,8 +8,8 @@ import pytest
 
 from adapters.base import Adapter, Secret
 from engine.adapters_in import _options
-from engine.config.model import Config, SecretRef, Source
-from engine.config.secrets import reference
+from engine.config.model import SecretRef
+from engine.config.secrets import reference, resolve
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,10 @@ def test_only_tables_that_the_adapter_names_are_resolved(monkeypatch: pytest.Mon
         secret_options = ("env",)
 
     options = {"env": {"A": {"env": "TOKEN_OF_TEST"}, "B": "plain"}, "other": {"A": {"env": "TOKEN_OF_TEST"}}}
-    source = Source(name="a", kind="x", options=options)
-    config = Config(path=tmp_path / "watchfloor.toml", hash="h", folder=tmp_path)
-    found = _options(Taking, source, config)
+    found = _options(Taking, options, lambda ref: resolve(ref, tmp_path))
     assert isinstance(found["env"]["A"], Secret)
     assert found["env"]["A"].reveal() == "s3cr3t"
     assert "s3cr3t" not in repr(found)
     assert found["env"]["B"] == "plain"
     assert found["other"] == options["other"]
-    assert _options(Adapter, source, config) == options
+    assert _options(Adapter, options, lambda ref: resolve(ref, tmp_path)) == options

@@ -148,7 +148,7 @@ def test_what_is_wrong_is_told_at_its_line(
     assert "✓ source cmd: may metrics" in said
     wrong = '\n[[series]]\nname = "bad"\nsource = "nfs"\nquery = "match load.log /rows/"\n'
     file.write_text(toml(server, wrong))
-    line = file.read_text().splitlines().index('name = "bad"')
+    line = file.read_text().splitlines().index('query = "match load.log /rows/"') + 1
     assert main(["check", "--config", str(file)]) == EXIT_BAD_INPUT
     assert (
         f"{file}:{line}: series[bad].query: expected a query of files, expected one group ( )"

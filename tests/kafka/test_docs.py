@@ -16,7 +16,6 @@ from adapters.kafka.parts import MOST
 from adapters.kafka.queries import FOLDS, FUNCTIONS
 from adapters.kafka.queries import MOST as MOST_SERIES
 from engine.adapters_in import make_adapter
-from engine.commands import wrong_queries
 from engine.config.load import load
 from engine.config.paths import places
 
@@ -31,7 +30,6 @@ async def test_a_sample_makes_an_adapter(tmp_path: Path, sample: str) -> None:
     file.write_text(sample)
     config = load(file)
     assert [w for w in config.warnings if "[[route]]" not in w] == []
-    assert wrong_queries(config) == []
     for source in config.sources:
         adapter = make_adapter(source, config, places(file, env={"XDG_STATE_HOME": str(tmp_path)}))
         assert isinstance(adapter, KafkaAdapter)

@@ -10,7 +10,6 @@ import pytest
 from adapters.probes import command, files, follow, http, matching
 from adapters.probes.base import MOST_A_QUERY
 from engine.adapters_in import make_adapter
-from engine.commands import wrong_queries
 from engine.config.load import load
 from engine.config.paths import places
 from engine.poll import run_metrics
@@ -26,7 +25,6 @@ async def test_a_sample_makes_an_adapter(tmp_path: Path, sample: str) -> None:
     config = load(file)
     assert [w for w in config.warnings if "[[route]]" not in w] == []
     assert config.series or config.run_metrics
-    assert wrong_queries(config) == []
     for source in config.sources:
         adapter = make_adapter(source, config, places(file, env={"XDG_STATE_HOME": str(tmp_path)}))
         await adapter.close()

@@ -12,7 +12,6 @@ from adapters.sql import SqlAdapter
 from adapters.sql.guard import DIALECTS, FIRST, wrong
 from adapters.sql.where import PORTS, Options
 from engine.adapters_in import make_adapter
-from engine.commands import wrong_queries
 from engine.config.load import load
 from engine.config.paths import places
 
@@ -27,7 +26,6 @@ async def test_a_sample_makes_an_adapter_that_asks_its_queries(tmp_path: Path, s
     file.write_text(sample)
     config = load(file)
     assert [w for w in config.warnings if "[[route]]" not in w] == []
-    assert wrong_queries(config) == []
     (source,) = config.sources
     adapter = make_adapter(source, config, places(file, env={"XDG_STATE_HOME": str(tmp_path)}))
     assert isinstance(adapter, SqlAdapter)
