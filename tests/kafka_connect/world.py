@@ -8,31 +8,10 @@ from adapters.base import Action, Secret, SourceSettings
 from adapters.contract import Fault
 from adapters.kafka_connect import KafkaConnectAdapter
 from adapters.model import State, Verb, parse_key, pipeline_key, run_key, step_key
+from tests.servers.bad_days import DAYS
 from tests.servers.kafka_connect_like import KafkaConnectLike
 from tests.servers.kafka_connect_state import SECRET
 
-FAULTS: dict[Fault, str] = {
-    Fault.DOWN: "down",
-    Fault.SLOW: "slow",
-    Fault.HANG: "hang",
-    Fault.UNAUTHORIZED: "401",
-    Fault.FORBIDDEN: "403",
-    Fault.NOT_FOUND: "404",
-    Fault.CONFLICT: "409",
-    Fault.RATE_LIMITED: "429",
-    Fault.RATE_LIMITED_AFTER: "429-after",
-    Fault.RATE_LIMITED_DATE: "429-date",
-    Fault.SERVER_ERROR: "500",
-    Fault.HTML: "html",
-    Fault.TRUNCATED: "truncated",
-    Fault.SHAPE: "shape",
-    Fault.MISSING_IDS: "missing-ids",
-    Fault.MISSING_FIELDS: "missing-fields",
-    Fault.UNKNOWN_FIELDS: "unknown-fields",
-    Fault.UNKNOWN_STATE: "unknown-state",
-    Fault.LOST_ANSWER: "lost",
-    Fault.DOES_NOTHING: "noop",
-}
 SOURCE, USER, PASSWORD = "connect", "ops", "pw-of-the-test"
 QUICK = {"read_timeout": 0.4, "connect_timeout": 1.0, "rebalance_wait": 0.01}
 
@@ -79,7 +58,7 @@ class LikeWorld:
     def fault(self, fault: Fault | None) -> bool:
         if fault is Fault.PAGE_TWO:
             return False  # all of them come in one answer
-        self.like.fault = None if fault is None else FAULTS[fault]
+        self.like.fault = None if fault is None else DAYS[fault]
         return True
 
     def skew(self, seconds: float) -> None:

@@ -15,26 +15,8 @@ from adapters.extras import Readings, SeriesQuery
 from adapters.probes.command import CommandAdapter
 from adapters.probes.files import FilesAdapter
 from adapters.probes.http import HttpAdapter
+from tests.servers.bad_days import DAYS
 from tests.servers.http_probe_like import HttpProbeLike
-
-FAULTS: dict[Fault, str] = {
-    Fault.DOWN: "down",
-    Fault.SLOW: "slow",
-    Fault.HANG: "hang",
-    Fault.UNAUTHORIZED: "401",
-    Fault.FORBIDDEN: "403",
-    Fault.NOT_FOUND: "404",
-    Fault.CONFLICT: "409",
-    Fault.RATE_LIMITED: "429",
-    Fault.RATE_LIMITED_AFTER: "429-after",
-    Fault.RATE_LIMITED_DATE: "429-date",
-    Fault.SERVER_ERROR: "500",
-    Fault.HTML: "html",
-    Fault.TRUNCATED: "truncated",
-    Fault.SHAPE: "shape",
-    Fault.MISSING_FIELDS: "missing-fields",
-    Fault.UNKNOWN_FIELDS: "unknown-fields",
-}
 
 
 def http(like: HttpProbeLike, **more: object) -> HttpAdapter:
@@ -97,7 +79,7 @@ class HttpWorld:
         return http(self.like)
 
     def fault(self, fault: Fault | None) -> bool:
-        self.like.fault = None if fault is None else FAULTS[fault]
+        self.like.fault = None if fault is None else DAYS[fault]
         return True
 
     def skew(self, seconds: float) -> None:

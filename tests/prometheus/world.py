@@ -8,26 +8,8 @@ from adapters.base import Secret, SourceSettings
 from adapters.contract import Fault
 from adapters.extras import SeriesQuery
 from adapters.prometheus import PrometheusAdapter
+from tests.servers.bad_days import DAYS
 from tests.servers.prometheus_like import Host, PrometheusLike, Refused
-
-FAULTS: dict[Fault, str] = {
-    Fault.DOWN: "down",
-    Fault.SLOW: "slow",
-    Fault.HANG: "hang",
-    Fault.UNAUTHORIZED: "401",
-    Fault.FORBIDDEN: "403",
-    Fault.NOT_FOUND: "404",
-    Fault.CONFLICT: "409",
-    Fault.RATE_LIMITED: "429",
-    Fault.RATE_LIMITED_AFTER: "429-after",
-    Fault.RATE_LIMITED_DATE: "429-date",
-    Fault.SERVER_ERROR: "500",
-    Fault.HTML: "html",
-    Fault.TRUNCATED: "truncated",
-    Fault.SHAPE: "shape",
-    Fault.MISSING_FIELDS: "missing-fields",
-    Fault.UNKNOWN_FIELDS: "unknown-fields",
-}
 
 
 def settings(like: PrometheusLike, **more: object) -> SourceSettings:
@@ -56,9 +38,7 @@ class LikeWorld:
         return adapter(self.like, max_series=5000)
 
     def fault(self, fault: Fault | None) -> bool:
-        if fault is not None and fault not in FAULTS:
-            return False
-        self.like.bad_day(None if fault is None else FAULTS[fault])
+        self.like.bad_day(None if fault is None else DAYS[fault])
         return True
 
     def skew(self, seconds: float) -> None:

@@ -9,31 +9,9 @@ from adapters.base import Action, Secret, SourceSettings
 from adapters.contract import Fault
 from adapters.model import Verb, parse_key, pipeline_key, run_key, step_key
 from adapters.seatunnel import SeaTunnelAdapter
+from tests.servers.bad_days import DAYS
 from tests.servers.seatunnel_like import Job, SeaTunnelLike
 
-FAULTS: dict[Fault, str] = {
-    Fault.DOWN: "down",
-    Fault.SLOW: "slow",
-    Fault.HANG: "hang",
-    Fault.UNAUTHORIZED: "401",
-    Fault.FORBIDDEN: "403",
-    Fault.NOT_FOUND: "404",
-    Fault.CONFLICT: "409",
-    Fault.RATE_LIMITED: "429",
-    Fault.RATE_LIMITED_AFTER: "429-after",
-    Fault.RATE_LIMITED_DATE: "429-date",
-    Fault.SERVER_ERROR: "500",
-    Fault.HTML: "html",
-    Fault.TRUNCATED: "truncated",
-    Fault.SHAPE: "shape",
-    Fault.MISSING_IDS: "missing-ids",
-    Fault.MISSING_FIELDS: "missing-fields",
-    Fault.UNKNOWN_FIELDS: "unknown-fields",
-    Fault.UNKNOWN_STATE: "unknown-state",
-    Fault.PAGE_TWO: "page2",
-    Fault.LOST_ANSWER: "lost",
-    Fault.DOES_NOTHING: "noop",
-}
 SOURCE = "st"
 NAME = "orders cdc"
 FILE_SECRET = "pa55-of-the-orders-db"
@@ -86,7 +64,7 @@ class LikeWorld:
     def fault(self, fault: Fault | None) -> bool:
         if fault is Fault.PAGE_TWO and not self.like.modern:
             return False
-        self.like.fault = None if fault is None else FAULTS[fault]
+        self.like.fault = None if fault is None else DAYS[fault]
         return True
 
     def skew(self, seconds: float) -> None:
