@@ -12,12 +12,19 @@ from engine.config.load import ConfigError, load, load_text
 
 KINDS = ("airflow", "local", "prometheus")
 HEAD = '[[expectation]]\nid = "e"\n'
-FINISH = HEAD + 'on = "*"\ntype = "finish_by"\n'
 FEED = '[[feed]]\nname = "eia"\nfile = "in/eia.csv"\n'
 CHECK = '[[check]]\nname = "rows"\n'
 CALENDAR = '[[calendar]]\nname = "fr"\n'
 WINDOW = '[[window]]\nname = "w"\non = "*"\nkind = "freeze"\nend = "04:00"\n'
 SOURCE = '[[source]]\nname = "af"\nkind = "airflow"\nurl = "https://a.example"\n'
+
+
+def owes(type: str, on: str = "*", id: str = "e") -> str:
+    """The head of an expectation, four lines."""
+    return f'[[expectation]]\nid = "{id}"\non = "{on}"\ntype = "{type}"\n'
+
+
+FINISH = owes("finish_by")
 
 
 def problems(text: str, more: dict[str, str] | None = None, folder: Path | None = None) -> list[str]:
@@ -36,7 +43,7 @@ CASES = {
         '6: expectation[e].timezone: expected a time zone like "Europe/Paris", got "Europe/Pari"; did you mean "Europe/Paris"?',
     ),
     "selector of an expectation": (
-        FINISH.replace('"*"', '"sales"') + 'due = "05:00"',
+        owes("finish_by", "sales") + 'due = "05:00"',
         '3: expectation[e].on: expected a selector: source:pipeline (with * and ?), app:…, layer:…, tag:…, env:…, src:… or *, got "sales"',
     ),
     "no on": (
@@ -44,7 +51,7 @@ CASES = {
         "1: expectation[e]: expected on, which is missing; add on: which pipelines",
     ),
     "limit of zero": (
-        FINISH.replace("finish_by", "max_duration") + 'limit = "0s"',
+        owes("max_duration") + 'limit = "0s"',
         '5: expectation[e].limit: expected more than nothing, got "0s"',
     ),
     "limit on finish_by": (
@@ -52,19 +59,19 @@ CASES = {
         "6: expectation[e].limit: expected a key that means something with finish_by, limit does not; remove it; finish_by takes due, due_after_schedule, expected, warn, warning_counts, days, calendar, alert_if_late_by",
     ),
     "due where there is none": (
-        FINISH.replace("finish_by", "max_duration") + 'limit = "1h"\ndue = "05:00"',
+        owes("max_duration") + 'limit = "1h"\ndue = "05:00"',
         "6: expectation[e].due: expected a key that means something with max_duration, due does not; remove it; max_duration takes limit, expected, warn",
     ),
     "due of an anomaly": (
-        FINISH.replace("finish_by", "duration_anomaly") + 'due = "05:00"',
+        owes("duration_anomaly") + 'due = "05:00"',
         "5: expectation[e].due: expected a key that means something with duration_anomaly, due does not; remove it; duration_anomaly takes expected",
     ),
     "alert_if_late_by per run": (
-        FINISH.replace("finish_by", "max_duration") + 'limit = "1h"\nalert_if_late_by = "5m"',
+        owes("max_duration") + 'limit = "1h"\nalert_if_late_by = "5m"',
         "6: expectation[e].alert_if_late_by: expected a key that means something with max_duration, alert_if_late_by does not; remove it; max_duration takes limit, expected, warn",
     ),
     "days per run": (
-        FINISH.replace("finish_by", "max_duration") + 'limit = "1h"\ndays = "mon-fri"',
+        owes("max_duration") + 'limit = "1h"\ndays = "mon-fri"',
         "6: expectation[e].days: expected a key that means something with max_duration, days does not; remove it; max_duration takes limit, expected, warn",
     ),
     "due twice": (
@@ -88,11 +95,11 @@ CASES = {
         "6: expectation[e].warn: expected a share above 0 and at most 1, like 0.5, got the number 1.5",
     ),
     "made id": (
-        FINISH.replace('"e"', '"overdue"') + 'due = "05:00"',
+        owes("finish_by", id="overdue") + 'due = "05:00"',
         '2: expectation[overdue].id: expected another id, got "overdue", which names what is owed without configuration; rename it',
     ),
     "id |": (
-        FINISH.replace('"e"', '"a|b"') + 'due = "05:00"',
+        owes("finish_by", id="a|b") + 'due = "05:00"',
         '2: expectation[a|b].id: expected a name without |, got "a|b"',
     ),
     "unknown calendar": (
@@ -104,126 +111,123 @@ CASES = {
         '6: expectation[e].calendar: expected the name of a calendar, got "fr"; add a [[calendar]] with name = "fr"',
     ),
     "feed on finish_by": (
-        FEED + FINISH.replace('"*"', '"feed:eia"') + 'due = "05:00"',
+        FEED + owes("finish_by", "feed:eia") + 'due = "05:00"',
         '6: expectation[e].on: expected a selector of pipelines, got "feed:eia"; feed: belongs to source_arrival and to after of [[pipeline]], ping: to heartbeat, series: and asset: to what is measured',
     ),
     "source_arrival on pipeline": (
-        FINISH.replace("finish_by", "source_arrival") + 'due = "05:00"',
+        owes("source_arrival") + 'due = "05:00"',
         '3: expectation[e].on: expected a feed with source_arrival, like "feed:NAME", got "*"; add a [[feed]] for the file and name it',
     ),
     "unknown feed": (
-        FEED + FINISH.replace("finish_by", "source_arrival").replace('"*"', '"feed:ei"') + 'due = "05:00"',
+        FEED + owes("source_arrival", "feed:ei") + 'due = "05:00"',
         '6: expectation[e].on: expected the name of a feed, got "ei"; did you mean "eia"?',
     ),
     "heartbeat on pipeline": (
-        FINISH.replace("finish_by", "heartbeat") + 'max_age = "26h"',
+        owes("heartbeat") + 'max_age = "26h"',
         '3: expectation[e].on: expected a heartbeat\'s name, like "ping:backup", got "*"; its program says `watchfloor ping NAME ok`',
     ),
     "heartbeat name": (
-        FINISH.replace("finish_by", "heartbeat").replace('"*"', '"ping:*"') + 'max_age = "26h"',
+        owes("heartbeat", "ping:*") + 'max_age = "26h"',
         '3: expectation[e].on: expected a heartbeat\'s name, like "ping:backup", got "ping:*"; its program says `watchfloor ping NAME ok`',
     ),
     "heartbeat max_age": (
-        FINISH.replace("finish_by", "heartbeat").replace('"*"', '"ping:b"'),
+        owes("heartbeat", "ping:b"),
         "4: expectation[e].type: expected max_age with heartbeat, there is none; add max_age",
     ),
     "metric on a pipeline": (
-        FINISH.replace("finish_by", "metric").replace('"*"', '"air:x"') + "above = 5",
+        owes("metric", "air:x") + "above = 5",
         '3: expectation[e].on: expected what is measured, like "series:cdm_lag", got "air:x"; write on = "series:NAME", or name in series what its runs tell',
     ),
     "metric without a limit": (
-        FINISH.replace("finish_by", "metric").replace('"*"', '"series:lag"'),
+        owes("metric", "series:lag"),
         "4: expectation[e].type: expected above or below or mean_above or mean_below or peak_above with metric, there is none; add above",
     ),
     "metric of series on series": (
-        FINISH.replace("finish_by", "metric").replace('"*"', '"series:lag"') + 'above = 5\nseries = "rows"',
+        owes("metric", "series:lag") + 'above = 5\nseries = "rows"',
         '6: expectation[e].series: expected pipelines in on beside series, got "series:lag"; name the pipelines, or remove series',
     ),
     "clear_at on the bad side": (
-        FINISH.replace("finish_by", "metric").replace('"*"', '"series:lag"') + "above = 5\nclear_at = 6",
+        owes("metric", "series:lag") + "above = 5\nclear_at = 6",
         "6: expectation[e].clear_at: expected clear_at on the good side of 5, got the number 6; it is where a value must come back to",
     ),
     "a window of readings that are not kept": (
-        FINISH.replace("finish_by", "metric").replace('"*"', '"series:lag"') + 'mean_above = 5\nwindow = "6h"',
+        owes("metric", "series:lag") + 'mean_above = 5\nwindow = "6h"',
         "6: expectation[e].window: expected a window of at most 2 h, got a longer one; older readings are kept by the minute only; name less",
     ),
     "a number that no run tells": (
-        '[[run_metric]]\nname = "rows"\non = "*"\nregex = "(\\\\d+)"\n'
-        + FINISH.replace("finish_by", "metric")
-        + 'above = 5\nseries = "row"',
+        '[[run_metric]]\nname = "rows"\non = "*"\nregex = "(\\\\d+)"\n' + owes("metric") + 'above = 5\nseries = "row"',
         '10: expectation[e].series: expected the name of a run_metric, got "row"; did you mean "rows"?',
     ),
     "a tolerance below nothing": (
-        FINISH.replace("finish_by", "reconcile").replace('"*"', '"series:lag"')
-        + 'against = "series:l"\ntolerance = -1',
+        owes("reconcile", "series:lag") + 'against = "series:l"\ntolerance = -1',
         "6: expectation[e].tolerance: expected 0 or more, got the number -1; write it without the sign",
     ),
     "clear_at of a mean": (
-        FINISH.replace("finish_by", "metric").replace('"*"', '"series:lag"') + "mean_above = 5\nclear_at = 4",
+        owes("metric", "series:lag") + "mean_above = 5\nclear_at = 4",
         "6: expectation[e].clear_at: expected either above or below beside clear_at; name one of them",
     ),
     "min_events of nothing": (
-        FINISH.replace("finish_by", "metric").replace('"*"', '"series:lag"') + "above = 5\nmin_events = 4",
+        owes("metric", "series:lag") + "above = 5\nmin_events = 4",
         '6: expectation[e].min_events: expected events beside min_events, there is none; add events = "series:NAME"',
     ),
     "against a pipeline": (
-        FINISH.replace("finish_by", "reconcile").replace('"*"', '"series:lag"') + 'against = "air:x"',
+        owes("reconcile", "series:lag") + 'against = "air:x"',
         '5: expectation[e].against: expected "series:NAME", got "air:x"; name one series',
     ),
     "forecast without within": (
-        FINISH.replace("finish_by", "forecast").replace('"*"', '"series:lag"') + "most = 90",
+        owes("forecast", "series:lag") + "most = 90",
         '4: expectation[e].type: expected within with forecast, there is none; add within = "14d"',
     ),
     "a quota of nothing": (
-        FINISH.replace("finish_by", "quota").replace('"*"', '"series:lag"') + "most = 0",
+        owes("quota", "series:lag") + "most = 0",
         "5: expectation[e].most: expected more than nothing, got the number 0; name the limit",
     ),
     "resets": (
-        FINISH.replace("finish_by", "quota").replace('"*"', '"series:lag"') + 'most = 5\nresets = "each day"',
+        owes("quota", "series:lag") + 'most = 5\nresets = "each day"',
         "6: expectation[e].resets: schedule 'each day' has 2 fields: expected five (minute hour day month weekday), @daily, or every 15m; "
         'write "0 0 * * *" for each midnight',
     ),
     "volume upside down": (
-        FINISH.replace("finish_by", "volume").replace('"*"', '"series:lag"') + "normal = [9, 1]",
+        owes("volume", "series:lag") + "normal = [9, 1]",
         "5: expectation[e].normal: expected the lowest value first; write [1.0, 9.0]",
     ),
     "freshness both": (
-        FINISH.replace("finish_by", "freshness").replace('"*"', '"series:lag"') + 'by = "07:00"\nmax_age = "26h"',
+        owes("freshness", "series:lag") + 'by = "07:00"\nmax_age = "26h"',
         "6: expectation[e].max_age: expected either by or max_age, got both; keep one of them, or make two",
     ),
     "freshness of a feed": (
-        FEED + FINISH.replace("finish_by", "freshness").replace('"*"', '"feed:eia"') + 'max_age = "26h"',
+        FEED + owes("freshness", "feed:eia") + 'max_age = "26h"',
         '6: expectation[e].on: expected a selector of pipelines, got "feed:eia"; freshness is of pipelines, series:NAME or asset:NAME',
     ),
     "an asset by a time": (
-        FINISH.replace("finish_by", "freshness").replace('"*"', '"asset:x"') + 'by = "07:00"',
+        owes("freshness", "asset:x") + 'by = "07:00"',
         "5: expectation[e].by: expected max_age of an asset, got by; an asset tells when it was made, not of which date",
     ),
     "freshness of a number": (
         '[[series]]\nname = "lag"\nsource = "air"\nquery = "x"\nunit = "rows"\n'
-        + FINISH.replace("finish_by", "freshness").replace('"*"', '"series:lag"')
+        + owes("freshness", "series:lag")
         + 'max_age = "26h"',
         '8: expectation[e].on: expected a series of an instant or a date, lag has the unit "rows"; write unit = "time" or "date" in its [[series]]',
     ),
     "freshness days without by": (
-        FINISH.replace("finish_by", "freshness").replace('"*"', '"series:lag"') + 'max_age = "26h"\ndays = "mon-fri"',
+        owes("freshness", "series:lag") + 'max_age = "26h"\ndays = "mon-fri"',
         "6: expectation[e].days: expected by beside days, there is none; add by, or remove days",
     ),
     "metric with due": (
-        FINISH.replace("finish_by", "metric").replace('"*"', '"series:lag"') + 'above = 5\ndue = "05:00"',
+        owes("metric", "series:lag") + 'above = 5\ndue = "05:00"',
         "6: expectation[e].due: expected a key that means something with metric, due does not; remove it; metric takes series, above, "
         "below, mean_above, mean_below, peak_above, window, for, clear_at, events, min_events, alert_if_late_by",
     ),
     "sequence without after": (
-        FINISH.replace("finish_by", "sequence"),
+        owes("sequence"),
         "4: expectation[e].type: expected after with sequence, there is none; add after",
     ),
     "sequence self": (
-        FINISH.replace("finish_by", "sequence").replace('"*"', '"a:*"') + 'after = "a:*"',
+        owes("sequence", "a:*") + 'after = "a:*"',
         "5: expectation[e].after: expected another pipeline than on, got the same; name what comes first",
     ),
     "sequence on feed": (
-        FINISH.replace("finish_by", "sequence") + 'after = "feed:eia"',
+        owes("sequence") + 'after = "feed:eia"',
         '5: expectation[e].after: expected a selector of pipelines, got "feed:eia"; feed: belongs to source_arrival and to after of [[pipeline]], ping: to heartbeat, series: and asset: to what is measured',
     ),
     "completeness none": (
@@ -231,7 +235,7 @@ CASES = {
         "3: expectation[e].type: expected of with completeness, there is none; add of: selectors of its members",
     ),
     "completeness both": (
-        FINISH.replace("finish_by", "completeness") + 'due = "05:00"\nof = ["a:b"]',
+        owes("completeness") + 'due = "05:00"\nof = ["a:b"]',
         "3: expectation[e].on: expected of alone, got on beside it; remove on: its members are those of of",
     ),
     "completeness empty": (
@@ -247,18 +251,15 @@ CASES = {
         '5: expectation[e].of[1]: expected a selector of pipelines, got "feed:x"; feed: belongs to source_arrival and to after of [[pipeline]], ping: to heartbeat, series: and asset: to what is measured',
     ),
     "overlap": (
-        FINISH + 'due = "05:00"\n' + FINISH.replace('"e"', '"f"') + 'due = "06:00"\ndays = "mon-fri"',
+        FINISH + 'due = "05:00"\n' + owes("finish_by", id="f") + 'due = "06:00"\ndays = "mon-fri"',
         '6: expectation[f]: expected no overlap with another finish_by of the same selector, got one with "e" (watchfloor.toml:1); keep one of them, or give them different days',
     ),
     "overlap by months": (
-        FINISH + 'due = "05:00"\ndays = "-1"\n' + FINISH.replace('"e"', '"f"') + 'due = "06:00"\ndays = "last fri"',
+        FINISH + 'due = "05:00"\ndays = "-1"\n' + owes("finish_by", id="f") + 'due = "06:00"\ndays = "last fri"',
         '7: expectation[f]: expected no overlap with another finish_by of the same selector, got one with "e" (watchfloor.toml:1); keep one of them, or give them different days',
     ),
     "overlap max_duration": (
-        FINISH.replace("finish_by", "max_duration")
-        + 'limit = "1h"\n'
-        + FINISH.replace('"e"', '"f"').replace("finish_by", "max_duration")
-        + 'limit = "2h"',
+        owes("max_duration") + 'limit = "1h"\n' + owes("max_duration", id="f") + 'limit = "2h"',
         '6: expectation[f]: expected no overlap with another max_duration of the same selector, got one with "e" (watchfloor.toml:1); keep one of them',
     ),
     "overlap sets": (
@@ -425,7 +426,7 @@ class TestHolidays:
 
 
 def test_an_overlap_names_the_line_of_the_other_file() -> None:
-    more = FINISH.replace('"e"', '"f"') + 'due = "06:00"'
+    more = owes("finish_by", id="f") + 'due = "06:00"'
     assert problems(FINISH + 'due = "05:00"', {"x.toml": "\n" + more}) == [
         "watchfloor.d/x.toml:2: expectation[f]: expected no overlap with another finish_by of the same selector, "
         'got one with "e" (watchfloor.toml:1); keep one of them, or give them different days'
@@ -442,18 +443,18 @@ def test_an_overlap_names_the_line_of_the_other_file() -> None:
     ],
 )
 def test_different_days_do_not_overlap(days: str, others: str) -> None:
-    two = FINISH.replace('"e"', '"f"') + f'due = "06:00"\ndays = "{others}"'
+    two = owes("finish_by", id="f") + f'due = "06:00"\ndays = "{others}"'
     assert len(load_text(FINISH + f'due = "05:00"\ndays = "{days}"\n' + two).expectations) == 2
 
 
 def test_what_another_calendar_closes_does_not_overlap() -> None:
     weekend = '[[calendar]]\nname = "weekend"\nweekdays = "sat,sun"\n'
-    two = FINISH.replace('"e"', '"f"') + 'due = "06:00"\ncalendar = "weekend"'
+    two = owes("finish_by", id="f") + 'due = "06:00"\ncalendar = "weekend"'
     assert len(load_text(weekend + FINISH + 'due = "05:00"\ndays = "mon-fri"\n' + two).expectations) == 2
 
 
 def test_two_sequences_of_one_pipeline_wait_for_different_ones() -> None:
-    one = FINISH.replace("finish_by", "sequence") + 'after = "a:b"\n'
+    one = owes("sequence") + 'after = "a:b"\n'
     assert len(load_text(one + one.replace('"e"', '"f"').replace("a:b", "a:c")).expectations) == 2
 
 
