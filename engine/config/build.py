@@ -29,6 +29,7 @@ from engine.config.model import (
     Source,
     StoreConfig,
 )
+from engine.config.named import OWN_SERIES
 
 GROUP = "watchfloor.adapters"
 NEED_URL = frozenset(
@@ -46,8 +47,6 @@ NEED_URL = frozenset(
         "sql",
     }
 )
-OWN_SERIES = ("host.", "host@", "own.", "run.")
-"""How names of series begin that the engine gives itself."""
 ONE_HOST = ("http://localhost", "http://127.", "http://[::1]")
 
 

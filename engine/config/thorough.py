@@ -17,7 +17,7 @@ from typing import Any, cast
 from adapters.base import Adapter
 from adapters.errors import AdapterError, Unsupported
 from engine.adapters_in import NoAdapter, adapter_class, try_adapter
-from engine.config import units
+from engine.config import named, units
 from engine.config.at import At, Node, printable
 from engine.config.model import SecretRef, Source
 from engine.config.secrets import SecretError, resolve, warning
@@ -33,6 +33,7 @@ def look(nodes: Nodes, folder: Path, make: Callable[[Node], Source]) -> None:
     with tempfile.TemporaryDirectory(prefix="watchfloor-check-") as scratch:
         _queries(nodes, _sources(nodes, folder, Path(scratch), make))
     _files(nodes, folder)
+    named.look(nodes)
 
 
 # --- secrets and files ------------------------------------------------------------------------------------------------
