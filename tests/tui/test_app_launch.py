@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.rig import until
 from tests.pty import Terminal
 from tests.tui import stores
 
@@ -138,9 +139,8 @@ def test_the_users_theme_and_title_are_taken(launch: Callable[..., Terminal], tm
     (tmp_path / "watchfloor.toml").write_text('[ui]\ntheme = "light"\ntitle = true\n')
     terminal = launch()
     terminal.wait_for("ldz_to_rdv_contracts")
-    terminal.settle(0.4)
+    until(lambda: (terminal.read(0.1), terminal.title)[1] == "watchfloor")  # the app says it, some time after the rows
     assert b"48;2;251;250;247" in terminal.raw()
-    assert terminal.title == "watchfloor"
 
 
 def test_the_wall_is_launched_too(launch: Callable[..., Terminal]) -> None:
