@@ -14,97 +14,28 @@ from engine.alerts import Alerts
 from engine.config.model import PipelineRule, Route
 from engine.config.units import SeverityTest
 from engine.notify import message
-from engine.owed.bound import Bound, OwedChange
-from engine.owed.history import Basis
-from engine.owed.occurrences import Evidence, Occurrence, Promise
-from engine.owed.predict import Prediction
+from engine.owed.occurrences import Evidence
 from engine.store import alerts_owed as links
 from tests.alerts.floor import MINUTE, PEER, Floor
+from tests.alerts.owed_parts import (
+    DATE,
+    Owes,
+    at,
+    evening,
+    events,
+    fail,
+    kinds,
+    said,
+    sent,
+    titles,
+    wait,
+)
 from tests.alerts.test_message import HOSTILE
-
-DUE = 1_795_150_800_000  # 2026-11-20 06:00 in Paris
-DATE = "2026-11-20"
-
-
-def at(clock: str) -> int:
-    hour, minute = clock.split(":")
-    return DUE + (int(hour) * 60 + int(minute) - 360) * MINUTE
-
-
-def said(course: Course = Course.RUNNING, p50: str = "06:14", p90: str = "06:26", **more: Any) -> Prediction:
-    values: dict[str, Any] = {"late": 0.7, "latest_start": at("05:04"), "spread": None} | more
-    basis = Basis(learnt=True, n=20)
-    return Prediction(
-        course, at("05:00"), at(p50), at(p90), values["late"], 9, 20, values["latest_start"], basis, values["spread"]
-    )
-
-
-class Owes:
-    """One promise of one thing; ``to`` is what the judge would say when its occurrence changes."""
-
-    def __init__(
-        self, floor: Floor, on: str = "flow:daily", type: str = "finish_by", *, due: str = "06:00", id: int = 1,
-        severity: Severity = Severity.HIGH, promise: str = "", **more: Any,
-    ) -> None:  # fmt: skip
-        self.floor = floor
-        promise = promise or f"{type}-{on}"
-        self.bound = Bound(
-            id=id, promise=Promise(id=promise, type=type, on=on), severity=severity, words=f"{type} {due}", **more
-        )
-        self.one = Occurrence(
-            key=f"{promise}|{on}|{DATE}", promise=promise, type=type, on=on, zone="Europe/Paris", business_date=DATE, tick=None,
-            from_at=DUE - 86_400_000, declared_at=at(due), due_at=at(due), alert_at=at(due), dated=True, by_clock=True,
-        )  # fmt: skip
-
-    def change(self, state: Owed, reason: str = "", *, alerting: bool | None = None, **more: Any) -> OwedChange:
-        occurrence = {k: more.pop(k) for k in ("met_at", "lateness_ms", "evidence") if k in more}
-        before = self.one.state
-        since = {Owed.BREACHED: self.one.due_at}.get(state)
-        self.one = replace(self.one, state=state, reason=reason, since=since, **occurrence)
-        told = state is Owed.BREACHED if alerting is None else alerting
-        return OwedChange(bound=self.bound, occurrence_id=1, before=before, after=self.one, alerting=told, **more)
-
-    def to(self, state: Owed, reason: str = "", **more: Any) -> None:
-        give(self.floor, self.change(state, reason, **more))
-
-
-def give(floor: Floor, *changes: OwedChange) -> None:
-    with floor.store.transaction(full=True) as tx:
-        floor.alerts.on_owed(tx, changes)
-
-
-def sent(floor: Floor) -> None:
-    """All that waits has been delivered."""
-    with floor.store.transaction() as tx:
-        tx.db.execute("UPDATE outbox SET state = 2, attempts = 1 WHERE state = 0")
-        tx.db.execute("UPDATE alert SET told = 1 WHERE id IN (SELECT alert_id FROM outbox)")
-
-
-def kinds(floor: Floor) -> list[str]:
-    return [kind for _, kind, _ in floor.letters]
-
-
-def titles(floor: Floor) -> list[str]:
-    return [title for (title,) in floor.all("SELECT title FROM outbox ORDER BY created, id")]
-
-
-def events(floor: Floor, what: str) -> list[str]:
-    return [d for (d,) in floor.all("SELECT detail FROM alert_event WHERE what = ? ORDER BY id", what)]
-
-
-def wait(floor: Floor, ms: int) -> None:
-    for _ in range(0, ms, 1000):
-        floor.clock.forward(1000)
-        floor.tick()
 
 
 @pytest.fixture
 def floor(tmp_path: Path) -> Iterator[Floor]:
-    made = Floor(tmp_path)
-    made.clock.at = at("05:44")
-    made.list("daily", "hourly", *(f"board{n}" for n in range(50)))
-    yield made
-    made.close()
+    yield from evening(tmp_path)
 
 
 # --- one promise --------------------------------------------------------------------------------------------------------
@@ -277,10 +208,6 @@ def test_a_restart_neither_loses_nor_doubles(floor: Floor) -> None:
 # --- with a failure -----------------------------------------------------------------------------------------------------
 
 
-def fail(floor: Floor, name: str = "r1") -> None:
-    floor.poll(floor.run(State.FAILED, name, error="ORA-00001"))
-
-
 def test_failed_before_its_deadline_is_one_alert_and_the_breach_joins_it(floor: Floor) -> None:
     fail(floor)
     sent(floor)
@@ -379,135 +306,6 @@ def test_two_promises_of_one_thing_and_date_are_one_alert_until_both_are_over(fl
     assert floor.states == [AlertState.RESOLVED]
 
 
-# --- behind a cause -----------------------------------------------------------------------------------------------------
-
-
-def late_feed(floor: Floor) -> Owes:
-    feed = Owes(floor, "feed:eia", "source_arrival", due="05:30", id=50)
-    feed.to(Owed.BREACHED, "due 05:30: not arrived")
-    sent(floor)
-    return feed
-
-
-def boards(floor: Floor, count: int, **more: Any) -> list[Owes]:
-    return [Owes(floor, f"flow:board{n}", due="07:00", id=100 + n, **more) for n in range(count)]
-
-
-def test_nine_deadlines_behind_one_late_feed_are_one_alert_told_then_one_grouped_message(floor: Floor) -> None:
-    late_feed(floor)
-    nine = boards(floor, 9)
-    give(floor, *(one.change(Owed.AT_RISK, "x", prediction=said(), root="feed:eia") for one in nine))
-    assert floor.all("SELECT key FROM alert") == [("feed:eia",)]
-    assert len(events(floor, "behind it")) == 9
-    assert events(floor, "behind it")[0] == "board0 07:00"
-    assert "\nBehind it: board0 07:00, board1 07:00" in floor.one("SELECT body FROM alert")
-    floor.clock.at = at("07:00")
-    give(floor, *(one.change(Owed.BREACHED, "due 07:00: not started", root="feed:eia") for one in nine))
-    feed = floor.one("SELECT id FROM alert WHERE key = 'feed:eia'")
-    assert floor.one("SELECT count(*) FROM alert WHERE parent = ? AND state = 1", feed) == 9
-    wait(floor, 29_000)
-    assert len(floor.letters) == 1
-    floor.alerts = Alerts(floor.ctx)  # a restart in between
-    wait(floor, 3_000)
-    assert floor.letters == [("ana", "fire", 2), ("ana", "repeat", 0)]
-    title, body = floor.one("SELECT title, body FROM outbox WHERE kind = 'repeat'")
-    assert title == "[HIGH] 9 deadlines broken behind it: eia late — due 05:30, not arrived"
-    assert "Behind it: broken: board0 07:00, board1 07:00" in body
-    assert message.problems(title, body) == []
-    wait(floor, 400_000)
-    assert len(floor.letters) == 2
-
-
-def test_further_breaches_behind_it_wait_five_minutes_and_critical_ones_ten_seconds_at_first(floor: Floor) -> None:
-    late_feed(floor)
-    one, two = boards(floor, 2, severity=Severity.CRITICAL)
-    floor.clock.at = at("07:00")
-    one.to(Owed.BREACHED, "due 07:00: not started", root="feed:eia")
-    wait(floor, 9_000)
-    assert len(floor.letters) == 1
-    wait(floor, 2_000)
-    assert kinds(floor) == ["fire", "escalate"]
-    assert titles(floor)[1].startswith("[CRITICAL] 1 deadline broken behind it: eia late")
-    two.to(Owed.BREACHED, "due 07:00: not started", root="feed:eia")
-    wait(floor, 290_000)
-    assert len(floor.letters) == 2
-    wait(floor, 15_000)
-    assert kinds(floor) == ["fire", "escalate", "repeat"]
-
-
-def test_ten_are_named_and_the_others_counted(floor: Floor) -> None:
-    late_feed(floor)
-    give(floor, *(one.change(Owed.AT_RISK, "x", prediction=said(), root="feed:eia") for one in boards(floor, 47)))
-    body = floor.one("SELECT body FROM alert")
-    assert "and 37 more" in body
-    assert body.count(" 07:00") == 10
-
-
-def test_without_an_alert_of_the_cause_it_stands_alone(floor: Floor) -> None:
-    boards(floor, 1)[0].to(Owed.AT_RISK, "x", prediction=said(), root="feed:eia")
-    assert floor.all("SELECT key, parent FROM alert") == [("flow:board0", None)]
-    assert kinds(floor) == ["fire"]
-
-
-def test_a_chain_hangs_on_the_first_cause(floor: Floor) -> None:
-    late_feed(floor)
-    middle, last = boards(floor, 2)
-    middle.to(Owed.AT_RISK, "x", prediction=said(), root="feed:eia")
-    last.to(Owed.BREACHED, "due 07:00: not started", root="flow:board0")
-    feed = floor.one("SELECT id FROM alert WHERE key = 'feed:eia'")
-    assert floor.one("SELECT parent FROM alert WHERE key = 'flow:board1'") == feed
-
-
-def test_a_failed_upstream_is_a_cause_too(floor: Floor) -> None:
-    fail(floor)
-    boards(floor, 1)[0].to(Owed.AT_RISK, "x", prediction=said(), root="flow:daily")
-    assert floor.all("SELECT key FROM alert") == [("flow:daily",)]
-    assert "Behind it: board0 07:00" in floor.one("SELECT body FROM alert")
-    floor.poll(floor.run(State.FAILED, error="ORA-00001: more of its log"))
-    assert "Behind it: board0 07:00" in floor.one("SELECT body FROM alert")
-
-
-def test_what_is_met_behind_its_cause_is_over_there(floor: Floor) -> None:
-    late_feed(floor)
-    one, two = boards(floor, 2)
-    one.to(Owed.AT_RISK, "x", prediction=said(), root="feed:eia")
-    two.to(Owed.BREACHED, "due 07:00: not started", root="feed:eia")
-    one.to(Owed.PENDING, "x", prediction=said(late=0.1))
-    two.to(Owed.MET_LATE, "x", met_at=at("07:10"), lateness_ms=10 * MINUTE)
-    wait(floor, 40_000)
-    assert floor.all("SELECT key FROM alert WHERE state < 4") == [("feed:eia",)]
-    assert "Behind it" not in floor.one("SELECT body FROM alert WHERE key = 'feed:eia'")
-    assert kinds(floor) == ["fire"]  # over within the wait: never told
-
-
-def test_when_the_cause_ends_untold_what_stays_is_told_once_together(floor: Floor) -> None:
-    feed = late_feed(floor)
-    one, two, three = boards(floor, 3)
-    one.to(Owed.AT_RISK, "x", prediction=said(), root="feed:eia")
-    two.to(Owed.BREACHED, "due 07:00: not started", root="feed:eia")
-    three.to(Owed.BREACHED, "due 07:00: not started", root="feed:eia")
-    feed.to(Owed.MET_LATE, "x", met_at=at("05:44"), lateness_ms=14 * MINUTE)
-    evidence = floor.one("SELECT resolved_by FROM alert WHERE key = 'feed:eia'")
-    assert evidence == "arrived 05:44, 14m late; still broken behind it: board1 07:00, board2 07:00"
-    wait(floor, 29_000)
-    assert kinds(floor) == ["fire", "resolve"]
-    wait(floor, 3_000)
-    assert kinds(floor) == ["fire", "resolve", "fire"]
-    assert titles(floor)[2].startswith("[HIGH] and 2 more after the same cause: board1 late — due 07:00")
-    assert floor.one("SELECT count(*) FROM alert WHERE state = 1") == 3
-    wait(floor, 60_000)
-    assert len(floor.letters) == 3
-
-
-def test_whoever_is_told_of_a_thing_is_told_when_it_breaks_behind_another(floor: Floor) -> None:
-    low = SeverityTest(">=", Severity.LOW)
-    floor.ctx.config = replace(floor.config, routes=(Route("flow:board*", low, ("ben",)), Route("*", low, ("ana",))))
-    late_feed(floor)
-    boards(floor, 1)[0].to(Owed.BREACHED, "due 07:00: not started", root="feed:eia")
-    wait(floor, 32_000)
-    assert [(who, kind) for who, kind, _ in floor.letters[1:]] == [("ana", "repeat"), ("ben", "repeat")]
-
-
 def test_a_promise_taken_out_of_the_configuration_claims_nothing(floor: Floor) -> None:
     owes = Owes(floor, id=7)
     owes.to(Owed.BREACHED, "due 06:00: not started", evidence=(Evidence("run", "flow:daily/r1", None, "x"),))
@@ -519,6 +317,9 @@ def test_a_promise_taken_out_of_the_configuration_claims_nothing(floor: Floor) -
     assert floor.states == [AlertState.CLOSED]
     with floor.store.transaction() as tx:
         assert links.of(tx, owes.one.key) is None
+
+
+# --- what is said, and how often ----------------------------------------------------------------------------------------
 
 
 def do_line(floor: Floor) -> str:

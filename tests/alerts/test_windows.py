@@ -12,7 +12,7 @@ from adapters.model import AlertState, Owed, State
 from engine.config.model import Window
 from engine.config.units import Moment
 from tests.alerts.floor import MINUTE, PEER, Floor
-from tests.alerts.test_owed import Owes, at, boards, give, kinds, late_feed, titles, wait
+from tests.alerts.owed_parts import Owes, at, boards, give, kinds, late_feed, titles, wait
 
 
 @pytest.fixture

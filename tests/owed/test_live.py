@@ -13,7 +13,7 @@ from engine.owed.bound import Bound, OwedChange
 from engine.owed.live import Live
 from engine.owed.occurrences import Promise
 from engine.store import owed, runs, sources
-from tests.owed.test_outlook import MIXED, START, Night, at
+from tests.owed.outlook_parts import MIXED, START, Night, at
 from tests.tui.stores import MINUTE, SECOND
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from adapters.model import State, StepRun
 from tests.tui import stores
+from tests.tui.plan_parts import KEY, reply
 from tests.tui.stores import MINUTE, SIZES, House, painted
-from tests.tui.test_plan_view import KEY, reply
 from tui import registry
 from tui.present.glyphs import HEALTH_LOOKS, LOOKS
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.tui.plan_parts import reply, type_
 from tests.tui.stores import SIZES, House, painted, story
-from tests.tui.test_plan_view import reply, type_
 from tui.screens.plan import PlanView
 from tui.view import Request
 
