@@ -188,7 +188,11 @@ Reconciled = Done | NotDone | Several
 
 
 class Adapter(ABC):
-    """One orchestrator. Construct with settings; ``close`` when done. No call may block the loop."""
+    """One orchestrator. Construct with settings; ``close`` when done. No call may block the loop.
+
+    The constructor looks at its settings (ValueError, Unsupported: one sentence), asks nobody and reveals nothing:
+    ``check`` makes adapters only to hear what they say.
+    """
 
     kind: ClassVar[str]
     min_poll_s: ClassVar[float] = 5.0

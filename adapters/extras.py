@@ -111,7 +111,8 @@ class Readings:
 
     A query with one answer gives the series of its name, one with several ``name{label=value}``; what a source measures of
     hosts without being asked is named ``host@NAME:METRIC`` (metrics as this host has them: ``cpu mem swap io load1
-    disk:/mount net.rx net.tx``, in percent and bytes; ``up`` 1 or 0: whether it is measured at all).
+    disk:/mount net.rx net.tx``, in percent and bytes; ``up`` 1 or 0: whether it is measured at all), anything else
+    ``SOURCE@THING:METRIC``: a name without ``@`` is the configuration's own, and ``check`` refuses one that it does not know.
     ``failed``: why a query gave nothing usable, by its name; "" is what was not asked for by name. ``about``: label, unit
     and scale of the series of hosts. ``warnings``: what the source says beside its answer.
     """

@@ -267,7 +267,11 @@ def parser() -> argparse.ArgumentParser:
     for sub in (backup, restore):
         sub.add_argument("--demo", action="store_true", help="of the demo's workspace")
     _verb(subs, "init", "write a first configuration with what this host has")
-    _verb(subs, "check", "read the configuration and every secret it refers to")
+    _verb(
+        subs,
+        "check",
+        "read the configuration and every secret it refers to, and hear what adapters say of it; nobody is asked",
+    )
     _verb(
         subs,
         "doctor",
