@@ -9,7 +9,7 @@ import time
 
 from bench.figure import Figure
 
-ROOMS = ("store", "host", "tui", "beside", "engine", "predict", "owed", "judge", "logs", "samples", "values")
+ROOMS = ("store", "host", "tui", "beside", "engine", "predict", "owed", "judge", "logs", "samples", "values", "gaps")
 
 
 def main() -> int:

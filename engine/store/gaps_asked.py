@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from datetime import date, datetime, tzinfo
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Any, Final
 
 from adapters.model import Owed, RunKind, State
@@ -15,21 +17,22 @@ from engine.store.packed import KIND_MASK, STATES, bdate_number, bdate_text
 _OWED: Final = tuple(Owed)
 _KINDS: Final = tuple(RunKind)
 _DAY_MS: Final = 86_400_000
-_SLOT_MS: Final = 900_000
-"""Runs without a business date are taken together by quarters of an hour: no zone's day begins inside one."""
+_AHEAD: Final = 200
+"""Days past the first date in which changes of a zone's clock are looked for: dates end today, and no run began much later."""
+_EPOCH: Final = date(1970, 1, 1).toordinal()
 _RANK: Final = (
     "CASE WHEN r.state IN (6, 7) THEN 3 WHEN r.state BETWEEN 1 AND 5 THEN 2 WHEN r.state IN (0, 11) THEN 0 ELSE 1 END"
 )
 _RUNS: Final = f"""
-SELECT r.pipeline_id, r.bdate, CASE WHEN r.bdate IS NULL THEN r.at / {_SLOT_MS} END AS slot, r.run, r.state, r.kind & {KIND_MASK},
+SELECT r.pipeline_id, r.bdate, CASE WHEN r.bdate IS NULL THEN (r.at + {{ahead}}) / {_DAY_MS} END AS day, r.run, r.state, r.kind & {KIND_MASK},
   r.at, r.started, r.ended, count(*), sum(r.state IN (6, 7)), sum(r.state BETWEEN 1 AND 5), sum(r.kind & {KIND_MASK} = 0),
   max(({_RANK}) * 100000000000000 + r.at) AS best
 FROM json_each(?) j CROSS JOIN run r ON r.pipeline_id = j.value AND r.at >= ?
 WHERE r.bdate IS NULL OR r.bdate >= ?
-GROUP BY r.pipeline_id, r.bdate, slot"""  # noqa: S608 - numbers of our own
+GROUP BY r.pipeline_id, r.bdate, day"""  # noqa: S608 - numbers of our own
 _OWES: Final = """
-SELECT x.pipeline_id, o.id, o.bdate, o.state, o.due_at, o.flags, o.run
-FROM json_each(?) j CROSS JOIN expectation x ON x.pipeline_id = j.value
+SELECT p.id, p.key, o.id, o.bdate, o.state, o.due_at, o.flags, o.run
+FROM json_each(?) j CROSS JOIN pipeline p ON p.id = j.value CROSS JOIN expectation x ON x.pipeline_id = p.id
 CROSS JOIN occurrence o ON o.expectation_id = x.id AND o.due_at BETWEEN ? AND ?
 WHERE o.bdate >= ? AND x.type NOT IN ('max_duration', 'duration_anomaly', 'runaway') AND (x.gone = 0 OR o.state IN (1, 4))
 ORDER BY o.due_at, o.id"""
@@ -43,9 +46,6 @@ class GapQuestions(Link):
         ``zone``: in which a run without a business date stands on the day it began. Pipelines that are not known are left out.
         """
         ids = json.dumps(list(pipelines))
-        number = bdate_number(since.isoformat()) or 0
-        # a business date seldom lies after the day of its run: one day is room for zones
-        begin = int(datetime(since.year, since.month, since.day, tzinfo=zone).timestamp() * 1000)
         keys: dict[int, tuple[str, int | None, int | None]] = {
             row[0]: (row[1], row[2], row[3])
             for row in self.all(
@@ -55,17 +55,11 @@ class GapQuestions(Link):
             )
         }
         runs: dict[int, dict[str, DateRuns]] = {}
-        for row in self.all(_RUNS, (ids, begin - _DAY_MS, number)):
+        sql, least = _RUNS.format(ahead=_ahead(since, zone)), since.isoformat()
+        for row in self.all(sql, (ids, _begin(since, zone), bdate_number(least))):
             if row[0] in keys:
-                _lay(runs.setdefault(row[0], {}), keys[row[0]][0], row, zone, since)
-        owes: dict[int, list[DatePromise]] = {}
-        for pipeline, i, day, state, due, flags, run in self.all(_OWES, (ids, begin - _DAY_MS, until, number)):
-            if pipeline not in keys:
-                continue
-            key = None if run is None else f"{keys[pipeline][0]}/{run}"
-            owes.setdefault(pipeline, []).append(
-                DatePromise(i, bdate_text(day) or "?", _OWED[state], due, bool(flags & 8), key)
-            )
+                _lay(runs.setdefault(row[0], {}), keys[row[0]][0], row, least)
+        owes = self._owes(ids, since, until, zone)
         found: dict[int, Calendar] = {}
         for pipeline, (_, at, bdate) in keys.items():
             days = runs.get(pipeline, {})
@@ -73,6 +67,24 @@ class GapQuestions(Link):
             if days and first is not None:  # a backfill reaches before the oldest run
                 first = min(first, *days)
             found[pipeline] = Calendar(first, tuple(days[d] for d in sorted(days)), tuple(owes.get(pipeline, ())))
+        return found
+
+    def owed_again(
+        self, calendars: Mapping[int, Calendar], since: date, until: int, zone: tzinfo
+    ) -> dict[int, Calendar]:
+        """The same calendars with what is owed now: where promises moved and no run did. The very same object where nothing did."""
+        owes = self._owes(json.dumps(list(calendars)), since, until, zone)
+        return {
+            i: c if c.owes == (new := tuple(owes.get(i, ()))) else replace(c, owes=new) for i, c in calendars.items()
+        }
+
+    def _owes(self, ids: str, since: date, until: int, zone: tzinfo) -> dict[int, list[DatePromise]]:
+        found: dict[int, list[DatePromise]] = {}
+        given = (ids, _begin(since, zone), until, bdate_number(since.isoformat()))
+        for pipeline, key, i, day, state, due, flags, run in self.all(_OWES, given):
+            by = None if run is None else f"{key}/{run}"
+            one = DatePromise(i, bdate_text(day) or "?", _OWED[state], due, bool(flags & 8), by)
+            found.setdefault(pipeline, []).append(one)
         return found
 
     def blind_spells(self, since: int) -> list[Spell]:
@@ -107,6 +119,35 @@ class GapQuestions(Link):
         return None if row is None else Asker(*row)
 
 
+def _begin(since: date, zone: tzinfo) -> int:
+    """From when on runs and promises are looked at, ms: a business date seldom lies after the day of its run, and a day is room
+    for zones."""
+    return int(datetime(since.year, since.month, since.day, tzinfo=zone).timestamp() * 1000) - _DAY_MS
+
+
+@lru_cache(maxsize=8)
+def _ahead(since: date, zone: tzinfo) -> str:
+    """By how many ms a run's ``at`` is ahead of UTC in that zone, as SQL: days are taken together where the rows are, not here.
+
+    A zone's clock changes a few times a year; between two changes it is one number.
+    """
+
+    def ahead(ms: int) -> int:
+        return round((datetime.fromtimestamp(ms / 1000, zone).utcoffset() or timedelta()).total_seconds() * 1000)
+
+    first, when = _begin(since, zone), ""
+    last = first + _AHEAD * _DAY_MS
+    for at in range(first, last, _DAY_MS):
+        low, high = at, at + _DAY_MS
+        if ahead(low) == ahead(high):
+            continue
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if ahead(middle) == ahead(at) else (low, middle)
+        when += f" WHEN r.at < {high} THEN {ahead(at)}"
+    return f"CASE{when} ELSE {ahead(last)} END" if when else str(ahead(last))
+
+
 def _day(at: int, zone: tzinfo) -> str:
     return datetime.fromtimestamp(at / 1000, zone).date().isoformat()
 
@@ -118,11 +159,11 @@ def _rank(state: State) -> int:
     return 2 if state.active else 0 if state in (State.EXPECTED, State.SKIPPED) else 1
 
 
-def _lay(days: dict[str, DateRuns], key: str, row: Any, zone: tzinfo, since: date) -> None:
-    """Runs of one date, or of a quarter of an hour that belongs to one."""
-    bdate, run, state, kind, at, started, ended, n, good, active, planned = (row[i] for i in (1, *range(3, 13)))
-    day = bdate_text(bdate) or _day(at, zone)
-    if day < since.isoformat():
+def _lay(days: dict[str, DateRuns], key: str, row: Any, least: str) -> None:
+    """Runs of one business date, or those without one that began on a day; before ``least`` they are left out."""
+    _, bdate, number, run, state, kind, at, started, ended, n, good, active, planned, _ = row
+    day = bdate_text(bdate) or date.fromordinal(_EPOCH + number).isoformat()
+    if day < least:
         return
     one = DateRuns(
         day, f"{key}/{run}", STATES[state], _KINDS[kind], at, started, ended, n, good, active, planned, bdate is not None

@@ -92,6 +92,47 @@ def test_runs_of_one_day_are_one_cell_however_many_quarters_they_began_in(rig: R
     assert one.state is State.SUCCESS
 
 
+@pytest.mark.parametrize(
+    ("name", "since"),
+    [
+        ("Europe/Paris", date(2026, 8, 21)), ("Australia/Lord_Howe", date(2026, 8, 21)), ("America/St_Johns", date(2026, 2, 1)),
+        ("Africa/Casablanca", date(2026, 1, 20)), ("Pacific/Kiritimati", date(2026, 8, 21)), ("UTC", date(2026, 8, 21)),
+    ],
+)  # fmt: skip
+def test_a_day_is_that_of_the_readers_clock_also_around_its_changes(rig: Rig, name: str, since: date) -> None:
+    """Each half hour of ninety days, and the last millisecond before it, stands on the day that the clock there shows."""
+    where = zone(name)
+    begin = int(datetime(since.year, since.month, since.day, tzinfo=where).timestamp() * 1000)
+    times = [begin + i * 30 * MIN - ms for i in range(1, 90 * 48) for ms in (0, 1)]
+    rig.see(*(a_run(f"r{at}", State.SUCCESS, started=at) for at in times))
+    wanted: dict[str, int] = {}
+    for at in times:
+        day = datetime.fromtimestamp(at / 1000, where).date().isoformat()
+        wanted[day] = wanted.get(day, 0) + 1
+    assert {r.day: r.n for r in ask(rig, tz=where, since=since)["p"].runs} == wanted
+
+
+def test_what_is_owed_is_asked_for_alone_where_no_run_moved(rig: Rig) -> None:
+    rig.see(a_run("r", State.SUCCESS, started=NOW, business_date="2026-11-17"))
+    number = rig.reader.pipeline("a:p").id
+    before = ask(rig)["p"]
+    assert rig.reader.owed_again({number: before}, SINCE, NOW + 2 * DAY, UTC)[number] is before
+    with rig.store.transaction() as tx:
+        tx.db.execute(
+            "INSERT INTO expectation (id, promise, thing, pipeline_id, type, severity, words) VALUES (1, 'p', 'a:p', ?, 'finish_by', 1, '')",
+            (number,),
+        )
+        tx.db.execute(
+            "INSERT INTO occurrence (key, expectation_id, bdate, from_at, declared_at, due_at, alert_at, flags, state, changed)"
+            " VALUES ('k', 1, 20261118, 0, 0, ?, 0, 12, 0, 0)",
+            (NOW + HOUR,),
+        )
+    after = rig.reader.owed_again({number: before}, SINCE, NOW + 2 * DAY, UTC)[number]
+    assert after == ask(rig)["p"]
+    assert [o.day for o in after.owes] == ["2026-11-18"]
+    assert after.runs is before.runs
+
+
 def test_of_no_run_nothing_is_said(rig: Rig) -> None:
     calendar = ask(rig)["p"]
     assert calendar.first is None

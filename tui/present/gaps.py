@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import IntEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from adapters.model import Owed, RunKind, State
@@ -287,10 +288,10 @@ def head_lines(days: Sequence[str], grid: Grid, at: str) -> list[Line]:
 
 
 def row_line(
-    lane: Lane, layer: str, cells: Mapping[str, Cell], days: Sequence[str], grid: Grid, *, here: bool, at: str,
+    lane: Lane, layer: str, cells: Mapping[str, Cell] | None, days: Sequence[str], grid: Grid, *, here: bool, at: str,
     marked: frozenset[str] = frozenset(),
 ) -> list[Span]:  # fmt: skip
-    """One pipeline: state, name, a cell a date. The cursor's cell and a marked range are reversed."""
+    """One pipeline: state, name, a cell a date. The cursor's cell and a marked range are reversed. ``cells`` None: not read yet."""
     style = ("run-stale" if lane.stale else "text") + (" b" if here or lane.loud else "")
     ground = " on:cursor-bg" if here else ""
     sign = (lane.look.glyph if lane.loud else " ") + (STALE_MARK if lane.stale else " ")
@@ -301,6 +302,8 @@ def row_line(
     if grid.layer:
         out.append((pad(cut(layer, grid.layer - 1), grid.layer), f"dim{ground}"))
     out.append((pad(cut_middle(lane.name, grid.name), grid.name + 1), f"{style}{ground}"))
+    if cells is None:
+        return merge([*out, ("reading …"[: len(days)], f"dim{ground}")])
     for i, day in enumerate(days):
         look = cells.get(day, NOTHING).look
         if gap := grid.gap(i, day):
@@ -403,9 +406,13 @@ def why_lines(cell: Cell, day: str, asker: Asker | None, tz: str, now: int, widt
     return [[(" ", ""), (f"{label:<6} ", "dim"), *words.sentence(what, width - 9)] for label, what in said]
 
 
-def window_days(now: int, tz: str) -> list[str]:
+def window_days(now: int, tz: str) -> Sequence[str]:
     """The last 90 dates up to today, oldest first."""
-    today = local_day(now, tz)
+    return _dates(local_day(now, tz))
+
+
+@lru_cache(maxsize=4)
+def _dates(today: date) -> Sequence[str]:
     return [(today - timedelta(days=DAYS - 1 - i)).isoformat() for i in range(DAYS)]
 
 

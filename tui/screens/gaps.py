@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from adapters.model import Verb
-from engine.store.rows import Asker, FloorRow, OwedRow, SourceRow, Spell
+from engine.store.rows import Asker, Calendar, FloorRow, OwedRow, SourceRow, Spell
 from tui import keymap
 from tui.present import gaps, lines, words
 from tui.present.chain import NO_LAYER, Lane
@@ -16,8 +16,15 @@ from tui.present.gaps import NOTHING, Cell, Grid
 from tui.screens import cannot, open_plan, window
 from tui.view import Context, Effect, Line, Say
 
-AHEAD = 3
-CHUNK = 200
+SLICE: Final = 15_000
+"""What is read at once where the rest follows in turns of its own, in runs: about fifteen milliseconds."""
+DATE: Final = 6
+"""A date of a pipeline costs as much as so many of its runs."""
+CHUNK: Final = 200
+SAME_MS: Final = 100
+"""What moved so lately is read again: two commits may bear the same millisecond."""
+
+_NONE: Final = Calendar()
 
 
 class GapsPane:
@@ -39,6 +46,20 @@ class GapsPane:
         self._back = 0
         """Dates by which the view was scrolled into the past."""
         self._cells: dict[str, dict[str, Cell]] = {}
+        self._calendars: dict[str, Calendar] = {}
+        """What is known of the dates of a pipeline, by its key; ``_made``: what its cells were made of."""
+        self._made: dict[str, tuple[Calendar, Sequence[Spell], int | None]] = {}
+        self._ran: set[str] = set()
+        self._owed: set[str] = set()
+        """Of which the runs, or the promises, may be others than those that are known."""
+        self._marks: dict[int, int] | None = None
+        """When the runs of each pipeline moved last; None: to be asked for."""
+        self._sliced = False
+        """Whether turns of our own are given: then no frame reads more than its part."""
+        self._rests: tuple[object, ...] | None = None
+        """Where the view stood when nothing was left to read."""
+        self._each = SLICE
+        """What a pipeline cost, of those read last."""
         self._spells: list[Spell] | None = None
         self._today: str | None = None
         self._full: tuple[tuple[int, ...], tuple[OwedRow, ...]] = ((), ())
@@ -48,58 +69,119 @@ class GapsPane:
 
     def rows(self, lanes: Sequence[Lane]) -> None:
         """Take the lanes of the screen, in their order."""
+        self._rests = None
         self.lanes = [lane for lane in lanes if gaps.mapped(lane)]
         self._places = {lane.key: i for i, lane in enumerate(self.lanes)}
         if self.cursor not in self._places:
             self.cursor, self.anchor = (self.lanes[0].key if self.lanes else None), None
 
-    def forget(self) -> None:
-        """Runs or promises moved."""
-        self._cells.clear()
+    def forget(self, moved: Collection[str]) -> None:
+        """These topics moved. What is known is shown until it was read again; what is far from the view is not kept."""
+        self._rests = None
+        near = {lane.key for lane in self._near()}
+        for key in self._calendars.keys() - near:
+            del self._calendars[key]
+            self._cells.pop(key, None)
+            self._made.pop(key, None)
+        if "pipeline" in moved:
+            self._ran |= near
+        elif "run" in moved and self._marks is not None:
+            had, self._marks = self._marks, self.context.reader.floor_marks()
+            newest = max(self._marks.values(), default=0) - SAME_MS
+            ids = {i for i, at in self._marks.items() if at >= newest or had.get(i) != at}
+            self._ran |= {lane.key for lane in self._near() if lane.id in ids}
+        if "owed" in moved:
+            self._owed |= near
         self._spells = None
         self._full = ((), ())
         self._asker = ("", None)
 
-    def days(self) -> list[str]:
+    def days(self) -> Sequence[str]:
         """All dates of the map, oldest first; a new day is a new map."""
         days = gaps.window_days(self.context.now(), self.context.timezone)
         if days[-1] != self._today:
             self._today = days[-1]
-            self._cells.clear()
+            for known in (self._cells, self._calendars, self._made):
+                known.clear()
         return days
 
-    def shown_days(self) -> list[str]:
+    def shown_days(self) -> Sequence[str]:
         """Those that the width has room for."""
         days = self.days()
         end = len(days) - min(self._back, max(len(days) - self._n, 0))
         return days[max(end - self._n, 0) : end]
 
-    def read(self, *, count: bool = False) -> None:
-        """What of the pipelines in view is not known."""
-        del count
-        self.days()
-        top = window(self._top, self.index, self.page, len(self.lanes))
-        if any(lane.key not in self._cells for lane in self.lanes[top : top + self.page]):
-            self.read_lanes(self.lanes[max(top - AHEAD, 0) : top + self.page + AHEAD])
+    def _near(self, pages: int = 1) -> list[Lane]:
+        """Pipelines in view and ``pages`` on either side, those in view first and the one under the cursor before all."""
+        top, page = window(self._top, self.index, self.page, len(self.lanes)), self.page
+        seen, after = self.lanes[top : top + page], self.lanes[top + page : top + (1 + pages) * page]
+        found = [*seen, *after, *self.lanes[max(top - pages * page, 0) : top]]
+        here = self.here
+        return found if here is None else [here, *(lane for lane in found if lane is not here)]
 
-    def read_lanes(self, lanes: Iterable[Lane]) -> None:
-        wanted = [lane for lane in lanes if lane.key not in self._cells and lane.id is not None]
-        if not wanted:
-            return
-        days, tz, now = self.days(), self.context.timezone, self.context.now()
-        zone = words.zone(tz)
-        since = date.fromisoformat(days[0])
+    def read(self, *, count: bool = False) -> None:
+        """What of the pipelines in view is not known, or moved; where turns of our own follow, a part. ``count``: after the store
+        moved, when the whole screen is made anew: then that of the cursor alone."""
+        whole = not self._sliced
+        self._read(self._near(0)[: 1 if count and not whole else None], None if whole else SLICE)
+
+    def work(self, *, here: bool) -> bool:
+        """A turn of our own: what is still to be read in view, then what a page further is. ``here``: the map is seen."""
+        self._sliced = True
+        if not here or (at := (self._top, self.page, self.cursor, self._today)) == self._rests:
+            return False
+        did = self._read(self._near(), SLICE)
+        self._rests = None if did else at
+        return did
+
+    def _read(self, lanes: Sequence[Lane], most: int | None) -> bool:
+        """Of these, in their order, what is not known or moved, at ``most`` so much and at least one pipeline. Whether anything
+        was read."""
+        days, tz = self.days(), self.context.timezone
+        reader, since = self.context.reader, date.fromisoformat(days[0])
+        asked = since, self.context.now() + 2 * words.DAY, words.zone(tz)
+        if self._marks is None:
+            self._marks = reader.floor_marks()
         if self._spells is None:
-            self._spells = self.context.reader.blind_spells(gaps.day_start(since, tz))
-        ids = [lane.id for lane in wanted if lane.id is not None]
-        found = self.context.reader.calendars(ids, since, now + 2 * words.DAY, zone)
-        for lane in wanted:
-            calendar = found.get(lane.id or 0)
-            if calendar is None:
-                continue
-            source = lane.source.name if lane.source is not None else None
-            spells = [s for s in self._spells if s.source is None or s.source == source]
-            blind = None if not lane.stale else lane.seen if lane.seen is not None else 0
+            self._spells = reader.blind_spells(gaps.day_start(since, tz))
+        of = {lane.id: lane for lane in lanes if lane.id is not None}
+        todo = [i for i, lane in of.items() if lane.key not in self._calendars or lane.key in self._ran]
+        did, left = bool(todo), most
+        while todo and (left is None or left > 0):
+            n = CHUNK if left is None else max(left // max(self._each, 1), 1)
+            part, todo = todo[:n], todo[n:]
+            found = reader.calendars(part, *asked)
+            read = 0
+            for i in part:
+                calendar = self._calendars[of[i].key] = found.get(i, _NONE)
+                read += sum(r.n + DATE for r in calendar.runs) + len(calendar.owes)
+                self._ran.discard(of[i].key)
+                self._owed.discard(of[i].key)
+            self._each = read // len(part)
+            left = None if left is None else left - read
+        again: dict[int, Calendar] = {}
+        for i, lane in of.items():
+            if lane.key in self._owed and lane.key in self._calendars and (left is None or left > 0):
+                again[i] = self._calendars[lane.key]
+                left = None if left is None else left - len(again[i].owes)
+        for i, calendar in (reader.owed_again(again, *asked) if again else again).items():
+            self._calendars[of[i].key] = calendar
+            self._owed.discard(of[i].key)
+        for lane in lanes:
+            self._make(lane, days, tz)
+        return did or bool(again)
+
+    def _make(self, lane: Lane, days: Sequence[str], tz: str) -> None:
+        """The cells of a pipeline, where what they are made of is otherwise than it was."""
+        calendar = self._calendars.get(lane.key)
+        if calendar is None:
+            return
+        source = lane.source.name if lane.source is not None else None
+        spells = [s for s in self._spells or () if s.source is None or s.source == source]
+        blind = None if not lane.stale else lane.seen if lane.seen is not None else 0
+        made, had = (calendar, spells, blind), self._made.get(lane.key)
+        if had is None or had[0] is not calendar or had[1:] != made[1:]:
+            self._made[lane.key] = made
             self._cells[lane.key] = gaps.cells_of(calendar, days, spells, tz, blind_since=blind)
 
     # --- the cursor -------------------------------------------------------------------------------------------------
@@ -116,7 +198,7 @@ class GapsPane:
     def date(self) -> str:
         """The date under the cursor."""
         days = self.days()
-        return self.day if self.day in days else days[-1]
+        return days[-1] if self.day is None or self.day not in days else self.day
 
     @property
     def cells(self) -> Mapping[str, Cell]:
@@ -197,7 +279,7 @@ class GapsPane:
         body = max(room - 4 - about, 1)
         self.page = body
         self._top = window(self._top, self.index, body, len(self.lanes))
-        self.read()
+        self.read(count=True)
         shown = self.lanes[self._top : self._top + body]
         total, days = len(self.lanes), self.shown_days()
         where = f"{self._top + 1}–{min(self._top + body, total)} of {total}" if total > body else str(total)
@@ -216,7 +298,7 @@ class GapsPane:
             layer = "" if lane.layer == before else "none" if lane.layer == NO_LAYER else lane.layer
             before = lane.layer
             here = lane.key == self.cursor
-            cells = self._cells.get(lane.key, {})
+            cells = self._cells.get(lane.key)
             line = gaps.row_line(lane, layer, cells, days, grid, here=here, at=self.date, marked=marked)
             if here:
                 line = lines.merge([*line, (" " * max(width - lines.cells(line), 0), "on:cursor-bg")])
@@ -266,8 +348,7 @@ class GapsPane:
 
     def records(self) -> list[dict[str, Any]]:
         """A record for each date of each pipeline, from its oldest known run on."""
-        for i in range(0, len(self.lanes), CHUNK):
-            self.read_lanes(self.lanes[i : i + CHUNK])
+        self._read(self.lanes, None)
         days = self.days()
         return [r for lane in self.lanes for r in gaps.records(lane, self._cells.get(lane.key, {}), days)]
 

@@ -54,7 +54,7 @@ class LayersView(PipelineScreen):
             self._feeds = self.context.reader.feeds()
         if moved & {"run", "owed", "pipeline"}:
             self.matrix.forget()
-            self.gaps.forget()
+            self.gaps.forget(moved)
         if judged:
             self._lay()
         if moved & {"owed", "pipeline"}:
@@ -88,6 +88,9 @@ class LayersView(PipelineScreen):
             self.cursor = first.key if first is not None else None
         self.matrix.rows(self.lanes)
         self.gaps.rows(self.lanes)
+
+    def work(self) -> bool:
+        return self.gaps.work(here=self.grid is self.gaps)
 
     def filtered(self) -> None:
         self._choose()
