@@ -307,9 +307,9 @@ class _Build:
                 at.warn(f'no {what} is called "{printable(word)}"', hint)
         for node in self.all("series"):
             if node["source"] and node["source"] not in sources:
-                (node.at / "source").warn(
-                    f'no source is called "{printable(node["source"])}"', "nothing is kept until there is one"
-                )
+                close = units.nearest(node["source"], sources - {None, LOCAL})
+                hint = f'did you mean "{close}"?' if close else "nothing is kept until there is one"
+                (node.at / "source").warn(f'no source is called "{printable(node["source"])}"', hint)
 
     def warn(self) -> None:
         warnings = self.doc.warnings

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +26,7 @@ Nodes = Callable[[str], list[Node]]
 """Entries of a list, of all files."""
 _LED = re.compile(r"(url|include|timezone|(?:options|auth|tls)(?:\.[\w-]+)*): ")
 """A sentence of an adapter that begins with the setting that it is about."""
+_NO_SUCH = re.compile(r"\b(?:no option|unknown key) ")
 
 
 def look(nodes: Nodes, folder: Path, make: Callable[[Node], Source]) -> None:
@@ -101,22 +102,35 @@ def _sources(nodes: Nodes, folder: Path, scratch: Path, make: Callable[[Node], S
 
 
 def _tried(node: Node, kind: type[Adapter], source: Source, folder: Path, scratch: Path) -> Adapter | None:
-    try:
-        return try_adapter(kind, source, folder, scratch)
-    except (ValueError, Unsupported) as error:
-        hint = error.hint if isinstance(error, Unsupported) else ""
-        at, said = _blamed(node, f"{error}; {hint}" if hint else str(error))
-        close = _meant(at, said)
-        said = f'{said.partition("; ")[0]}; did you mean "{close}"?' if close else said
-        at.problem(printable(said, 500))
-    except AdapterError as error:  # not the settings: this host, or what it would have to ask for
-        node.at.warn(f"its settings could not be looked at: {printable(error.what, 300)}", printable(error.hint, 200))
-    except Exception as error:  # an adapter that nobody of ours wrote
-        node.at.warn(
-            f"its settings could not be looked at: the adapter stumbled ({type(error).__name__})",
-            "tell who wrote it; watchfloor doctor tries it in earnest",
-        )
-    return None
+    """Made of its settings; else each option that there is not is told, and the first other thing that is wrong: what is said
+    of the rest, when that is left out, may only come of it."""
+    options, told = dict(source.options), False
+    while True:
+        try:
+            adapter = try_adapter(kind, replace(source, options=options), folder, scratch)
+        except (ValueError, Unsupported) as error:
+            hint = error.hint if isinstance(error, Unsupported) else ""
+            at, said = _blamed(node, f"{error}; {hint}" if hint else str(error))
+            unknown = bool(_NO_SUCH.search(said.partition("; ")[0]))
+            if unknown or not told:
+                at.problem(printable(_meant(at, said) if unknown else said, 500))
+            told = True
+            where = at.path[len(node.at.path) :]
+            if len(where) < 2 or where[0] != "options" or where[1] not in options:
+                return None
+            del options[str(where[1])]
+        except AdapterError as error:  # not the settings: this host, or what it would have to ask for
+            words = f"its settings could not be looked at: {printable(error.what, 300)}"
+            if not told:
+                node.at.warn(words, printable(error.hint, 200))
+            return None
+        except Exception as error:  # an adapter that nobody of ours wrote
+            words = f"its settings could not be looked at: the adapter stumbled ({type(error).__name__})"
+            if not told:
+                node.at.warn(words, "tell who wrote it; watchfloor doctor tries it in earnest")
+            return None
+        else:
+            return None if told else adapter
 
 
 def _blamed(node: Node, said: str) -> tuple[At, str]:
@@ -141,12 +155,11 @@ def _named(path: tuple[str, ...], said: str) -> int:
     return found.start() if found else -1
 
 
-def _meant(at: At, said: str) -> str | None:
-    """The option that was meant by one that there is not: of those that the sentence names behind its first clause."""
+def _meant(at: At, said: str) -> str:
+    """What is said of an option that there is not: with the one that was meant, of those that are named behind it."""
     what, _, known = said.partition("; ")
-    if not re.search(r"\b(?:no option|unknown key) ", what):
-        return None
-    return units.nearest(str(at.path[-1]), re.findall(r"\w+", known.partition(": ")[2] or known))
+    close = units.nearest(str(at.path[-1]), re.findall(r"\w+", known.partition(": ")[2] or known))
+    return f'{what}; did you mean "{close}"?' if close else said
 
 
 def _paths(node: Node) -> Iterator[tuple[str, ...]]:

@@ -129,6 +129,14 @@ def test_what_may_come_is_noted_and_not_refused(name: str, words: str) -> None:
     assert noted(f'[[limit]]\non = "{name}"\nlimit = 3\n') == [f"watchfloor.toml:{AT + 2}: limit[1].on: {words}"]
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"), [("porm", 'did you mean "prom"?'), ("dwh", "nothing is kept until there is one")]
+)
+def test_a_series_of_no_source_is_noted_with_the_nearest(name: str, hint: str) -> None:
+    text = f'[[series]]\nname = "x"\nsource = "{name}"\nquery = "up"\n'
+    assert noted(text) == [f'watchfloor.toml:{AT + 3}: series[x].source: no source is called "{name}"; {hint}']
+
+
 def test_a_name_of_another_file_is_known() -> None:
     more = {"b.toml": '[[series]]\nname = "spend"\nsource = "prom"\nquery = "up"\n'}
     text = BASE + '[[limit]]\non = "spend"\nlimit = 3\n'

@@ -47,7 +47,7 @@ def source(kind: str, options: str = "", name: str = "one", more: str = "") -> s
     return f'[[source]]\nname = "{name}"\nkind = "{kind}"\n{url}{auth}{more}{body}'
 
 
-def said(text: str, kind: str = "") -> list[str]:
+def said(text: str) -> list[str]:
     """Problems of a configuration, without those of secrets that are not there."""
     with pytest.raises(ConfigError) as caught:
         load_text(text, Path("/nowhere"), deep=True)
@@ -149,6 +149,11 @@ def test_all_of_it_is_told_at_once() -> None:
     assert [p.line for p in caught.value.problems] == [5, 6, 11, 15]
     assert "WF_TEST_ABSENT_TOO" in str(caught.value.problems[0])
     assert "expected a query of prometheus" in str(caught.value.problems[3])
+
+
+def test_each_option_that_there_is_not_is_told_and_nothing_that_only_comes_of_another() -> None:
+    told = said(source("kafka", "topics = ['t'], groups = 'all', grups = ['a'], rat = 60, rate = 1"))
+    assert [one.partition(".options.")[2].partition(":")[0] for one in told] == ["groups", "grups", "rat"]
 
 
 def test_a_source_that_is_wrong_already_is_told_once() -> None:
