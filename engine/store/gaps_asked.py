@@ -87,6 +87,19 @@ class GapQuestions(Link):
             found.setdefault(pipeline, []).append(one)
         return found
 
+    def failed_of(self, pipeline: int, day: date, zone: tzinfo) -> list[tuple[str, State, int]]:
+        """Of a date of a pipeline the runs that ended, and not well, by their begin: (native run, state, at). ``zone`` as above."""
+        begin, end = (
+            int(datetime(d.year, d.month, d.day, tzinfo=zone).timestamp() * 1000)
+            for d in (day, day + timedelta(days=1))
+        )
+        rows = self.all(
+            "SELECT run, state, at FROM run WHERE pipeline_id = ? AND at >= ? AND (bdate = ? OR (bdate IS NULL AND at >= ? AND at < ?))"
+            " AND state BETWEEN 8 AND 13 AND state <> 11 ORDER BY at, id",
+            (pipeline, begin - _DAY_MS, bdate_number(day.isoformat()), begin, end),
+        )
+        return [(run, STATES[state], at) for run, state, at in rows]
+
     def blind_spells(self, since: int) -> list[Spell]:
         """When a source did not answer, and when nobody watched, that ended after ``since`` or go on; oldest first."""
         rows = self.all(

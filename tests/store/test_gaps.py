@@ -133,6 +133,22 @@ def test_what_is_owed_is_asked_for_alone_where_no_run_moved(rig: Rig) -> None:
     assert after.runs is before.runs
 
 
+def test_which_runs_of_a_date_did_not_end_well(rig: Rig) -> None:
+    start = NOW - NOW % DAY
+    states = (State.SUCCESS, State.FAILED, State.RUNNING, State.SKIPPED, State.STOPPED, State.WARNING, State.LOST)
+    rig.see(*(a_run(f"r{i}", s, started=start + i * HOUR) for i, s in enumerate(states)))
+    rig.see(a_run("dated", State.TIMED_OUT, started=start + 30 * HOUR, business_date="2026-11-18"))
+    rig.see(a_run("next", State.FAILED, started=start + 24 * HOUR), a_run("before", State.FAILED, started=start - 1))
+    day = datetime.fromtimestamp(start / 1000, UTC).date()
+    assert day.isoformat() == "2026-11-18"
+    found = rig.reader.failed_of(rig.reader.pipeline("a:p").id, day, UTC)
+    assert found == [
+        ("r1", State.FAILED, start + HOUR), ("r4", State.STOPPED, start + 4 * HOUR), ("r6", State.LOST, start + 6 * HOUR),
+        ("dated", State.TIMED_OUT, start + 30 * HOUR),
+    ]  # fmt: skip
+    assert rig.reader.failed_of(rig.reader.pipeline("a:p").id, day, zone("Asia/Kolkata"))[0][0] == "before"
+
+
 def test_of_no_run_nothing_is_said(rig: Rig) -> None:
     calendar = ask(rig)["p"]
     assert calendar.first is None

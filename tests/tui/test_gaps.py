@@ -205,6 +205,43 @@ def test_the_story_is_told_as_it_was(tale):
     assert {c.fate for c in view.gaps._cells["prod:new_report"].values()} == {Fate.BEFORE}
 
 
+def test_of_a_date_with_several_runs_the_hours_that_failed_are_said(tale):
+    view = view_of(tale, "prod:hourly_clicks", day(3))
+    shown = "\n".join(painted(view, 120, 40))
+    assert "failed · 23 of 24 runs of this date ended well · failed 10:00" in shown
+    assert "failed 10:00" in "\n".join(painted(view, 80, 24))
+    assert list(view.act("list.open")) == [Open("run", "prod:hourly_clicks/3-4")], "the run that makes the gap"
+    view.act("owed.basis")
+    assert "Hours  failed 10:00" in "\n".join(painted(view, 120, 40))
+    view.gaps.day = day(4)
+    assert "Hours" not in "\n".join(painted(view, 120, 40)), "all of them ended well"
+
+
+def test_hours_are_grouped_and_of_another_day_with_their_day():
+    def at(hour: int) -> int:
+        return gaps.day_start(gaps.date.fromisoformat(D), TZ) + hour * HOUR + 5 * MINUTE
+
+    failed = [("r", State.FAILED, at(h)) for h in (1, 2, 3, 7, 9)] + [
+        ("m", State.MISSED, at(4)),
+        ("l", State.FAILED, at(24)),
+    ]
+    said = ["".join(text for text, _ in clause) for clause in gaps.hours(failed, D, TZ)]
+    assert said == ["failed 01:05, 02:05, 03:05, 07:05 +2", "missed 04:05"]
+    assert "Wed 00:05" in "".join(text for text, _ in gaps.hours(failed, D, TZ, most=24)[0])
+
+
+@pytest.mark.parametrize(
+    ("runs", "said"),
+    [
+        (ran(State.SUCCESS, 24, 23, planned=24), True), (ran(State.RUNNING, 7, 5, 1, planned=7), True),
+        (ran(State.RUNNING, 7, 6, 1, planned=7), False), (ran(State.FAILED), False), (ran(State.SUCCESS, 24, 24, planned=24), False),
+    ],
+)  # fmt: skip
+def test_hours_are_said_where_several_runs_are_and_some_ended_badly(runs, said):
+    (cell,) = (c for d, c in gaps.cells_of(Calendar("2026-11-01", (runs,)), DAYS, (), TZ).items() if d == D)
+    assert gaps.several(cell) is said
+
+
 def test_tab_goes_round_and_keeps_the_pipeline(tale):
     view = LayersView(tale.context(), SALES)
     view.load()

@@ -361,18 +361,47 @@ def span(first: str, last: str) -> str:
     return f"{a.day}–{b.day} {b:%b}" if (a.year, a.month) == (b.year, b.month) else f"{a.day} {a:%b} – {b.day} {b:%b}"
 
 
-def about(day: str, cell: Cell, tz: str, now: int) -> list[Clause]:
-    """The cell under the cursor in one sentence."""
+def several(cell: Cell) -> bool:
+    """Whether its date has several runs, some of which ended badly: one cell stands for all, so their hours are to be said."""
+    r = cell.runs
+    return r is not None and cell.fate in (Fate.FAILED, Fate.RUNNING) and 1 < r.planned > r.good + r.active
+
+
+def hours(failed: Sequence[tuple[str, State, int]], day: str, tz: str, most: int = 4) -> list[Clause]:
+    """``failed 04:05, 07:05``: when the runs of a date began that did not end well, by what became of them; its clock where it was
+    another day."""
+    noon, by = day_start(date.fromisoformat(day), tz) + 12 * words.HOUR, dict[State, list[str]]()
+    for _, state, at in failed:
+        by.setdefault(state, []).append(words.clock(at, tz, noon))
+    out: list[Clause] = []
+    for state, at in by.items():
+        more = f" +{len(at) - most}" if len(at) > most else ""
+        out.append([(f"{LOOKS[state].word} ", LOOKS[state].style), (f"{', '.join(at[:most])}{more}", "text")])
+    return out
+
+
+def about(day: str, cell: Cell, tz: str, now: int, failed: Sequence[tuple[str, State, int]] = ()) -> list[Clause]:
+    """The cell under the cursor in one sentence. ``failed``: of a date with several runs those that did not end well."""
     out: list[Clause] = [[(f"{day} ", "text b"), (cell.look.word, cell.look.style)]]
     out += [part for part in cell.why.split("; ") if part not in ("", cell.look.word)]
-    if cell.runs is not None:
+    if failed:
+        out += hours(failed, day, tz)
+    elif cell.runs is not None:
         out.append(clean(cell.runs.run_key.partition("/")[2]))
         out.append(words.clock(cell.runs.started if cell.runs.started is not None else cell.runs.at, tz, now))
     return out
 
 
-def why_lines(cell: Cell, day: str, asker: Asker | None, tz: str, now: int, width: int) -> list[Line]:
-    """The pane that says why: which run, when, made how and by whom, and what was owed."""
+def why_lines(
+    cell: Cell,
+    day: str,
+    asker: Asker | None,
+    tz: str,
+    now: int,
+    width: int,
+    failed: Sequence[tuple[str, State, int]] = (),
+) -> list[Line]:
+    """The pane that says why: which run, when, made how and by whom, and what was owed. ``failed`` as of ``about``."""
     said: list[tuple[str, Sequence[Clause]]] = [
         ("Why", [[(cell.look.word, cell.look.style)], cell.why if cell.why != cell.look.word else "as its run says"])
     ]
@@ -395,6 +424,8 @@ def why_lines(cell: Cell, day: str, asker: Asker | None, tz: str, now: int, widt
         said.append(("Made", made))
         if run.n > 1:
             said.append(("Runs", [f"{run.n} for this date", f"{run.good} ended well"]))
+        if failed:
+            said.append(("Hours", hours(failed, day, tz, most=24)))
         if not run.dated:
             said.append(("Date", ["its runs name no business date: each stands on the day it began"]))
         elif run.planned > 1:

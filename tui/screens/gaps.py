@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any, ClassVar, Final
 
-from adapters.model import Verb
+from adapters.model import State, Verb
 from engine.store.rows import Asker, Calendar, FloorRow, OwedRow, SourceRow, Spell
 from tui import keymap
 from tui.present import gaps, lines, words
@@ -64,6 +64,7 @@ class GapsPane:
         self._today: str | None = None
         self._full: tuple[tuple[int, ...], tuple[OwedRow, ...]] = ((), ())
         self._asker: tuple[str, Asker | None] = ("", None)
+        self._failed: tuple[object, list[tuple[str, State, int]]] = (None, [])
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
@@ -95,6 +96,7 @@ class GapsPane:
         self._spells = None
         self._full = ((), ())
         self._asker = ("", None)
+        self._failed = (None, [])
 
     def days(self) -> Sequence[str]:
         """All dates of the map, oldest first; a new day is a new map."""
@@ -218,6 +220,24 @@ class GapsPane:
             self._full = ids, tuple(row for row in found if row is not None)
         return self._full[1]
 
+    @property
+    def failed(self) -> list[tuple[str, State, int]]:
+        """Of the cell under the cursor, where it stands for several runs, those that ended and not well: which, what, when."""
+        lane, cell = self.here, self.cell
+        if lane is None or lane.id is None or not gaps.several(cell):
+            return []
+        if self._failed[0] != (lane.key, self.date):
+            zone = words.zone(self.context.timezone)
+            found = self.context.reader.failed_of(lane.id, date.fromisoformat(self.date), zone)
+            self._failed = (lane.key, self.date), found
+        return self._failed[1]
+
+    @property
+    def run_key(self) -> str | None:
+        """The run that counts; where several do, the newest that did not end well: that is what makes the gap."""
+        failed = [run for run, state, _ in self.failed if state is not State.MISSED]
+        return f"{self.cursor}/{failed[-1]}" if failed else self.cell.run_key
+
     def move(self, by: int) -> None:
         if self.lanes:
             before = self.cursor
@@ -315,7 +335,11 @@ class GapsPane:
         if lane is None:
             return []
         tz, now, days = self.context.timezone, self.context.now(), self.days()
-        said = [gaps.about(self.date, self.cell, tz, now), gaps.summary(self.cells, days), gaps.where(self.cells, days)]
+        said = [
+            gaps.about(self.date, self.cell, tz, now, self.failed),
+            gaps.summary(self.cells, days),
+            gaps.where(self.cells, days),
+        ]
         if self.anchor is not None and (chosen := self.chosen()) is not None:
             said.insert(1, [[("range ", "dim"), (gaps.span(*chosen), "key b")], "backfill takes these dates"])
         return [
@@ -331,7 +355,7 @@ class GapsPane:
             if self._asker[0] != cell.runs.run_key:
                 self._asker = cell.runs.run_key, self.context.reader.asker(cell.runs.run_key, cell.runs.day)
             asker = self._asker[1]
-        return gaps.why_lines(cell, self.date, asker, self.context.timezone, self.context.now(), width)
+        return gaps.why_lines(cell, self.date, asker, self.context.timezone, self.context.now(), width, self.failed)
 
     def nothing(self) -> list[Line]:
         sources = keymap.key_of("screen.sources")

@@ -131,7 +131,7 @@ class LayersView(PipelineScreen):
     @property
     def run_key(self) -> str | None:
         if self.grid is not None:
-            return self.grid.cell.run_key
+            return self.gaps.run_key if self.grid is self.gaps else self.grid.cell.run_key
         return None if self.row is None else self.row.run_key
 
     @property
