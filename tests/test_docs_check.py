@@ -34,7 +34,7 @@ def checked(*parts: str) -> Config:
 @pytest.fixture(autouse=True)
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Secrets and files of the samples are on the reader's host."""
-    monkeypatch.setattr("engine.config.thorough._files", lambda nodes, folder: None)
+    monkeypatch.setattr("engine.config.thorough._files", lambda *given: None)
 
 
 SYSTEMS = [(page, n) for page in sorted((DOCS / "systems").glob("*.md")) for n in range(len(samples(page)))]

@@ -62,7 +62,13 @@ SOURCE = Table(
         ),
         "kind": Field(words, "which adapter: airflow, local, …", required=True),
         "url": Field(
-            Text("a URL like https://airflow.example.com", r"[a-z][a-z0-9+.-]*://\S+"), "where it answers", default=""
+            Text(
+                "a URL like https://airflow.example.com",
+                r"[a-z][a-z0-9+.-]*://\S+",
+                hint="begin it with https://, or with what the page of its kind says (kafka://, postgresql://)",
+            ),
+            "where it answers",
+            default="",
         ),
         "environment": Field(
             Text("a name of small letters, digits, - and _", ENVIRONMENT_NAME),

@@ -20,7 +20,7 @@ from engine.adapters_in import NoAdapter, adapter_class, try_adapter
 from engine.config import named, units
 from engine.config.at import At, Node, printable
 from engine.config.model import SecretRef, Source
-from engine.config.secrets import SecretError, resolve, warning
+from engine.config.secrets import SecretError, reference, resolve, warning
 
 Nodes = Callable[[str], list[Node]]
 """Entries of a list, of all files."""
@@ -32,16 +32,17 @@ _NO_SUCH = re.compile(r"\b(?:no option|unknown key) ")
 def look(nodes: Nodes, folder: Path, make: Callable[[Node], Source]) -> None:
     """Notes each problem at its place. ``folder``: the configuration's; ``make``: the source of an entry without problems."""
     with tempfile.TemporaryDirectory(prefix="watchfloor-check-") as scratch:
-        _queries(nodes, _sources(nodes, folder, Path(scratch), make))
-    _files(nodes, folder)
+        made = _sources(nodes, folder, Path(scratch), make)
+        _queries(nodes, made)
+    _files(nodes, folder, made)
     named.look(nodes)
 
 
 # --- secrets and files ------------------------------------------------------------------------------------------------
 
 
-def _files(nodes: Nodes, folder: Path) -> None:
-    for at, ref in _references(nodes):
+def _files(nodes: Nodes, folder: Path, made: Mapping[str, _Made]) -> None:
+    for at, ref in _references(nodes, made):
         try:
             resolve(ref, folder).reveal()
         except SecretError as error:
@@ -58,11 +59,18 @@ def _files(nodes: Nodes, folder: Path) -> None:
             )
 
 
-def _references(nodes: Nodes) -> Iterator[tuple[At, SecretRef]]:
+def _references(nodes: Nodes, made: Mapping[str, _Made]) -> Iterator[tuple[At, SecretRef]]:
     for node in nodes("source"):
         for key, value in (node["auth"] or {}).items():
             if isinstance(value, SecretRef):
                 yield node.at / "auth" / key, value
+        one = made.get(node["name"] or "")
+        for name in one.kind.secret_options if one else ():
+            table = (node["options"] or {}).get(name)
+            for key, value in (cast("dict[str, Any]", table) if isinstance(table, dict) else {}).items():
+                ref = reference(value)
+                if ref is not None:
+                    yield node.at / "options" / name / key, ref
     for node in nodes("contact"):
         if node["url"] is not None:
             yield node.at / "url", node["url"]

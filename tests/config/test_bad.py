@@ -172,7 +172,7 @@ CASES = {
     ),
     "bad url": (
         SOURCE.replace("https://a.example", "a.example"),
-        '4: source[af].url: expected a URL like https://airflow.example.com, got "a.example"',
+        '4: source[af].url: expected a URL like https://airflow.example.com, got "a.example"; begin it with https://, or with what the page of its kind says (kafka://, postgresql://)',
     ),
     "unknown kind": (
         SOURCE.replace("airflow", "airflo"),
@@ -284,7 +284,7 @@ CASES = {
     ),
     "a secret in a URL without scheme": (
         SOURCE.replace("https://", "ops:hunter2@"),
-        '4: source[af].url: expected a URL like https://airflow.example.com, got "…@a.example"',
+        '4: source[af].url: expected a URL like https://airflow.example.com, got "…@a.example"; begin it with https://, or with what the page of its kind says (kafka://, postgresql://)',
     ),
     "auth as one text": (
         SOURCE + 'auth = "ops:hunter2"',

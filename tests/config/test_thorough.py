@@ -64,7 +64,7 @@ def sealed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", never)
     monkeypatch.setattr(socket, "getaddrinfo", never)
     monkeypatch.setattr(subprocess, "Popen", never)
-    monkeypatch.setattr("engine.config.thorough._files", lambda nodes, folder: None)
+    monkeypatch.setattr("engine.config.thorough._files", lambda *given: None)
     monkeypatch.setattr(Secret, "reveal", never)
 
 
@@ -113,6 +113,17 @@ def test_an_option_of_another_kind_is_one_sentence_at_its_line(kind: str, option
     line = text[: text.index("options")].count("\n") + 1
     name = "local" if kind == "local" else "one"
     assert one.startswith(f"watchfloor.toml:{line}: source[{name}].options.{words}"), one
+
+
+def test_secrets_of_an_option_are_read_as_those_of_auth(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WF_NOT_SET", raising=False)
+    text = source("command", 'env = { PGPASSWORD = { env = "WF_NOT_SET" }, PGUSER = "w" }')
+    assert said(text) == [
+        "watchfloor.toml:4: source[one].options.env.PGPASSWORD: expected a secret from env:WF_NOT_SET, got none: "
+        "the environment variable WF_NOT_SET is not set; set it where the engine is started"
+    ]
+    monkeypatch.setenv("WF_NOT_SET", "x")
+    assert load_text(text, Path("/nowhere"), deep=True).sources
 
 
 def test_an_option_of_many_lines_is_found_at_its_own() -> None:
