@@ -251,7 +251,7 @@ class _Build:
                     f'expected a name of your own, got "{printable(name)}"',
                     "names with { } and those that begin with host. host@ own. run. are Watchfloor's",
                 )
-            if not (node["query"] or "x").strip():
+            if node["query"] is not None and not node["query"].strip():
                 (node.at / "query").problem("expected a query, got nothing", "write what the source is asked")
             if kinds.get(node["source"]) == LOCAL or (node["source"] == LOCAL and LOCAL not in kinds):
                 (node.at / "source").problem(

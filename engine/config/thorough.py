@@ -189,16 +189,21 @@ def _paths(node: Node) -> Iterator[tuple[str, ...]]:
 def _queries(nodes: Nodes, made: Mapping[str, _Made]) -> None:
     for node in nodes("series"):
         source, query = made.get(node["source"] or ""), node["query"]
-        if source is None or query is None:
+        if source is None or not (query or "").strip():
+            continue
+        try:
+            caps = source.adapter.caps if source.adapter else None
+            why = caps.why("metrics") if caps and not caps.can("metrics") else None
+            wrong = source.kind.wrong_query(query) if why is None else None
+        except Exception as error:  # an adapter that nobody of ours wrote
+            what = f"its query could not be looked at: the adapter stumbled ({type(error).__name__})"
+            (node.at / "query").warn(what, "tell who wrote it")
             continue
         what = source.kind.kind
-        if source.adapter is not None and not source.adapter.caps.can("metrics"):
-            why = source.adapter.caps.why("metrics")
+        if why is not None:
             (node.at / "source").problem(
                 f"expected a source that answers queries, got {source.source} ({what}): {printable(why, 200)}",
                 "name a source of another kind, like sql or prometheus",
             )
-            continue
-        wrong = source.kind.wrong_query(query)
-        if wrong:
+        elif wrong:
             (node.at / "query").problem(f"expected a query of {what}, {printable(wrong, 300)}")

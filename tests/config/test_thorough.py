@@ -14,6 +14,7 @@ import pytest
 
 from adapters.base import Adapter, Secret, SourceSettings
 from adapters.errors import AuthFailed
+from adapters.model import Caps
 from engine import adapters_in
 from engine.config.build import GROUP, installed_kinds
 from engine.config.load import ConfigError, load_text
@@ -211,6 +212,17 @@ class Strict(Stumbling):
         raise ValueError("options.\x1b[31m: expected \x1b[31mnothing\nat all")
 
 
+class Odd(Stumbling):
+    def __init__(self, settings: SourceSettings) -> None:
+        super(Stumbling, self).__init__(settings)
+
+    @classmethod
+    def wrong_query(cls, text: str) -> str | None:
+        raise IndexError("x")
+
+    caps = Caps(frozenset({"metrics"}))  # pyright: ignore[reportAssignmentType]
+
+
 @pytest.fixture
 def another(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """An adapter of the kind ``odd`` behind an entry point of this value."""
@@ -252,6 +264,20 @@ def test_what_cannot_be_looked_at_is_said_and_not_refused(
     (one,) = [w for w in config.warnings if "[[route]]" not in w]
     assert words in one
     assert "source[odd]" in one
+
+
+def test_an_adapter_that_stumbles_over_a_query_is_said(another: Callable[[str], None]) -> None:
+    another("tests.config.test_thorough:Odd")
+    text = ODD + '[[series]]\nname = "x"\nsource = "odd"\nquery = "up"\n'
+    config = load_text(text, Path("/nowhere"), kinds=KINDS, deep=True)
+    (one,) = [w for w in config.warnings if "[[route]]" not in w]
+    assert one.startswith(
+        "watchfloor.toml:9: series[x].query: its query could not be looked at: the adapter stumbled (IndexError)"
+    )
+
+
+def test_an_empty_query_is_told_once() -> None:
+    assert len(said(source("prometheus") + '[[series]]\nname = "x"\nsource = "one"\nquery = ""\n')) == 1
 
 
 def test_the_words_of_an_adapter_are_harmless(another: Callable[[str], None]) -> None:
