@@ -98,8 +98,10 @@ def _any(at: At, name: str, known: _Names) -> None:
     elif "@" in base:
         _of_source(at, base.partition("@")[0], known.sources)
     else:
-        close = units.nearest(base, known.all)
-        hint = f'did you mean "{close}"?' if close else f'add a [[series]] with name = "{printable(base)}"'
+        head, dot, rest = base.partition(".")
+        own = units.nearest(head + dot, OWN_SERIES, 0.8)  # hosts.cpu
+        close = units.nearest(base, known.all) or (own and own + rest)
+        hint = f'did you mean "{printable(close)}"?' if close else f'add a [[series]] with name = "{printable(base)}"'
         at.problem(f'expected the name of a series that is measured, got "{printable(base)}"', hint)
 
 

@@ -82,6 +82,7 @@ def test_what_is_owed_of_an_unknown_series_is_told(kind: str) -> None:
         ('[[limit]]\non = "cdm_lgg"\nlimit = 3\n', 2, f"limit[1].on: {UNKNOWN}"),
         ('[[limit]]\non = "cdm_lgg{topic=a}"\nlimit = 3\n', 2, f"limit[1].on: {UNKNOWN}"),
         ('[[limit]]\non = "spend"\nlimit = 3\n', 2, 'limit[1].on: expected the name of a series that is measured, got "spend"; add a [[series]] with name = "spend"'),
+        ('[[limit]]\non = "hosts.cpu"\nlimit = 3\n', 2, 'limit[1].on: expected the name of a series that is measured, got "hosts.cpu"; did you mean "host.cpu"?'),
         ('[[limit]]\non = "rows_loaded"\nlimit = 3\n', 2, 'limit[1].on: expected the name of a series, got "rows_loaded", which each pipeline has one of; write "rows_loaded{*" for all of them, or "rows_loaded{pipeline=KEY}"'),
         (owes("reconcile", 'against = "series:cdm_lgg"'), 5, f"expectation[e].against: {UNKNOWN}"),
         (owes("reconcile", 'against = "series:cdm_*"'), 5, 'expectation[e].against: expected the name of one series, got the pattern "cdm_*"; write its name'),

@@ -83,6 +83,18 @@ def test_each_adapter_refuses_an_option_that_there_is_not(kind: str) -> None:
 
 
 @pytest.mark.usefixtures("sealed")
+@pytest.mark.parametrize("kind", sorted(installed_kinds()))
+def test_each_adapter_is_made_without_asking_anybody(kind: str) -> None:
+    auth = (
+        ""
+        if kind in ("files", "sql", "local", "command", "seatunnel")
+        else 'auth = { token = { env = "WF_ABSENT" } }\n'
+    )
+    config = load_text(source(kind, more=auth), Path("/nowhere"), deep=True)
+    assert [w for w in config.warnings if "[[route]]" not in w] == []
+
+
+@pytest.mark.usefixtures("sealed")
 @pytest.mark.parametrize(
     ("kind", "options", "words"),
     [
