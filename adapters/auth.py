@@ -14,13 +14,17 @@ from adapters.errors import AuthFailed
 from adapters.http import Answer, Http
 
 
+def known_auth(auth: Mapping[str, str | Secret], *known: str) -> None:
+    """ValueError names the first key that is not known: what is mistyped would else be a credential that is not there."""
+    for name in sorted(set(auth) - set(known)):
+        raise ValueError(f"auth: unknown key {name!r}; known: {', '.join(known)}")
+
+
 class HeaderAuth:
     """The ``auth`` of most systems, for ``Http(auth=…)``. ValueError: it has a key that is not known, or half of a pair."""
 
     def __init__(self, auth: Mapping[str, str | Secret]) -> None:
-        unknown = sorted(set(auth) - {"user", "password", "token"})
-        if unknown:
-            raise ValueError(f"auth: unknown key {unknown[0]!r}; known: user, password, token")
+        known_auth(auth, "user", "password", "token")
         if "token" in auth and {"user", "password"} & set(auth):
             raise ValueError("auth: token, or user and password, not both")
         if ("user" in auth) != ("password" in auth):

@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 
 from adapters.airflow.v2 import AirflowHttp
 from adapters.airflow.wire import Token
+from adapters.auth import known_auth
 from adapters.base import Secret
 from adapters.errors import AuthFailed, BadResponse
 from adapters.http import Answer, Http, refusal
@@ -39,6 +40,7 @@ class TokenAuth:
     """
 
     def __init__(self, auth: Mapping[str, str | Secret], life_s: float = 0.0) -> None:
+        known_auth(auth, "user", "password", "token", "web_token")
         user = auth.get("user", "")
         self._user = user
         self.user = "" if isinstance(user, Secret) else user

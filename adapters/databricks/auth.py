@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from adapters.auth import known_auth
 from adapters.base import Secret
 from adapters.databricks.client import about_token, refusal
 from adapters.errors import AuthFailed
@@ -42,6 +43,7 @@ class DatabricksAuth:
     """Mints or reveals on first use, and once more for a request whose token is refused. At most one at a time."""
 
     def __init__(self, auth: Mapping[str, str | Secret]) -> None:
+        known_auth(auth, "token", "client_id", "client_secret")
         self._given = auth.get("token")
         self._id = auth.get("client_id")
         self._secret = auth.get("client_secret")

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from adapters.auth import known_auth
 from adapters.base import Secret
 from adapters.errors import AuthFailed, NotFound
 from adapters.http import Answer, Http, Params, refusal, words
@@ -70,6 +71,7 @@ class KeyAuth:
     """``auth.key`` (an API key) or ``auth.token`` (a JWT). Asked from its reference again when it is refused."""
 
     def __init__(self, auth: Mapping[str, str | Secret]) -> None:
+        known_auth(auth, "key", "token")
         self._key = auth.get("key")
         self._token = auth.get("token")
         self._headers: dict[str, str] | None = None

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from adapters.auth import known_auth
 from adapters.base import Secret
 from adapters.errors import AuthFailed
 from adapters.http import Answer, Http, refusal
@@ -31,6 +32,7 @@ class TalendAuth:
     """At most one token is asked for at a time. ``audience``: for whom a service account's token is."""
 
     def __init__(self, auth: Mapping[str, str | Secret], audience: str) -> None:
+        known_auth(auth, "token", "client_id", "client_secret")
         self._given = auth.get("token")
         self._client = auth.get("client_id", "")
         self._secret = auth.get("client_secret")

@@ -128,6 +128,16 @@ def test_an_option_of_another_kind_is_one_sentence_at_its_line(kind: str, option
     assert one.startswith(f"watchfloor.toml:{line}: source[{name}].options.{words}"), one
 
 
+@pytest.mark.usefixtures("sealed")
+@pytest.mark.parametrize(
+    "kind", ["airflow", "databricks", "dataiku", "http", "kafka", "kafka_connect", "prometheus", "talend"]
+)
+def test_a_credential_that_is_mistyped_is_told(kind: str) -> None:
+    (one,) = said(source(kind, more='auth = { tokne = { env = "A" } }\n'))
+    assert one.startswith("watchfloor.toml:"), one
+    assert one.endswith("source[one].auth.tokne: unknown key 'tokne'; did you mean \"token\"?"), one
+
+
 def test_secrets_of_an_option_are_read_as_those_of_auth(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WF_NOT_SET", raising=False)
     text = source("command", 'env = { PGPASSWORD = { env = "WF_NOT_SET" }, PGUSER = "w" }')
