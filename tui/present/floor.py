@@ -169,8 +169,35 @@ def arrange(
     for row in owing.now.values():
         if row.pipeline_id is None and (item := _thing(row, owing, now)) is not None:
             items.append(replace(item, stale=True) if silent else item)
+    items += _unjudged(owing, () if silent else frame.blind(sources, now))
     items.sort(key=_by_order)
     return items
+
+
+def _unjudged(owing: Owing, dark: Sequence[SourceRow]) -> list[Item]:
+    """Promises of what is no pipeline that nobody can judge now: a row for each source whose numbers they are, one for each that
+    was broken when it was seen last. Of a source that is not seen (``dark``) its own row says that its numbers are not measured.
+    """
+    said = {s.name for s in dark if s.measures}
+    groups: dict[str, list[OwedRow]] = {}
+    out: list[Item] = []
+    for row in owing.now.values():
+        if row.pipeline_id is not None or row.state is not Owed.UNKNOWN or not row.declared:
+            continue
+        if row.lateness_ms is not None:
+            out.append(_in_doubt([row], Rank.BLIND))
+        elif row.source is None:
+            out.append(_in_doubt([row], Rank.UNKNOWN))
+        elif row.source not in said:
+            groups.setdefault(row.source, []).append(row)
+    return [*out, *(_in_doubt(rows, Rank.UNKNOWN) for rows in groups.values())]
+
+
+def _in_doubt(rows: Sequence[OwedRow], rank: Rank) -> Item:
+    first, *also = sorted(rows, key=lambda r: (int(r.severity), r.name))
+    since = min((r.since for r in rows if r.since is not None), default=None)
+    order = (int(rank), 0, int(first.severity), first.due, first.name)
+    return Item(first.thing, rank, owed.UNKNOWN, True, None, None, since, order, first, also=tuple(also))
 
 
 def judge(
@@ -188,7 +215,7 @@ _by_order = attrgetter("order")
 def verdict(items: Sequence[Item], now: int) -> frame.Verdict:
     """Line 1 of the Floor."""
     broken = [i for i in items if i.rank.broken]
-    long = warnings = unknown = total = beside = mending = unrun = promised = 0
+    long = warnings = unknown = total = beside = mending = unrun = promised = unjudged = 0
     run: tuple[int, str] | None = None
     due: OwedRow | None = None
     danger: list[OwedRow] = []
@@ -203,6 +230,7 @@ def verdict(items: Sequence[Item], now: int) -> frame.Verdict:
             if ends and not i.stale and row.state.waiting and row.due > now and (due is None or row.due < due.due):
                 due = row
         if r is None:
+            unjudged += i.unjudged
             warnings += i.rank is Rank.WARNING and i.owed is None
             beside += i.rank.broken or (row is not None and row in danger)
             continue
@@ -232,6 +260,7 @@ def verdict(items: Sequence[Item], now: int) -> frame.Verdict:
         next_at=run[0] if run else None,
         oldest=max(ages, default=None),
         promised=promised,
+        unjudged=unjudged,
         danger=tuple((clean(row.name), row.due) for row in owed.danger(danger)),
         due_name=clean(due.name) if due else None,
         due_at=due.due if due else None,
@@ -267,7 +296,11 @@ def facts(item: Item) -> dict[str, str]:
     r = item.row
     if r is None:
         row = item.owed
-        return {} if row is None else {"key": row.thing, "name": item.name, "state": f"{item.look.word} {row.state.name.lower()}", "owner": row.owner or "", "is": "problem"}  # fmt: skip
+        return {} if row is None else {
+            "key": " ".join(r.thing for r in (row, *item.also)), "name": " ".join([item.name, *(clean(r.name) for r in item.also)]),
+            "state": f"{item.look.word} {row.state.name.lower()}", "source": row.source or "", "owner": row.owner or "",
+            "is": "problem" if item.problem else "",
+        }  # fmt: skip
     native = f"{item.look.word} {r.native or ''} {r.state.name.lower() if r.state is not None else ''} {'stale unknown' if item.stale else ''}"
     if item.owed is not None and item.owed.declared:
         native += f" {owed.LOOKS[item.owed.state].word}"

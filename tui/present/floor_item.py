@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from adapters.model import State, Trigger
+from adapters.model import Owed, State, Trigger
 from tui.present.cut import clean
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ class Item:
     """Its run goes on after a step of it failed."""
     chained: bool = False
     """Whether anything is known of who waits for whom: only then "nothing waits for it" may be said."""
+    also: tuple[OwedRow, ...] = ()
+    """Further numbers of the same source that nobody can judge either: ``unjudged`` ones stand in one row."""
 
     @property
     def problem(self) -> bool:
@@ -89,11 +91,19 @@ class Item:
         return self.row is None and self.owed is not None
 
     @property
+    def unjudged(self) -> int:
+        """How many promises this row says of that nobody can judge them now, as what they are about is not seen or measured."""
+        return (
+            1 + len(self.also) if self.row is None and self.owed is not None and self.owed.state is Owed.UNKNOWN else 0
+        )
+
+    @property
     def name(self) -> str:
         if self.row is not None:
             return clean(self.row.name)
         if self.owed is not None:
-            return f"{self.owed.thing.partition(':')[0]} {clean(self.owed.name)}"
+            more = f" +{len(self.also)}" if self.also else ""
+            return f"{self.owed.thing.partition(':')[0]} {clean(self.owed.name)}{more}"
         return self.source.name if self.source is not None else "?"
 
 

@@ -111,11 +111,9 @@ def _blind_story(item: Item, items: Sequence[Item], tz: str, now: int) -> list[C
     short = 0 < len(detail) <= _SHORT  # a server's long answer would be cut before it says anything
     out: list[Clause] = [
         detail if short else plain,
-        f"{words.many(n, 'pipeline')} unknown"
-        if n
-        else f"{words.many(s.measures, 'number')} not measured"
-        if s.measures
-        else "none of its pipelines is known yet",
+        *([f"{words.many(n, 'pipeline')} unknown"] if n else []),
+        *([f"{words.many(s.measures, 'number')} not measured"] if s.measures else []),
+        *([] if n or s.measures else ["none of its pipelines is known yet"]),
     ]
     if detail and not short:
         out.append(detail)
@@ -202,8 +200,21 @@ def _checks(item: Item, tz: str, now: int) -> list[Clause]:
 
 
 def _thing_story(item: Item, row: OwedRow, tz: str, now: int) -> list[Clause]:
-    """Of a feed, a heartbeat or a set."""
+    """Of a feed, a heartbeat, a set or a measured number."""
+    if item.unjudged:
+        return _unjudged_story(item, row, tz, now)
     out = [*owed.sentence(row, tz, now), *_behind(item, tz, now)]
     if row.consumers:
         out.append("used by " + ", ".join(clean(c) for c in row.consumers))
+    return out
+
+
+def _unjudged_story(item: Item, row: OwedRow, tz: str, now: int) -> list[Clause]:
+    """Why nobody can tell whether it is kept, and for how long it had been broken when somebody could."""
+    out: list[Clause] = []
+    if row.lateness_ms is not None:
+        out.append(f"broken for {words.running(row.lateness_ms)} when it was seen last")
+    out += [owed.reason(row, tz)] if row.type in owed.MEASURED and row.reason else owed.sentence(row, tz, now)
+    if item.also:
+        out.append("also " + ", ".join(clean(r.name) for r in item.also))
     return out

@@ -199,7 +199,7 @@ def verdict_row(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[
         )
     elif not verdict.total:
         add(("No pipeline seen yet", "text b"), ("   nothing here says that all is well", "dim"))
-    elif len(left) == 1 and not verdict.unknown:
+    elif len(left) == 1 and not verdict.unknown and not verdict.unjudged:
         if verdict.warnings:
             add(
                 ("No run is broken" if verdict.of_runs else "Nothing broken", "text b"),
@@ -213,6 +213,8 @@ def verdict_row(ctx: Context, head: Head, verdict: Verdict, width: int) -> list[
             add((f"All {verdict.total} {'as owed' if verdict.promised else 'fine'}", "run-ok b"))
     elif verdict.unknown and not dark:
         add((f"{verdict.unknown} of {verdict.total} unknown", "run-stale b"))
+    if verdict.unjudged:
+        add((f"{words.many(verdict.unjudged, 'promise')} unknown", "run-stale b"))
     if not verdict.broken and not verdict.danger and verdict.due_name and verdict.due_at is not None:
         add(("next due ", "dim"), *next_due(verdict, tz, now))
     elif not verdict.broken and not verdict.danger and verdict.next_name and verdict.next_at is not None:
@@ -443,8 +445,8 @@ def tiny(
         one = [(what + when, "run-failed b")]
     elif verdict.danger:
         one = [(f"{len(verdict.danger)} in danger", "run-late b")]
-    elif verdict.unknown or not verdict.total:
-        one = [(f"{verdict.unknown or '?'} unknown", "run-stale b")]
+    elif verdict.unknown or verdict.unjudged or not verdict.total:
+        one = [(f"{verdict.unknown + verdict.unjudged or '?'} unknown", "run-stale b")]
     elif dark := blind(head.sources, now):  # what they have may not even be known
         one = [(f"{len(dark)} blind", "run-stale b")]
     elif verdict.of_runs:

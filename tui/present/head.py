@@ -120,6 +120,8 @@ class Verdict:
     """Only runs were looked at: of what is owed nothing can be said, neither that it is broken nor that it is kept."""
     promised: int = 0
     """Things of which somebody declared a promise; 0: nothing is owed, and no deadline is spoken of."""
+    unjudged: int = 0
+    """Promises of what is no pipeline that nobody can judge now, and of which no blind source speaks."""
     danger: tuple[tuple[str, int], ...] = ()
     """Names and due times of promises at risk, soonest due first."""
     due_name: str | None = None

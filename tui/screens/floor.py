@@ -329,7 +329,9 @@ class FloorView(FloorMenus):
             since = frame.silent_since(self.context, self.head.engine if self.head else None)
             return f"{marks}{total} · as of {words.clock(since, self.context.timezone, self.context.now())}"
         more = " more" if self.problems else ""
-        return f"{marks}{total}{more} · unknown, moving, waiting, done"
+        beside = [n for key in self.table if (n := self.items[key].unjudged)]  # rows that are no pipeline
+        also = f", {words.many(sum(beside), 'promise')}" if beside else ""
+        return f"{marks}{total - len(beside)}{more}{also} · unknown, moving, waiting, done"
 
     def _problem(self, item: Item, grid: Grid, width: int) -> Line:
         tz, now = self.context.timezone, self.context.now()
@@ -475,6 +477,7 @@ class FloorView(FloorMenus):
             "broken": self.verdict.broken,
             "broken_since": self.verdict.since,
             "problems": [r for r in records if r["problem"]],
+            "unjudged": [r for r, i in zip(records, shown, strict=True) if i.unjudged],
             "pipelines": [r for r, i in zip(records, shown, strict=True) if i.row is not None],
         }
 

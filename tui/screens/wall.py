@@ -102,13 +102,13 @@ class WallView(View):
         verdict = floor.verdict(self.items, now)
         silent = frame.silent(ctx, head.engine)
         if frame.is_tiny(width, height):
-            names = [self._problem(item, width, now) for item in self.items if item.problem]
+            names = [self._problem(item, width, now) for item in self.items if item.problem or item.unjudged]
             return frame.tiny(ctx, head, verdict, names, width, height)[: height - 1] + self._tiny_foot(
                 width, height, verdict
             )
         lines: list[Line] = [self._top(head, width, now), []]
         lines += self._silent(head, width, now) if silent else self._tiles(head, verdict, width, height, now)
-        problems = [item for item in self.items if item.problem]
+        problems = [item for item in self.items if item.problem or item.unjudged]
         layers = self._layers(width, now)
         below = [] if height < len(lines) + 8 else self._bottom(head, width)
         room = height - len(lines) - len(below)
@@ -155,18 +155,21 @@ class WallView(View):
         tz = self.context.timezone
         pixel, tall = self._scale(width, height)
         blind = frame.blind(head.sources, now)
-        unknown = verdict.unknown
+        unknown = verdict.unknown + verdict.unjudged
         danger = verdict.danger
         fine = bool(verdict.total) and not (verdict.broken or danger or blind or unknown or verdict.long)
         since = f"since {words.clock(verdict.since, tz, now)}" if verdict.since is not None else ""
         worst = min(blind, key=lambda source: source.last_ok or 0, default=None)
+        doubt = f"{verdict.unknown} unknown" if verdict.unknown else ""
+        if verdict.unjudged:
+            doubt += f"{' · ' if doubt else ''}{words.many(verdict.unjudged, 'promise')} unknown"
         dark = "" if worst is None else f"{cut(clean(worst.name), 14)} {words.age(frame.source_age(worst, now))}"
         tiles = [
             (verdict.total, "AS OWED" if verdict.promised else "FINE", "run-ok", "")
             if fine
             else (verdict.broken, "BROKEN", "run-failed", since),
             (len(danger), "WILL BE LATE", "run-late", self._late(verdict, now)),
-            (len(blind), "BLIND", "run-stale", dark or (f"{unknown} unknown" if unknown else "")),
+            (len(blind), "BLIND", "run-stale", dark or doubt),
         ]
         if not verdict.total:
             tiles[0] = (0, "NOTHING SEEN YET", "run-stale", "")
@@ -184,7 +187,7 @@ class WallView(View):
             colour = style if number or shown == "?" else "dim"
             rows: list[Line] = [[("   ", ""), *line] for line in digits(shown, pixel, tall, colour)]
             rows.append([("   ", ""), (word, f"{colour} b" if colour != "dim" else "dim")])
-            rows.append([("   ", ""), (note, "text" if number else "dim")])
+            rows.append([("   ", ""), (note, "text" if number else "run-stale b" if note and note == doubt else "dim")])
             blocks.append((rows, slot))
         rows = [[("  ", ""), *line] for line in clock]
         rows += [[], [("  ", ""), (due, "text"), (name, "dim")]]
@@ -229,7 +232,7 @@ class WallView(View):
         tz = self.context.timezone
         narrow = width < 100
         name = 20 if narrow else 28
-        stale = item.stale and item.row is not None
+        stale = item.stale and (item.row is not None or item.thing)
         look = item.look
         mark = STALE_MARK if stale and look.glyph != "?" else " "
         spans: list[Span] = [
@@ -335,6 +338,7 @@ class WallView(View):
             "late": len(verdict.danger),
             "blind": blind,
             "unknown": verdict.unknown,
+            "unjudged": verdict.unjudged,
             "total": verdict.total,
             "silent_since": None
             if self.head is None or not frame.silent(ctx, self.head.engine)
