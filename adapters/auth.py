@@ -17,6 +17,8 @@ from adapters.http import Answer, Http
 def known_auth(auth: Mapping[str, str | Secret], *known: str) -> None:
     """ValueError names the first key that is not known: what is mistyped would else be a credential that is not there."""
     for name in sorted(set(auth) - set(known)):
+        if not known:
+            raise ValueError("auth: expected none, since this kind of source has no credentials; remove it")
         raise ValueError(f"auth: unknown key {name!r}; known: {', '.join(known)}")
 
 

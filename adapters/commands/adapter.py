@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from adapters.auth import known_auth
 from adapters.base import (
     Action,
     Adapter,
@@ -74,6 +75,7 @@ class CommandsAdapter(Adapter):
 
     def __init__(self, settings: SourceSettings) -> None:
         super().__init__(settings)
+        known_auth(settings.auth)
         self._options = checked(settings.options)
         self._source = settings.name
         self._zone = zone_of(settings.timezone)

@@ -16,6 +16,7 @@ from datetime import date
 from typing import Any, ClassVar, Final
 
 from adapters.apart import Apart, Hangs
+from adapters.auth import known_auth
 from adapters.base import Probe, SourceSettings
 from adapters.errors import Forbidden, NotFound, Unreachable
 from adapters.extras import Readings, SeriesQuery
@@ -117,6 +118,7 @@ class FilesAdapter(MeasuringAdapter):
 
     def __init__(self, settings: SourceSettings) -> None:
         super().__init__(settings)
+        known_auth(settings.auth)
         known_options(settings.options, "root", "timeout")
         root = settings.options.get("root", "")
         if not isinstance(root, str) or "\0" in root:

@@ -87,7 +87,7 @@ def test_each_adapter_refuses_an_option_that_there_is_not(kind: str) -> None:
 def test_each_adapter_is_made_without_asking_anybody(kind: str) -> None:
     auth = (
         ""
-        if kind in ("files", "sql", "local", "command", "seatunnel")
+        if kind in ("files", "sql", "local", "command", "commands", "seatunnel")
         else 'auth = { token = { env = "WF_ABSENT" } }\n'
     )
     config = load_text(source(kind, more=auth), Path("/nowhere"), deep=True)
@@ -136,6 +136,13 @@ def test_a_credential_that_is_mistyped_is_told(kind: str) -> None:
     (one,) = said(source(kind, more='auth = { tokne = { env = "A" } }\n'))
     assert one.startswith("watchfloor.toml:"), one
     assert one.endswith("source[one].auth.tokne: unknown key 'tokne'; did you mean \"token\"?"), one
+
+
+@pytest.mark.usefixtures("sealed")
+@pytest.mark.parametrize("kind", ["commands", "files"])
+def test_a_credential_where_there_is_none_is_told(kind: str) -> None:
+    (one,) = said(source(kind, more='auth = { token = { env = "A" } }\n'))
+    assert one.endswith(".auth: expected none, since this kind of source has no credentials; remove it"), one
 
 
 def test_secrets_of_an_option_are_read_as_those_of_auth(monkeypatch: pytest.MonkeyPatch) -> None:
