@@ -107,4 +107,6 @@ def test_a_wrong_query_is_told_at_its_line(tmp_path: Path, capsys: pytest.Captur
     line = file.read_text().splitlines().index('name = "broken"')
     assert main(["check", "--config", str(file)]) == EXIT_BAD_INPUT
     said = capsys.readouterr().err
-    assert f"{file}:{line}: series[broken].query: expected a query of kafka, there is no lags: known are lag" in said
+    assert (
+        f"{file}:{line + 3}: series[broken].query: expected a query of kafka, there is no lags: known are lag" in said
+    )

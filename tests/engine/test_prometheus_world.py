@@ -150,6 +150,6 @@ def test_a_wrong_query_is_told_at_its_line(
     file.write_text(toml(server, BROKEN.replace("sum(broken)", "sum(broken")))
     assert main(["check", "--config", str(file)]) == EXIT_BAD_INPUT
     assert (
-        f"{file}:{line}: series[broken].query: expected a query of prometheus, the ( is not closed"
+        f"{file}:{line + 3}: series[broken].query: expected a query of prometheus, the ( is not closed"
         in capsys.readouterr().err
     )

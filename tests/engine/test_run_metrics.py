@@ -293,7 +293,9 @@ def test_what_is_wrong_is_told_at_its_line(
     (tmp_path / "secret").write_text(server.password)
     (tmp_path / "secret").chmod(0o600)
     file = tmp_path / "watchfloor.toml"
-    series = '\n[[series]]\nname = "lag"\nsource = "af"\nquery = "x"\n'
+    series = (
+        '\n[[source]]\nname = "in"\nkind = "files"\n\n[[series]]\nname = "lag"\nsource = "in"\nquery = "age load.log"\n'
+    )
     file.write_text(toml(server) + series)
     assert main(["check", "--config", str(file)]) == EXIT_OK
     file.write_text(toml(server, METRIC.replace(*change)) + series)

@@ -128,6 +128,6 @@ def test_a_wrong_query_is_told_at_its_line(
     assert main(["check", "--config", str(path)]) == EXIT_BAD_INPUT
     said = capsys.readouterr().err
     assert (
-        f"{path}:{line}: series[wipe].query: expected a query of sql, it begins with DELETE: asked are only SELECT"
+        f"{path}:{line + 3}: series[wipe].query: expected a query of sql, it begins with DELETE: asked are only SELECT"
         in said
     )
