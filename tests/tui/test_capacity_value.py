@@ -11,7 +11,7 @@ from tui.present.capacity import reading, value
 @pytest.mark.parametrize(
     ("v", "unit", "said"),
     [
-        (None, "%", "n/a"), (41.2, "%", "41%"), (1500.0, "rows", "1,500 rows"), (1795132800000.0, "date", "2026-11-20"),
+        (None, "%", "n/a"), (41.2, "%", "41%"), (1500.0, "rows", "1,500 rows"), (0.0, "rows", "0 rows"), (2.5, "rows", "2.50 rows"), (2.0, "", "2.00"), (1795132800000.0, "date", "2026-11-20"),
     ],
 )  # fmt: skip
 def test_values(v: float | None, unit: str, said: str) -> None:

@@ -208,11 +208,11 @@ def test_the_story_is_told_as_it_was(tale):
 def test_of_a_date_with_several_runs_the_hours_that_failed_are_said(tale):
     view = view_of(tale, "prod:hourly_clicks", day(3))
     shown = "\n".join(painted(view, 120, 40))
-    assert "failed · 23 of 24 runs of this date ended well · failed 10:00" in shown
-    assert "failed 10:00" in "\n".join(painted(view, 80, 24))
+    assert "failed · at 10:00 · 23 of 24 runs of this date ended well" in shown
+    assert "failed · at 10:00 · 23 of 24" in "\n".join(painted(view, 80, 24))
     assert list(view.act("list.open")) == [Open("run", "prod:hourly_clicks/3-4")], "the run that makes the gap"
     view.act("owed.basis")
-    assert "Hours  failed 10:00" in "\n".join(painted(view, 120, 40))
+    assert "Hours  at 10:00" in "\n".join(painted(view, 120, 40))
     view.gaps.day = day(4)
     assert "Hours" not in "\n".join(painted(view, 120, 40)), "all of them ended well"
 
@@ -221,13 +221,13 @@ def test_hours_are_grouped_and_of_another_day_with_their_day():
     def at(hour: int) -> int:
         return gaps.day_start(gaps.date.fromisoformat(D), TZ) + hour * HOUR + 5 * MINUTE
 
-    failed = [("r", State.FAILED, at(h)) for h in (1, 2, 3, 7, 9)] + [
-        ("m", State.MISSED, at(4)),
-        ("l", State.FAILED, at(24)),
-    ]
-    said = ["".join(text for text, _ in clause) for clause in gaps.hours(failed, D, TZ)]
-    assert said == ["failed 01:05, 02:05, 03:05, 07:05 +2", "missed 04:05"]
-    assert "Wed 00:05" in "".join(text for text, _ in gaps.hours(failed, D, TZ, most=24)[0])
+    def said(hours: list[tuple[State, int]], most: int = 4) -> list[str]:
+        failed = [("r", state, at(h)) for state, h in hours]
+        return ["".join(text for text, _ in c) for c in gaps.hours(failed, Cell(Fate.FAILED), D, TZ, most)]
+
+    several = [(State.FAILED, h) for h in (1, 2, 3, 7, 9)]
+    assert said([*several, (State.MISSED, 4)]) == ["at 01:05, 02:05, 03:05, 07:05 +1", "missed 04:05"]
+    assert said([(State.FAILED, h) for h in (23, 24, 24, 25, 50)]) == ["at 23:05, Wed 00:05, 01:05, Thu 02:05"]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,8 @@ def value(v: float | None, unit: str) -> str:
         return words.size(v) + unit[1:]
     if unit == "date":
         return "n/a" if (at := _instant(v)) is None else at.date().isoformat()
-    number = f"{v:,.0f}" if abs(v) >= 100 else f"{v:.1f}" if abs(v) >= 10 else f"{v:.2f}"
+    whole = abs(v) >= 100 or (unit != "" and v == int(v))  # three contracts are not 3.00 of them
+    number = f"{v:,.0f}" if whole else f"{v:.1f}" if abs(v) >= 10 else f"{v:.2f}"
     return f"{number} {clean(unit)}".strip()
 
 

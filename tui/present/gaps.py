@@ -367,26 +367,35 @@ def several(cell: Cell) -> bool:
     return r is not None and cell.fate in (Fate.FAILED, Fate.RUNNING) and 1 < r.planned > r.good + r.active
 
 
-def hours(failed: Sequence[tuple[str, State, int]], day: str, tz: str, most: int = 4) -> list[Clause]:
-    """``failed 04:05, 07:05``: when the runs of a date began that did not end well, by what became of them; its clock where it was
-    another day."""
+def hours(failed: Sequence[tuple[str, State, int]], cell: Cell, day: str, tz: str, most: int = 4) -> list[Clause]:
+    """``at 04:05, 07:05``: when the runs of a date began that did not end well, by what became of them where that is not what its
+    cell says; with the day where it was another one."""
     noon, by = day_start(date.fromisoformat(day), tz) + 12 * words.HOUR, dict[State, list[str]]()
+    said: dict[State, str] = {}
     for _, state, at in failed:
-        by.setdefault(state, []).append(words.clock(at, tz, noon))
+        known, then = by.setdefault(state, []), local_day(at, tz).isoformat()
+        text = words.hhmm(at, tz) if then == said.get(state, day) else words.clock(at, tz, noon)
+        if not known or known[-1].rpartition(" ")[2] != text:  # tries within a minute
+            known.append(text)
+        said[state] = then
     out: list[Clause] = []
     for state, at in by.items():
-        more = f" +{len(at) - most}" if len(at) > most else ""
-        out.append([(f"{LOOKS[state].word} ", LOOKS[state].style), (f"{', '.join(at[:most])}{more}", "text")])
+        word, more = LOOKS[state].word, f" +{len(at) - most}" if len(at) > most else ""
+        out.append(
+            [
+                (f"{'at' if word == cell.look.word else word} ", LOOKS[state].style),
+                (f"{', '.join(at[:most])}{more}", "text"),
+            ]
+        )
     return out
 
 
 def about(day: str, cell: Cell, tz: str, now: int, failed: Sequence[tuple[str, State, int]] = ()) -> list[Clause]:
     """The cell under the cursor in one sentence. ``failed``: of a date with several runs those that did not end well."""
     out: list[Clause] = [[(f"{day} ", "text b"), (cell.look.word, cell.look.style)]]
+    out += hours(failed, cell, day, tz)
     out += [part for part in cell.why.split("; ") if part not in ("", cell.look.word)]
-    if failed:
-        out += hours(failed, day, tz)
-    elif cell.runs is not None:
+    if not failed and cell.runs is not None:
         out.append(clean(cell.runs.run_key.partition("/")[2]))
         out.append(words.clock(cell.runs.started if cell.runs.started is not None else cell.runs.at, tz, now))
     return out
@@ -425,7 +434,7 @@ def why_lines(
         if run.n > 1:
             said.append(("Runs", [f"{run.n} for this date", f"{run.good} ended well"]))
         if failed:
-            said.append(("Hours", hours(failed, day, tz, most=24)))
+            said.append(("Hours", hours(failed, cell, day, tz, most=24)))
         if not run.dated:
             said.append(("Date", ["its runs name no business date: each stands on the day it began"]))
         elif run.planned > 1:

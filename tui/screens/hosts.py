@@ -337,9 +337,14 @@ class HostsView(ListScreen):
         at = next((i for i, r in enumerate(shown) if r.key == self.cursor), 0)
         self._top = window(self._top, at, room, len(shown))
         last = min(self._top + room, len(shown))
-        note = f"{words.count(len(shown))} resources" if not self.words else f"filter {self.words}"
+        host = self.here
+        named = host is not None and host.named
+        many = words.count(len(shown)) if named else f"{words.count(len(shown))} resources"
+        note = many if not self.words else f"filter {self.words}"
         hint = f"{self._top + 1}–{last} of {len(shown)}" if len(shown) > room else ""
-        out: list[Line] = [lines.rule(f"Resources of {cut_middle(self._name(), 24)}", note, hint, width)]
+        out: list[Line] = [
+            lines.rule(f"{'Series' if named else 'Resources'} of {cut_middle(self._name(), 24)}", note, hint, width)
+        ]
         if not shown:
             key = keymap.key_of("nav.back")
             return [*out, [("   nothing is called that   ", "dim"), (key, "key b"), (" shows all again", "dim")]]
@@ -378,7 +383,8 @@ class HostsView(ListScreen):
 
     def _footer(self, width: int) -> Line:
         if self.field is not None:
-            left = f"{self.length} processes" if self.processes.open else f"{len(self._resources())} resources"
+            what = "series" if self.here is not None and self.here.named else "resources"
+            left = f"{self.length} processes" if self.processes.open else f"{len(self._resources())} {what}"
             return self.field_row(width, left)
         if self.processes.open:
             return frame.footer_row(self.processes.footer(self.contexts, width), width)
