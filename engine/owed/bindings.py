@@ -102,6 +102,8 @@ class Bindings:
         self._settles_at: int | None = None
         self._live_now: dict[str, dict[int, tuple[int, int]]] = {}
         self._now: dict[str, int] = {}
+        self._waived: dict[str, set[str]] = {}
+        """By pipeline, the dates of which something is waived, as the store has it; asked when a set has to know."""
         self._warned: dict[str, list[Warned]] = {}
         self._ups: dict[str, list[str]] = {}
         self._downs: dict[str, list[str]] = {}
@@ -166,7 +168,8 @@ class Bindings:
                         self._hold(tx, w, held, waivers)
                 self._ledger.sort(w)
             if w.default:
-                self._ledger.relive(w, now, waivers, left_out)
+                looked = self._looking.before.get(w.bound.source, 0)
+                self._ledger.relive(w, now, waivers, looked, left_out)
 
     def _hold(self, tx: Tx, w: Watch, held: rows.Held, waivers: dict[str, Any]) -> Entry:
         e = w.entries[held.one.key] = Entry(held.one, held.id, held.told, fresh=False, risk=held.risk)
@@ -279,6 +282,7 @@ class Bindings:
                 self._of_thing.setdefault(promise.on, []).append(w)
                 if w.bound.pipeline_id is not None:
                     self._of_pipeline.setdefault(w.bound.pipeline_id, []).append(w)
+                    self._ledger.excused.add(w.bound.pipeline_id)
                 if known is not None and known.gone and not w.rolling:
                     self._put_back(tx, w)
             else:
@@ -341,6 +345,7 @@ class Bindings:
             self._of_thing[w.thing].remove(w)
             if w.bound.pipeline_id is not None:
                 self._of_pipeline[w.bound.pipeline_id].remove(w)
+                self._ledger.excused.add(w.bound.pipeline_id)
         if known is None or known.gone:
             return
         if w is None:  # it was of an engine before this one, or is judged by run
@@ -417,5 +422,5 @@ class Bindings:
     def _forecast_anew(self, tx: Tx, keys: Sequence[str]) -> None:
         raise NotImplementedError
 
-    def _waived_on(self, key: str, date: str) -> bool:
+    def _waived_on(self, tx: Tx, key: str, date: str) -> bool:
         raise NotImplementedError

@@ -18,7 +18,7 @@ from engine.owed.bindings import WRONG, Bindings
 from engine.owed.bound import MEASURED, PER_RUN, OwedChange
 from engine.owed.judging import PREDICTED
 from engine.owed.occurrences import Occurrence
-from engine.owed.watch import DAY, HOUR, NEVER, Watch
+from engine.owed.watch import DAY, FORGET, HOUR, NEVER, Watch
 from engine.store import owed as rows
 from engine.store import owed_facts as asked
 from engine.store.owed_facts import Thing
@@ -275,6 +275,9 @@ class Judge(Bindings):
         e = w.entries.get(occurrence_key)
         if e is None:
             e = self._hold(tx, w, held, {})
+            for beside in rows.held_since(tx, w.bound.id, held.one.from_at, tx.now):  # their runs are not its own
+                if beside.one.key not in w.entries:
+                    self._hold(tx, w, beside, {})
             self._ledger.sort(w)
         e.waiver, e.frozen, e.wake = asked.waiver(tx, occurrence_key), False, 0
         self._dirty.add(w.bound.id)
@@ -352,8 +355,9 @@ class Judge(Bindings):
         self._tell(tx)
 
     def _tell(self, tx: Tx) -> None:
-        ledger = self._ledger
+        ledger, looking = self._ledger, self._looking
         for pipeline in ledger.excused:
+            self._waived.pop(looking.things[pipeline].key, None)
             self._dirty.update(self._of_other.get(pipeline, ()))
         ledger.excused.clear()
         feeds = [thing for thing in ledger.touched if thing.startswith(FEED)]
@@ -409,12 +413,12 @@ class Judge(Bindings):
         else:
             self._now[thing] = chosen
 
-    def _waived_on(self, key: str, date: str) -> bool:
-        return any(
-            e.one.state is Owed.WAIVED and e.one.business_date == date
-            for w in self._of_thing.get(key, ())
-            for e in w.entries.values()
-        )
+    def _waived_on(self, tx: Tx, key: str, date: str) -> bool:
+        dates = self._waived.get(key)
+        if dates is None or self._looking.by_key.get(key) in self._ledger.excused:
+            mine = [rows.waived_dates(tx, w.bound.id, tx.now - FORGET - DAY) for w in self._of_thing.get(key, ())]
+            dates = self._waived[key] = set[str]().union(*mine)
+        return date in dates
 
     # --- what is behind it ----------------------------------------------------------------------------------------
 

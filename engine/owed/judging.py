@@ -1,4 +1,4 @@
-"""One look at one bound: its facts, which run belongs to which occurrence, the verdict, and when to look again."""
+"""One look at one bound: the verdict on what is known of it, and when to look again. What is known: ``engine.owed.witness``."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ from typing import Any, Final, Protocol
 
 from adapters.model import Owed, State
 from engine.context import Context
-from engine.owed.bind import ASSET, PING, SCHEDULE, SERIES, Binder, span
+from engine.owed.bind import ASSET, PING, SCHEDULE, SERIES, span
 from engine.owed.bound import Bound
-from engine.owed.fresh import Fresh
-from engine.owed.held import Runs
 from engine.owed.ledger import Ledger
-from engine.owed.matching import RunFact, match
-from engine.owed.occurrences import Occurrence, open_between, rolling
+from engine.owed.matching import RunFact
+from engine.owed.occurrences import Occurrence, rolling
 from engine.owed.predict import Risk
-from engine.owed.verdict import Facts, first_success, judge
+from engine.owed.verdict import Facts, judge
 from engine.owed.watch import DAY, HOUR, Entry, Watch
+from engine.owed.witness import Witness
 from engine.store import owed as rows
 from engine.store import owed_facts as asked
-from engine.store.owed_facts import Thing
 from engine.store.writer import Tx
 
 PATIENCE: Final = 5_000
@@ -52,29 +50,20 @@ class Outlook(Protocol):
     def say(self, tx: Tx, bound: Bound, one: Occurrence, runs: Sequence[RunFact], now: int, risk: Risk) -> Any: ...
 
 
-class Looking:
-    """Judges bounds one at a time. ``seen``: by source, when its last complete poll began."""
+class Looking(Witness):
+    """Judges bounds one at a time."""
 
     def __init__(
         self, ctx: Context, outlook: Outlook | None, ledger: Ledger, root: Callable[[Tx, Watch, Occurrence], str | None]
     ) -> None:
-        self.ctx = ctx
+        super().__init__(ctx)
         self.outlook = outlook
         self.ledger = ledger
         self.root = root
-        self.runs = Runs()
-        self.fresh = Fresh(self.runs)
-        self.binder = Binder(ctx.config)
-        self.things: dict[int, Thing] = {}
-        self.by_key: dict[str, int] = {}
-        self.seen: dict[str, int] = {}
-        self.before: dict[str, int] = {}
-        """What is known of ``seen`` from before this start: good for words only."""
         self.busy = False
         """A poll changed much: its verdicts are written with it, what is foreseen of what is not urgent follows within seconds."""
         self.blind: dict[str, dict[int, int]] = {}
         """By source: bounds that wait until it was seen after a due time."""
-        self.waived_on: Callable[[str, str], bool] = lambda key, date: False
 
     def look(self, tx: Tx, w: Watch, now: int) -> int:
         """Open, match, judge, write; when to look again."""
@@ -84,6 +73,9 @@ class Looking:
         later = max(w.next_open, now + 1_000)
         if not w.entries:
             return later
+        for e in w.entries.values():  # now, and not when it happens to be looked at: what came up since is not its own
+            if not e.frozen and not e.unsettled and e.freezes_at < now and not self._told_later(w, e.one):
+                e.frozen, e.placed = True, False
         matched = self._match(tx, w)
         near, moved, of_run = 0, False, w.bound.pipeline_id is not None and not w.upstreams
         foresees = self.outlook is not None and not w.gone and w.bound.promise.type in PREDICTED
@@ -111,7 +103,6 @@ class Looking:
             later = min(later, e.wake)
             if not e.unsettled:  # no reason to wake up, but one to look at it again when something else does
                 e.wake = min(e.wake, e.freezes_at + 1)
-                e.frozen = e.freezes_at < now and not (e.one.state is Owed.WAIVED and self._unseen(w, e.one.due_at))
         if w.default:
             calm = self.ledger.let_go(tx, w, now)
             later = later if calm is None else min(later, calm)
@@ -170,123 +161,6 @@ class Looking:
         if e.look_at is not None and one.state.unsettled:
             later = min(later, max(e.look_at, now + 1_000))
         return later
-
-    # --- facts ----------------------------------------------------------------------------------------------------
-
-    def _match(self, tx: Tx, w: Watch) -> Callable[[Entry], tuple[RunFact, ...]]:
-        """Which runs belong to which occurrence of a pipeline's promise."""
-        pipeline = w.bound.pipeline_id
-        if pipeline is not None and any(e.frozen and self.runs.moved(pipeline, e.runs) for e in w.entries.values()):
-            for e in w.entries.values():
-                e.placed = e.placed and not e.frozen
-        mine = [e for e in w.entries.values() if not (e.frozen and e.placed)]
-        ones = [e.one for e in mine]
-        if pipeline is None or not any(not e.frozen for e in mine):
-            return lambda e: ()
-        dates = {o.business_date for o in ones if o.dated and o.by_clock}
-        facts = self.runs.of(tx, pipeline, min(o.from_at for o in ones), dates)
-        found = match(ones, facts, w.taken)
-        if any(
-            e.frozen for e in mine
-        ):  # which runs were its own is not stored; what came up after it was frozen was not
-            for e in mine:
-                if e.frozen:
-                    e.runs = tuple(run for run in found.get(e.one.key, ()) if run.begun <= e.freezes_at)
-                e.placed = True
-            found = match([e.one for e in mine if not e.frozen], facts, w.taken)
-        return lambda e: found.get(e.one.key, ())
-
-    def _facts(self, tx: Tx, w: Watch, e: Entry, seen: int | None) -> Facts:
-        one, promise = e.one, w.bound.promise
-        if promise.type == "completeness":
-            members = {m: self._of_other(tx, w, e, self.by_key.get(m)) for m in one.members}
-            excused = frozenset(m for m in one.members if self.waived_on(m, self._dated_for(w, one, m)))
-            e.runs = tuple(run for m in one.members for run in members[m])
-            return Facts(seen=seen, waiver=e.waiver, members=members, excused=excused)
-        if promise.type == "sequence":
-            upstream, looked = self._upstream(tx, w, e)
-            return Facts(runs=e.runs, seen=seen, waiver=e.waiver, upstream=upstream, upstream_seen=looked, gone=w.gone)
-        if promise.type == "freshness" and w.thing.startswith(SERIES):
-            arrivals = self.fresh.partition(tx, w.thing, one)
-            wrong = None if arrivals else self.fresh.wrong(tx, w.thing)
-            return Facts(seen=seen, waiver=e.waiver, arrivals=arrivals, newest=wrong)
-        if promise.type == "source_arrival":
-            feed = w.thing.partition(":")[2]
-            return Facts(seen=seen, waiver=e.waiver, arrivals=asked.arrivals(tx, feed, one.from_at - 2 * DAY))
-        return Facts(runs=e.runs, seen=seen, waiver=e.waiver, gone=w.gone)
-
-    def _dated_for(self, w: Watch, one: Occurrence, member: str) -> str:
-        """The business date that an occurrence of a set is of for one of its members, by that one's own rule."""
-        pipeline = self.by_key.get(member)
-        if pipeline is None or not self.binder.dates_vary:
-            return one.business_date
-        owed = self.binder.shadow(w.bound.promise, self.things[pipeline])
-        some = open_between(owed, one.declared_at - 1, one.declared_at)
-        return some[0].business_date if some else one.business_date
-
-    def _of_other(self, tx: Tx, w: Watch, e: Entry, pipeline: int | None) -> tuple[RunFact, ...]:
-        """Runs of a member, or of what a sequence waits for, that are for the same date as an occurrence."""
-        if pipeline is None:
-            return ()
-        if pipeline in w.stale or pipeline not in w.by_member:
-            w.stale.discard(pipeline)
-            w.by_member[pipeline] = self._shadowed(tx, w, pipeline)
-        found = w.by_member[pipeline]
-        if e.when not in found:  # opened since
-            found = w.by_member[pipeline] = self._shadowed(tx, w, pipeline)
-        return found.get(e.when, ())
-
-    def _shadowed(self, tx: Tx, w: Watch, pipeline: int) -> dict[str, tuple[RunFact, ...]]:
-        owed = self.binder.shadow(w.bound.promise, self.things[pipeline])
-        ones: list[tuple[str, Occurrence]] = []
-        for e in w.entries.values():
-            some = open_between(owed, e.one.declared_at - 1, e.one.declared_at)
-            ones.append((e.when, some[0] if some else replace(e.one, on=owed.on, opened_as=Owed.PENDING)))
-        dates = {o.business_date for _, o in ones if o.dated}
-        found = match([o for _, o in ones], self.runs.of(tx, pipeline, min(o.from_at for _, o in ones), dates))
-        return {when: found.get(o.key, ()) for when, o in ones}
-
-    def _upstream(self, tx: Tx, w: Watch, e: Entry) -> tuple[tuple[RunFact, ...], int | None]:
-        """Of several upstreams the one that succeeded last, or not at all; and since when all of them are known."""
-        chosen: tuple[RunFact, ...] = ()
-        worst = -1
-        looks: list[int | None] = []
-        for pipeline in w.upstreams:
-            runs = self._of_other(tx, w, e, pipeline)
-            done = first_success(runs, True)
-            rank = (1 << 62) if done is None else done
-            if rank > worst:
-                worst, chosen = rank, runs
-            looks.append(self.seen.get(self.things[pipeline].source))
-        known = [at for at in looks if at is not None]
-        looked = min(known) if known and len(known) == len(looks) else None
-        if e.one.state is Owed.BREACHED and e.one.since is not None:
-            looked = max(looked or 0, e.one.since)
-        return chosen, looked
-
-    def _seen(self, tx: Tx, w: Watch, one: Occurrence, now: int) -> int | None:
-        """When its source was last seen. What is known to be broken was seen after it was due, also before a restart."""
-        if one.type == "source_arrival":
-            seen = asked.looked(tx, w.thing.partition(":")[2])
-        elif w.thing.startswith(SERIES):
-            seen = self.fresh.looked(tx, w.thing)
-        else:
-            seen = None
-            for n, source in enumerate(w.sources):
-                at = self.seen.get(source)
-                if at is None and source in self.before:
-                    at = min(self.before[source], one.due_at - 1)
-                if at is None:
-                    seen = None
-                    break
-                seen = at if n == 0 or seen is None else min(seen, at)
-        if one.state is Owed.BREACHED or (one.state is Owed.EXCLUDED and one.type == "sequence"):
-            seen = max(seen or 0, one.due_at)
-        return seen
-
-    def _unseen(self, w: Watch, due: int) -> bool:
-        """Whether a source has not been seen since then."""
-        return any(self.seen.get(source, 0) < due for source in w.sources)
 
     def _patience(self, w: Watch) -> tuple[int, int]:
         """(how old the last look may be for its source to be well, how long after a due time the next one may take)."""

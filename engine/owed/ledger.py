@@ -146,6 +146,8 @@ class Ledger:
             e.id = id
         if chosen:
             self.touched.add(w.thing)
+        if w.bound.pipeline_id is not None and any(e.one.state is Owed.WAIVED for e in chosen):
+            self.excused.add(w.bound.pipeline_id)
 
     def reopen(self, tx: Tx, w: Watch, now: int, source_said: bool) -> int:
         """After its promise changed; how many open occurrences keep their old due time.
@@ -178,17 +180,20 @@ class Ledger:
         self.sort(w)
         return said.kept
 
-    def relive(self, w: Watch, now: int, waivers: Mapping[str, Waiver], skipped: int | None = None) -> None:
-        """After a restart: what was well beside a hole has no row, but its runs are not the hole's. It is judged again; so is
-        what its source left out (``skipped``: since when), for a run may come after all."""
-        broken = [e.one.due_at for e in w.entries.values() if not e.frozen and e.one.due_at <= now]
+    def relive(
+        self, w: Watch, now: int, waivers: Mapping[str, Waiver], looked: int, skipped: int | None = None
+    ) -> None:
+        """After a restart: what was well beside a hole, or beside what a window moved, has no row, but its runs are not the hole's. It is judged again; so is
+        what its source left out (``skipped``: since when), for a run may come after all. What was due when its source was
+        last ``looked`` at and has no row was well, or was not owed: the first verdict on it says nothing new."""
+        broken = [e.one.declared_at for e in w.entries.values() if not e.frozen and e.one.declared_at <= now]
         if skipped is not None:
             broken.append(skipped)
         if not broken or w.bound.promise.schedule is None:
             return
         for one in open_between(w.bound.promise, min(broken), w.opened_until):
             if one.key not in w.entries and one.opened_as in (Owed.PENDING, Owed.SHIFTED):
-                w.entries[one.key] = Entry(one, waiver=waivers.get(one.key))
+                w.entries[one.key] = Entry(one, waiver=waivers.get(one.key), again=one.due_at <= looked)
         self.sort(w)
 
     def sort(self, w: Watch) -> None:
@@ -201,6 +206,8 @@ class Ledger:
         if e.id is not None:
             rows.drop_occurrence(tx, e.id, predicted=not w.default)
             self.touched.add(w.thing)
+            if e.one.state is Owed.WAIVED and w.bound.pipeline_id is not None:
+                self.excused.add(w.bound.pipeline_id)
         w.entries.pop(e.one.key, None)
         e.id = None
 
@@ -211,17 +218,20 @@ class Ledger:
         alerting = after.state is Owed.BREACHED and after.alerting(now)
         if after.state is not was:
             e.settled_at = now
+        if e.again and e.id is None and not after.state.waiting and after.state is not Owed.UNKNOWN:
+            e.again, e.frozen = False, after.state is Owed.BREACHED
+            return
         if after is not before:
             if not (self._put_lean(tx, w, e, was) if w.default else self._update(tx, e)):
                 return  # one hole too many of a schedule that nobody declared
             self._placeholder(tx, w, before, after)
+            if was is not after.state and Owed.WAIVED in (was, after.state) and w.bound.pipeline_id is not None:
+                self.excused.add(w.bound.pipeline_id)
             if w.default and e.id is None and was is not Owed.BREACHED:
                 return
             self.touched.add(w.thing)
             if after.state is not was:
                 self._settle(tx, e)
-                if Owed.WAIVED in (was, after.state) and w.bound.pipeline_id is not None:
-                    self.excused.add(w.bound.pipeline_id)
         news = after.state is not was or (fresh and after.state is Owed.BREACHED and not e.told)
         if news or (alerting and not e.told):
             run = e.runs[-1].key if e.runs else None

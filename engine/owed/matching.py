@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
 from adapters.model import Owed, RunKind, State
 from engine.owed.occurrences import Occurrence
+
+NOT_OWED: Final = (Owed.EXCLUDED, Owed.WAIVED)
+"""As a calendar or a window opened it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,20 +64,23 @@ def newest(facts: Iterable[RunFact]) -> list[RunFact]:
 
 
 def match(
-    occurrences: Iterable[Occurrence], facts: Iterable[RunFact], taken: frozenset[str] = frozenset()
+    occurrences: Iterable[Occurrence],
+    facts: Iterable[RunFact],
+    taken: frozenset[str] = frozenset(),
+    decided: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, tuple[RunFact, ...]]:
     """Which runs belong to which occurrence (by key) of one promise; a run belongs to at most one.
 
     Where both have a business date, only equal ones match: a newer date never takes yesterday's. Else time decides: a run
     belongs to the nearest occurrence that is still owed when it starts (not served by an earlier run that succeeded or
     goes on), from that one's early tolerance on: a late match of a hole, or an early run. Backfills match by date
-    only. Attempts and reruns stay where their first run is. The answer depends on the set of facts alone, not on their order.
+    only. A scheduled run of a tick that a calendar or a window leaves out is that one's, and fills no hole of yesterday. Attempts and reruns stay where their first run is. The answer depends on the set of facts alone, not on their order.
 
     Pass all occurrences from the oldest unsettled one on, settled ones too; ``taken`` names runs that, with
-    their reruns, belong to others.
+    their reruns, belong to others. ``decided``: by run, the occurrence that it is known to be of.
     """
     owed = sorted(
-        (o for o in occurrences if o.opened_as not in (Owed.EXCLUDED, Owed.WAIVED)),
+        (o for o in occurrences if o.opened_as not in NOT_OWED or o.tick is not None),
         key=lambda o: (o.from_at, o.declared_at, o.key),
     )
     groups: dict[str, list[RunFact]] = {}
@@ -83,7 +91,7 @@ def match(
     served: set[str] = set()
     found: dict[str, list[RunFact]] = {}
     for key, attempts in sorted(groups.items(), key=lambda g: (g[1][0].begun, g[0])):
-        place = home.get(attempts[0].rerun_of or "") or _place(attempts, owed, served)
+        place = decided.get(key) or home.get(attempts[0].rerun_of or "") or _place(attempts, owed, served)
         if place is None:
             continue
         home[key] = place
@@ -91,13 +99,16 @@ def match(
         last = attempts[-1].state
         if last.active or any(a.state.finished for a in attempts):
             served.add(place)
-    return {key: tuple(runs) for key, runs in found.items()}
+    left_out = {o.key for o in owed if o.opened_as in NOT_OWED}
+    return {key: tuple(runs) for key, runs in found.items() if key not in left_out}
 
 
 def _place(attempts: Sequence[RunFact], owed: Sequence[Occurrence], served: set[str]) -> str | None:
     first, begun = attempts[0], attempts[0].begun
     best: tuple[bool, int, int, str] | None = None
     for one in owed:
+        if one.opened_as in NOT_OWED and first.kind is not RunKind.SCHEDULED:
+            continue  # who starts one by hand on a holiday makes good what is owed
         if first.business_date is None or not one.dated:
             same = False
             if first.business_date is not None and first.business_date > max(one.business_date, one.day):

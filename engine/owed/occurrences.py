@@ -16,6 +16,7 @@ from typing import Final
 
 from adapters.model import Owed
 from adapters.schedule import Cron, Schedule
+from adapters.schedule import zone as zone_of
 from engine.config import model
 from engine.owed.calendar import (
     DAILY,
@@ -192,6 +193,17 @@ def open_between(owed: Promise, a: int, b: int) -> list[Occurrence]:
             return []
         after = owed.grace_ms
     return _by_tick(owed, owed.schedule, after, a, b)
+
+
+def beside(owed: Promise, one: Occurrence) -> Occurrence:
+    """What ``owed`` (of a member of a set, or of what a sequence waits for) owes with ``one``: due at the same instant, for the date
+    that it is by its own rule. An open occurrence keeps the time it was opened with, whatever is configured since."""
+    some = open_between(owed, one.declared_at - 1, one.declared_at)
+    if not some and owed.due is not None:
+        local = datetime.fromtimestamp(one.declared_at / 1000, zone_of(owed.zone))
+        was = replace(owed, due=local.hour * 60 + local.minute, days=DAILY, calendar=None)
+        some = open_between(was, one.declared_at - 1, one.declared_at)
+    return some[0] if some else replace(one, on=owed.on, opened_as=Owed.PENDING)
 
 
 def rolling(owed: Promise, last: int) -> Occurrence | None:

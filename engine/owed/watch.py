@@ -27,7 +27,8 @@ class Entry:
     """An occurrence in memory. ``id`` None: it has no row. ``fresh``: never judged. ``frozen``: not judged any more.
 
     ``words``, ``look_at``, ``root``: of the last prediction. ``polled``: its source was asked to answer about its due time.
-    ``settled_at``: when we knew, by our clock. ``placed``: its runs are known (after a restart: not yet). ``wake``: when its verdict can change though its runs do not (0: now). ``asked_at``, ``asked_of``: when, and of which runs, prediction was asked last.
+    ``settled_at``: when we knew, by our clock. ``placed``: its runs are known (after a restart: not yet). ``again``: judged before this
+    start and found to be nothing to tell. ``wake``: when its verdict can change though its runs do not (0: now). ``asked_at``, ``asked_of``: when, and of which runs, prediction was asked last.
     """
 
     one: Occurrence
@@ -47,6 +48,7 @@ class Entry:
     wake: int = 0
     settled_at: int = 0
     placed: bool = True
+    again: bool = False
     asked_at: int = 0
     asked_of: tuple[RunFact, ...] = ()
 
@@ -59,6 +61,11 @@ class Entry:
         """When no other run is waited for any more. What is waived may have a run all the same, and that fills no other hole."""
         due = self.one.due_at + (FREEZE if self.one.state is Owed.WAIVED else 0)
         return max(self.settled_at + FREEZE, due)
+
+    @property
+    def apart(self) -> bool:
+        """Whether its runs are its own for good. Where it has none a run that is told late may be: it came up before this was frozen."""
+        return self.frozen and self.placed and bool(self.runs)
 
     def waived(self, now: int) -> bool:
         """Whether somebody's word that it is not owed holds now."""
@@ -123,13 +130,13 @@ class Watch:
     @property
     def taken(self) -> frozenset[str]:
         """Runs of what is not judged any more."""
-        return frozenset(run.key for e in self.entries.values() if e.frozen and e.placed for run in e.runs)
+        return frozenset(run.key for e in self.entries.values() if e.apart for run in e.runs)
 
     def need_from(self) -> int | None:
         """From when on its runs have to be known; None: it owes nothing now."""
         if not self.entries:
             return None
-        ones = [e.one for e in self.entries.values() if not e.frozen]
+        ones = [e.one for e in self.entries.values() if not e.apart]
         if not ones:
             return None
         return min(o.from_at for o in ones) - (2 * DAY if any(o.dated and o.by_clock for o in ones) else 0)

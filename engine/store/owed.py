@@ -383,6 +383,15 @@ def keys_due(tx: Tx, expectation_id: int, after: int) -> set[str]:
     return {row[0] for row in rows.fetchall()}
 
 
+def waived_dates(tx: Tx, expectation_id: int, after: int) -> set[str]:
+    """Business dates of what is waived of a promise, by a person or by a window, and falls due after an instant."""
+    rows = tx.db.execute(
+        "SELECT DISTINCT bdate FROM occurrence WHERE expectation_id = ? AND due_at > ? AND state = 8",
+        (expectation_id, after),
+    )
+    return {bdate_text(bdate) or "" for (bdate,) in rows.fetchall()}
+
+
 def put_told(tx: Tx, occurrence_id: int, told: bool) -> None:
     tx.db.execute("UPDATE occurrence SET flags = flags & ~16 | ? WHERE id = ?", (TOLD * told, occurrence_id))
 

@@ -148,16 +148,16 @@ def test_the_sources_own_next_run_wins(court: Made) -> None:
 def test_one_bad_pipeline_does_not_stop_the_others(court: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     floor = court(expect("a", "air:a", due="06:00"), expect("b", "air:b", due="06:00"))
     floor.list("a", "b")
-    from engine.owed import judging
+    from engine.owed import witness
 
-    real = judging.match
+    real = witness.match
 
     def match(ones: Any, *more: Any) -> Any:
         if any(o.on == "air:a" for o in ones):
             raise ValueError("a date that never was")
         return real(ones, *more)
 
-    monkeypatch.setattr(judging, "match", match)
+    monkeypatch.setattr(witness, "match", match)
     floor.restart()
     floor.until("06:01")
     assert floor.owed("b").state is Owed.BREACHED

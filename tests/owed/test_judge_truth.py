@@ -18,8 +18,9 @@ from adapters.model import Mode, Owed, State
 from engine.owed.bind import Binder
 from engine.owed.bound import PER_RUN
 from engine.owed.matching import RunFact, match
-from engine.owed.occurrences import OPENED, Occurrence, open_between
+from engine.owed.occurrences import OPENED, Occurrence, beside, open_between
 from engine.owed.verdict import Facts, judge
+from engine.owed.watch import FREEZE, NEVER
 from engine.store import owed as rows
 from engine.store import owed_facts as asked
 from engine.store.current import day_number, rebuild_now
@@ -34,10 +35,16 @@ DUE = 4
 STEPS = (10, 30, 60, 60, 300, 300, 600, 1200, 2400)
 
 
-def seeds(default: int) -> list[int]:
+FOUND = (18, 140, 182, 219, 239, 304, 317, 318, 342, 394, 406, 482)
+"""Worlds in which a restart once said otherwise: each of another cause."""
+
+
+def seeds(default: int, *more: int) -> list[int]:
     text = os.environ.get("JUDGE_SEEDS", "")
     first, _, last = text.partition(":")
-    return list(range(int(first), int(last))) if last else list(range(int(first or default)))
+    if not text:
+        return [*range(default), *more]
+    return list(range(int(first), int(last))) if last else list(range(int(first)))
 
 
 @pytest.fixture
@@ -74,13 +81,23 @@ class Truth:
         self.often = world.real.often
         self.absent: list[str] = []
         """Due within the hour, and not opened."""
+        self.settled: dict[str, tuple[int, int]] = {
+            key: (changed, due + FREEZE * (state == Owed.WAIVED))
+            for key, state, changed, due in tx.db.execute(
+                "SELECT key, state, changed, due_at FROM occurrence WHERE state IN (2, 3, 6, 8)"
+            ).fetchall()
+        }
+        self.after: set[str] = set()
+        """Runs that came up two hours after it was known what became of the occurrence that they are nearest to: none of its own
+        any more. Whose they are then depends on what is still open."""
         self._runs: dict[int, list[RunFact]] = {}
         self.ever_waived = {key.split("|")[1] for (key,) in tx.db.execute("SELECT occurrence FROM waiver").fetchall()}
         self.waived = {
             (thing, date)
-            for thing, date in tx.db.execute(
-                "SELECT e.thing, o.bdate FROM occurrence o JOIN expectation e ON e.id = o.expectation_id WHERE o.state = 8 AND e.gone = 0"
+            for thing, date, type_ in tx.db.execute(
+                "SELECT e.thing, o.bdate, e.type FROM occurrence o JOIN expectation e ON e.id = o.expectation_id WHERE o.state = 8 AND e.gone = 0"
             ).fetchall()
+            if type_ in OPENED  # who allows one run to be long excuses no date
         }
 
     def runs(self, pipeline: int) -> list[RunFact]:
@@ -92,16 +109,18 @@ class Truth:
     def of_other(self, bound: Any, ones: list[Occurrence], pipeline: int) -> dict[str, tuple[RunFact, ...]]:
         """Runs of a member, or of something upstream, by the key of the occurrence that they are for."""
         owed = self.binder.shadow(bound.promise, self.things[pipeline])
-        shadows: list[tuple[str, Occurrence]] = []
-        for one in ones:
-            some = open_between(owed, one.declared_at - 1, one.declared_at)
-            if some:
-                shadows.append((one.key, some[0]))
+        shadows = [(one.key, beside(owed, one)) for one in ones]
         found = match([o for _, o in shadows], self.runs(pipeline))
         return {key: found.get(o.key, ()) for key, o in shadows}
 
-    def by_right(self, one: Occurrence) -> bool:
+    def by_right(self, one: Occurrence, true: Occurrence) -> bool:
         """Whether it may be as it was once: its waiver or that of a member may have ended long after; its pipeline may have gone then."""
+        if any(p.key in self.after for p in (*one.evidence, *true.evidence)):
+            return True
+        if one.due_at < self.now - 2 * HOUR and any(
+            f"/{kind}-" in p.key for kind in ("hand", "backfill") for p in (*one.evidence, *true.evidence)
+        ):
+            return True  # what a run by hand, or for an old date, makes good depends on what was still open
         if one.type == "heartbeat":
             return one.state is Owed.WAIVED
         if one.type == "completeness":
@@ -110,8 +129,6 @@ class Truth:
             return True
         if one.due_at < self.now - 2 * HOUR and (one.state is Owed.WAIVED or one.on in self.often):
             return True  # of ticks that come often it is settled after two hours which run was whose
-        if one.due_at < self.now - 2 * HOUR and any("/hand-" in proof.key for proof in one.evidence):
-            return True  # what a run by hand makes good depends on what was still open
         if abs(one.due_at - self.now) < 2 * MINUTE:
             return True  # it waits for the poll that was asked for
         return one.on in self.by_key and self.by_key[one.on].mode is Mode.GONE and not one.state.unsettled
@@ -142,6 +159,9 @@ class Truth:
         thing = self.things.get(bound.pipeline_id or -1)
         gone = thing is not None and thing.mode is Mode.GONE
         mine = match(ones, self.runs(thing.id)) if thing is not None else {}
+        for one in ones:
+            settled, due = self.settled.get(one.key, (NEVER, 0))
+            self.after |= {run.key for run in mine.get(one.key, ()) if run.begun > max(settled + FREEZE, due)}
         seen: int | None = None if thing is None else self.looked[thing.source]
         others: dict[str, dict[str, tuple[RunFact, ...]]] = {}
         if promise.type == "completeness":
@@ -190,7 +210,7 @@ def untrue(world: World, tx: Tx) -> list[str]:
     found = [
         f"{have.key}: stored {result(have)} ({have.reason}), true {result(true)} ({true.reason})"
         for have, true in truth.verdicts()
-        if result(have) != result(true) and not truth.by_right(have)
+        if result(have) != result(true) and not truth.by_right(have, true)
     ]
     return found + [f"{key} is not opened" for key in truth.absent]
 
@@ -399,7 +419,7 @@ def live(world: World) -> list[str]:
     return wrong
 
 
-@pytest.mark.parametrize("seed", seeds(6))
+@pytest.mark.parametrize("seed", seeds(6, *FOUND))
 def test_what_is_stored_is_what_is_true(worlds: Callable[..., World], seed: int) -> None:
     world = worlds(seed)
     wrong = live(world)

@@ -349,6 +349,14 @@ def test_without_dates_the_nearest_due_time_decides() -> None:
     }
 
 
+def test_a_run_of_a_tick_that_is_left_out_fills_no_hole_of_yesterday() -> None:
+    """Whoever starts one by hand on a holiday does."""
+    first, *rest = HOURLY
+    ones = [first, *(replace(o, opened_as=Owed.EXCLUDED) for o in rest)]
+    assert match(ones, [run("a", "2026-11-21T03:00")]) == {}
+    assert [*match(ones, [run("a", "2026-11-21T03:00", kind=RunKind.MANUAL)])] == [first.key]
+
+
 def test_excluded_ones_take_no_run_and_taken_runs_none() -> None:
     closed = [replace(o, opened_as=Owed.EXCLUDED) for o in HOURLY]
     assert matched(closed, run("a", "2026-11-21T01:00")) == {}
