@@ -64,7 +64,8 @@ class DataikuLike(BadDays, Routes):
             self.allow -= 1
             if self.allow < 0:
                 return *_STATUS["429-after"], {"Retry-After": "7"}
-        if not asked.path.startswith(API + "/"):
+        if not asked.path.startswith(API + "/"):  # as DSS answers, but nothing of ours has business there
+            self.refused.append(f"{asked.method} {asked.path}")
             return 200, "<html><body>the user interface</body></html>"
         kind, _, given = asked.authorization.partition(" ")
         if kind == "Bearer":
@@ -80,7 +81,8 @@ class DataikuLike(BadDays, Routes):
         first = f"/projects/{next(iter(self.projects), '')}/"
         if self.mode == "page2" and asked.path.endswith("/scenarios/") and first not in asked.path:
             return _STATUS["500"]
-        return self.answer(self.key, asked.method, asked.path, asked.query, asked.body)
+        body = asked.raw if asked.raw and asked.body is None else asked.body  # what is no JSON is no body of this API
+        return self.answer(self.key, asked.method, asked.path, asked.query, body)
 
     # --- what a bad day is here ---------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -141,3 +142,79 @@ class ApiKey:
     kind: str = "personal"
     admin: bool = True
     projects: set[str] | None = None
+    lacks: set[str] = field(default_factory=set[str])
+    """Privileges that it was not given, of those in ``GUARDS``."""
+
+
+# --- what guards what ---------------------------------------------------------------------------------------------------
+
+_SCENARIO = r"/projects/[^/]+/scenarios/[^/]+"
+GUARDS = (
+    ("MONITOR_JOBS", r"GET /projects/[^/]+/scenarios/"),
+    ("RUN_JOBS", rf"GET {_SCENARIO}/get-last-runs|POST {_SCENARIO}/(?:run|abort)"),
+    ("RUN_JOBS", r"POST /projects/[^/]+/jobs/(?:[^/]+/abort)?"),
+    ("MONITOR_JOBS", r"GET /projects/[^/]+/jobs/[^/]+/"),
+    ("READ_CONF", rf"GET /projects/[^/]+/jobs/|GET {_SCENARIO}(?:/light)?"),
+    ("write", rf"PUT {_SCENARIO}(?:/light)?"),
+)
+"""Privilege, and the calls that need it."""
+
+
+def guarded(method: str, path: str) -> str | None:
+    """The privilege that a call needs, where one is known."""
+    return next((right for right, shape in GUARDS if re.fullmatch(shape, f"{method} {path}")), None)
+
+
+# --- what a body may be -------------------------------------------------------------------------------------------------
+
+LIGHT = {"id", "active", "running", "start", "nextRun", "checklists", "description", "shortDesc", "tags"}
+SETTINGS = {"id", "projectKey", "name", "type", "active", "triggers", "params", "reporters", "tags", "versionTag"}
+_JOB = {"type", "outputs", "refreshHiveMetastore", "autoUpdateSchemaBeforeEachRecipeRun"}
+_OUTPUT = {"type", "id", "projectKey", "partition"}
+_OUTPUT_TYPES = ("DATASET", "MANAGED_FOLDER", "SAVED_MODEL", "STREAMING_ENDPOINT", "KNOWLEDGE_BANK", None)
+
+
+def nothing_odd(body: Any) -> str | None:
+    """What is wrong with a body where none is documented."""
+    return None if body is None else f"a body: {body!r}"
+
+
+def params_odd(body: Any) -> str | None:
+    """Of a run: an object of trigger parameters, of whatever names."""
+    return None if isinstance(body, dict) else f"parameters that are no object: {body!r}"
+
+
+def light_odd(body: Any) -> str | None:
+    """What ``GET …/light`` says, whole, with a truth in ``active``."""
+    return _odd(body, LIGHT, LIGHT)
+
+
+def settings_odd(body: Any) -> str | None:
+    """What ``GET`` of the scenario says, whole: what is left out would be wiped."""
+    return _odd(body, SETTINGS, SETTINGS)
+
+
+def _odd(body: Any, known: set[str], needed: set[str]) -> str | None:
+    if not isinstance(body, dict):
+        return f"no object: {body!r}"
+    if odd := set(body) - known:
+        return f"the members {sorted(odd)}"
+    if lost := needed - set(body):
+        return f"a part only, without {sorted(lost)}"
+    return None if isinstance(body["active"], bool) else f"active = {body['active']!r}"
+
+
+def job_odd(body: Any) -> str | None:
+    if not isinstance(body, dict):
+        return f"no object: {body!r}"
+    if odd := set(body) - _JOB:
+        return f"the members {sorted(odd)}"
+    if body.get("type") not in JOB_TYPES:
+        return f"the type {body.get('type')!r}"
+    outputs = body.get("outputs")
+    if not isinstance(outputs, list) or not outputs:
+        return f"the outputs {outputs!r}"
+    for one in outputs:
+        if not isinstance(one, dict) or set(one) - _OUTPUT or "id" not in one or one.get("type") not in _OUTPUT_TYPES:
+            return f"the output {one!r}"
+    return None
