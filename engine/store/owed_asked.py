@@ -121,6 +121,16 @@ class OwedQuestions(Link):
         )
         return {row[4]: owed_row(row) for row in rows}
 
+    def owed_unmeasured(self, types: Sequence[str]) -> tuple[OwedRow, ...]:
+        """Of these types, which are judged of measured values, what is open and nobody can judge: ``owed_now`` leaves it out."""
+        rows = self.all(
+            # the list of states is that of the index
+            f"SELECT {_COLUMNS} FROM occurrence o INDEXED BY occurrence_unsettled {_JOINS} WHERE o.state IN (0, 1, 4, 5, 7)"  # noqa: S608
+            " AND o.state = 5 AND e.gone = 0 AND e.declared = 1 AND e.type IN (SELECT value FROM json_each(?)) ORDER BY o.due_at",
+            (json.dumps(list(types)),),
+        )
+        return tuple(owed_row(row) for row in rows)
+
     def owed_marks(self) -> dict[str, tuple[int, int, int, str]]:
         """By thing: occurrence, when it and its prediction moved last, its promise's fingerprint: what of ``owed_now`` is new."""
         rows = self.all(

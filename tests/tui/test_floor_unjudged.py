@@ -17,7 +17,6 @@ from tests.tui.floor_owed_parts import floor, row
 from tests.tui.owed_stores import owe
 from tests.tui.stores import HOUR, MINUTE, SECOND, SIZES, House, calm, painted
 from tui.present.floor import Rank
-from tui.screens.morning import MorningView
 from tui.screens.wall import WallView
 
 WHY = "not measured since 05:40: refused; last known: 42,000 messages"
@@ -44,7 +43,9 @@ def measured(h: House, *names: str, source: str = "dwh", **health: Any) -> None:
 
 def doubt(h: House, thing: str, **more: Any) -> None:
     given: dict[str, Any] = {"due_in": -12 * MINUTE, "state": Owed.UNKNOWN, "type": "metric", "reason": WHY}
-    owe(h, thing, **{**given, "since": h.now - 12 * MINUTE, **more})
+    owe(
+        h, thing, now=False, **{**given, "since": h.now - 12 * MINUTE, **more}
+    )  # the engine names it not as what matters now
 
 
 def everything(h: House, width: int = 120, height: int = 40) -> str:
@@ -147,9 +148,36 @@ def test_the_wall_says_it_where_nobody_touches_a_key(house: House) -> None:
     assert "nothing is broken" not in said
 
 
-def test_the_morning_check_keeps_what_was_broken_before_it_was_seen_no_more(house: House) -> None:
-    doubt(house, "series:cdm_lag", lateness_ms=2 * HOUR)
-    view = MorningView(house.context())
-    view.load()
-    said = "\n".join(painted(view, 160, 50))
-    assert "broken for 2h 00m when it was seen last" in said
+def test_a_pipeline_whose_number_is_not_measured_keeps_its_row_and_its_due_time(house: House) -> None:
+    doubt(house, "local:step_1", type="volume", promise="rows")
+    view = floor(house)
+    shown = "\n".join(painted(view, 120, 40))
+    assert "volume step_1" in shown
+    assert "1 promise unknown  next due step_1 06:52" in shown
+    assert view.items["local:step_1"].rank is Rank.FINE
+
+
+def test_beside_a_broken_promise_of_the_same_number_both_stand(house: House) -> None:
+    owe(
+        house,
+        "series:cdm_lag",
+        due_in=-HOUR,
+        state=Owed.BREACHED,
+        type="metric",
+        reason="42,000 messages",
+        promise="lag",
+    )
+    doubt(house, "series:cdm_lag", type="budget", promise="cost")
+    view = floor(house)
+    assert [view.items[k].unjudged for k in view.keys if view.items[k].thing] == [0, 1]
+    assert "1 broken" in painted(view, 120, 40)[1]
+    assert "1 promise unknown" in painted(view, 120, 40)[1]
+
+
+def test_what_is_settled_or_no_longer_configured_is_not_said(house: House) -> None:
+    doubt(house, "series:cdm_lag")
+    assert "1 promise unknown" in everything(house)
+    with house.tx() as tx:
+        tx.db.execute("UPDATE expectation SET gone = 1 WHERE thing = 'series:cdm_lag'")
+        tx.bump("owed")
+    assert "promise unknown" not in everything(house)

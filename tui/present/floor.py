@@ -175,29 +175,27 @@ def arrange(
 
 
 def _unjudged(owing: Owing, dark: Sequence[SourceRow]) -> list[Item]:
-    """Promises of what is no pipeline that nobody can judge now: a row for each source whose numbers they are, one for each that
-    was broken when it was seen last. Of a source that is not seen (``dark``) its own row says that its numbers are not measured.
-    """
-    said = {s.name for s in dark if s.measures}
-    groups: dict[str, list[OwedRow]] = {}
+    """Promises that nobody can judge now: a row for each source whose numbers they are, one for each that was broken when it was
+    seen last. Of a source that is not seen (``dark``) its own row says that its pipelines and numbers are not."""
+    said, groups = {s.name for s in dark}, dict[str, list[Any]]()
     out: list[Item] = []
-    for row in owing.now.values():
-        if row.pipeline_id is not None or row.state is not Owed.UNKNOWN or not row.declared:
-            continue
+    for row in owing.unjudged:
         if row.lateness_ms is not None:
-            out.append(_in_doubt([row], Rank.BLIND))
+            out.append(_in_doubt([row], Rank.BLIND, owing))
         elif row.source is None:
-            out.append(_in_doubt([row], Rank.UNKNOWN))
+            out.append(_in_doubt([row], Rank.UNKNOWN, owing))
         elif row.source not in said:
             groups.setdefault(row.source, []).append(row)
-    return [*out, *(_in_doubt(rows, Rank.UNKNOWN) for rows in groups.values())]
+    return [*out, *(_in_doubt(rows, Rank.UNKNOWN, owing) for rows in groups.values())]
 
 
-def _in_doubt(rows: Sequence[OwedRow], rank: Rank) -> Item:
+def _in_doubt(rows: Sequence[OwedRow], rank: Rank, owing: Owing) -> Item:
     first, *also = sorted(rows, key=lambda r: (int(r.severity), r.name))
     since = min((r.since for r in rows if r.since is not None), default=None)
     order = (int(rank), 0, int(first.severity), first.due, first.name)
-    return Item(first.thing, rank, owed.UNKNOWN, True, None, None, since, order, first, also=tuple(also))
+    alone = first.pipeline_id is None and owing.now.get(first.thing, first) == first
+    key = first.thing if alone else first.key  # its thing has a row already: of its run, or of another promise
+    return Item(key, rank, owed.UNKNOWN, True, None, None, since, order, first, also=tuple(also))
 
 
 def judge(

@@ -103,7 +103,8 @@ class Item:
             return clean(self.row.name)
         if self.owed is not None:
             more = f" +{len(self.also)}" if self.also else ""
-            return f"{self.owed.thing.partition(':')[0]} {clean(self.owed.name)}{more}"
+            kind = self.owed.thing.partition(":")[0] if self.owed.pipeline_id is None else self.owed.type
+            return f"{kind} {clean(self.owed.name)}{more}"
         return self.source.name if self.source is not None else "?"
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from adapters.model import Course, Owed
 from tui.present import running_on
 from tui.present.glyphs import Look
-from tui.present.owed import PER_RUN
+from tui.present.owed import MEASURED, PER_RUN
 from tui.present.running_on import RunningOn
 
 if TYPE_CHECKING:
@@ -41,6 +41,14 @@ class Owing:
     checks: Mapping[int, Sequence[CheckRow]] = field(default_factory=dict[int, "Sequence[CheckRow]"])
     marks: Mapping[str, tuple[int, int, int, str]] | None = None
     on: Mapping[str, RunningOn] = field(default_factory=dict[str, "RunningOn"])
+    unmeasured: tuple[OwedRow, ...] = ()
+    """What is owed of numbers that nobody measures now."""
+
+    @property
+    def unjudged(self) -> Sequence[OwedRow]:
+        """Declared promises that nobody can judge now, and that no row of a pipeline shows."""
+        things = [r for r in self.now.values() if r.pipeline_id is None and r.declared and r.state is Owed.UNKNOWN]
+        return [*things, *(r for r in self.unmeasured if self.now.get(r.thing) != r)]
 
     @classmethod
     def of(
@@ -62,13 +70,14 @@ class Owing:
         """What is owed now: one small question for what moved, then only that is read; all of it without a ``before``."""
         marks = reader.owed_marks()
         if before is None or before.marks is None:
-            now = reader.owed_now()
+            now = reader.owed_now() if marks else {}
         else:
             had, newest = before.marks, max((max(m[1], m[2]) for m in marks.values()), default=0) - SAME_MS
             moved = [key for key, m in marks.items() if had.get(key) != m or m[1] >= newest or m[2] >= newest]
             fresh = reader.owed_now(moved) if moved else {}
             now = {key: row for key, row in before.now.items() if key in marks} | fresh
-        return replace(cls.of(now, reader.edges(), reader.unverified()), marks=marks, on=running_on.read(reader))
+        found = cls.of(now, reader.edges(), reader.unverified())
+        return replace(found, marks=marks, on=running_on.read(reader), unmeasured=reader.owed_unmeasured(MEASURED))
 
     def moved(self, before: Owing) -> set[str]:
         """Keys of the things that owe something else than before, or no longer anything."""
