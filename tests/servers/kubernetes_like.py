@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import json
 import ssl
+import time
+from collections import deque
 from typing import Any
 
 from tests.servers.bad_days import COMMON, Answer, Asked, BadDays, Seen, walk
@@ -65,6 +67,9 @@ class KubernetesLike(BadDays, Routes):
         self.token = token
         self.certificates = False
         """Takes a verified client certificate for a credential."""
+        self.rate: int | None = None
+        """Requests a second; one more is 429 with Retry-After: 1, as the API's priority and fairness says it. None: no limit."""
+        self._lately: deque[float] = deque()
 
     def answer_to(self, asked: Asked) -> Answer:
         """Authentication, then the answer; Refused where the answer is an error."""
@@ -74,8 +79,23 @@ class KubernetesLike(BadDays, Routes):
         if not given and not (asked.known and self.certificates) and asked.path != "/version":
             said = f'User "system:anonymous" cannot get path "{asked.path}"'
             raise Refused(403, "Forbidden", f"forbidden: {said}")
+        if not self._room():
+            return *_ANSWERS["429"], {"Retry-After": "1"}
         kind = asked.headers.get("content-type", "")
         return self.answer(asked.method, asked.path, asked.query, asked.body, kind)
+
+    def _room(self) -> bool:
+        """Whether the rate leaves room for one more request now."""
+        if self.rate is None:
+            return True
+        with self.lock:
+            now = time.monotonic()
+            while self._lately and self._lately[0] < now - 1:
+                self._lately.popleft()
+            if len(self._lately) >= self.rate:
+                return False
+            self._lately.append(now)
+            return True
 
     def count(self, method: str = "GET") -> int:
         return sum(r.method == method for r in self.requests)

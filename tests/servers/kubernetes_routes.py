@@ -14,12 +14,15 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from tests.servers import kubernetes_shapes as shapes
 from tests.servers.kubernetes_state import Effect, Obj, Refused, State, copied
 
 Query = dict[str, list[str]]
 Answer = tuple[int, Any]
 LIST = {"limit", "continue", "labelSelector", "fieldSelector", "watch", "resourceVersion", "allowWatchBookmarks",
         "timeoutSeconds", "resourceVersionMatch", "pretty", "sendInitialEvents"}  # fmt: skip
+MADE = {"fieldManager", "fieldValidation", "pretty"}
+"""Of what makes or changes. Not ``dryRun``: this server would do it."""
 LOG = {
     "container",
     "follow",
@@ -62,20 +65,24 @@ class Routes(State):
     def _answer(self, method: str, path: str, query: Query, body: Any, kind: str) -> Answer:
         parts = path.strip("/").split("/")
         if method == "GET" and path in ("/version", "/version/"):
+            self._only(query, set(), method, path)
             return 200, {
                 "major": "1", "minor": "33", "gitVersion": self.version_word, "platform": "linux/amd64", "gitCommit": "a80dfbcf",
                 "gitTreeState": "clean", "buildDate": "2026-06-17T18:32:02Z", "goVersion": "go1.24.4", "compiler": "gc",
             }  # fmt: skip
         if method == "POST" and path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
+            self._only(query, MADE, method, path)
             return 201, self._review(body)
         if method == "POST" and path == "/apis/authentication.k8s.io/v1/selfsubjectreviews":
             if self.old:
                 raise Refused(404, "NotFound", "the server could not find the requested resource")
+            self._only(query, MADE, method, path)
+            self._shaped(shapes.SELF_REVIEW, body, f"{method} {path}", "authentication.k8s.io/v1", "SelfSubjectReview")
             return 201, {"kind": "SelfSubjectReview", "status": {"userInfo": {"username": self.user}}}
         if parts[:3] == ["apis", "metrics.k8s.io", "v1beta1"]:
             return 200, self._usage(method, parts[3:], query)
-        if path == "/api/v1/nodes":
-            self._only(query, LIST, method, path)
+        if method == "GET" and path == "/api/v1/nodes":
+            self._only(query, {"limit", "continue", "pretty"}, method, path)
             self._check("list", "nodes", "", "")
             return 200, self._page("nodes", list(self.nodes.values()), query, "NodeList")
         if parts[:2] == ["api", "v1"]:
@@ -91,6 +98,19 @@ class Routes(State):
     def _only(self, query: Query, known: set[str], method: str, path: str) -> None:
         if odd := set(query) - known:
             self._invented(method, f"{path} with {sorted(odd)}")
+
+    def _shaped(self, shape: shapes.Shape, body: Any, what: str, api: str = "", kind: str = "") -> Obj:
+        """The body, which has no member that the API does not name, none of another type, and is of no other kind."""
+        said = shapes.odd(shape, body)
+        if not said:
+            said = [
+                f"its {name} is {body[name]}"
+                for name, wanted in (("apiVersion", api), ("kind", kind))
+                if wanted and body.get(name, wanted) != wanted
+            ]
+        if said:
+            self._invented(what.partition(" ")[0], f"{what.partition(' ')[2]} with {', '.join(said)}")
+        return body
 
     def _check(self, verb: str, resource: str, group: str, namespace: str) -> None:
         if not self.may(verb, resource, group, namespace):
@@ -124,7 +144,7 @@ class Routes(State):
         if namespace is None:
             return self._invented(method, path)
         if len(parts) == 1 and method == "POST" and resource == "jobs":
-            self._only(query, {"fieldManager", "fieldValidation", "dryRun", "pretty"}, method, path)
+            self._only(query, MADE, method, path)
             self._check("create", resource, api, namespace)
             return self._create(namespace, body)
         if len(parts) == 2:
@@ -144,18 +164,13 @@ class Routes(State):
             self._check("get", resource, api, namespace)
             return 200, copied(self.find(resource, namespace, name))
         if method == "PATCH" and resource in ("jobs", "cronjobs"):
-            self._only(query, {"fieldManager", "fieldValidation", "force", "dryRun", "pretty"}, method, where)
+            self._only(query, MADE, method, where)
             self._check("patch", resource, api, namespace)
             return 200, self._patch(resource, namespace, name, body, kind)
         if method == "DELETE" and resource == "jobs":
-            self._only(
-                query,
-                {"propagationPolicy", "gracePeriodSeconds", "orphanDependents", "dryRun", "pretty"},
-                method,
-                where,
-            )
+            self._only(query, {"propagationPolicy", "gracePeriodSeconds", "pretty"}, method, where)
             self._check("delete", resource, api, namespace)
-            return 200, self._delete(namespace, name, query, body or {})
+            return 200, self._delete(namespace, name, query, {} if body is None else body)
         return self._invented(method, where)
 
     def _list(self, resource: str, namespace: str | None, query: Query) -> Obj:
@@ -200,10 +215,13 @@ class Routes(State):
         return copied(out)
 
     def _create(self, namespace: str, body: Any) -> Answer:
-        meta = (body or {}).get("metadata") or {}
+        self._shaped(shapes.JOB, body, f"POST jobs of {namespace}", "batch/v1", "Job")
+        meta = body.get("metadata") or {}
         name = meta.get("name", "")
-        if (body or {}).get("kind", "Job") != "Job" or not NAME.fullmatch(name) or len(name) > 63:
-            raise Refused(422, "Invalid", f'Job.batch "{name}" is invalid: metadata.name or kind')
+        if not NAME.fullmatch(name) or len(name) > 63:
+            raise Refused(422, "Invalid", f'Job.batch "{name}" is invalid: metadata.name')
+        if not ((body.get("spec") or {}).get("template") or {}).get("spec"):
+            raise Refused(422, "Invalid", f'Job.batch "{name}" is invalid: spec.template: Required value')
         if meta.get("resourceVersion") or meta.get("uid"):
             raise Refused(400, "BadRequest", "resourceVersion should not be set on objects to be created")
         template = body["spec"]["template"]
@@ -225,8 +243,9 @@ class Routes(State):
         if kind != "application/merge-patch+json":
             raise Refused(415, "UnsupportedMediaType", f"the body of the request was in an unknown format: {kind}")
         obj = self.find(resource, namespace, name)
-        if set(body) != {"spec"} or set(body["spec"]) != {"suspend"}:
-            self._invented("PATCH", f"{resource} with {body}")
+        self._shaped(shapes.SUSPENSION, body, f"PATCH {resource}/{name}")
+        if (body.get("spec") or {}).get("suspend") is None:
+            self._invented("PATCH", f"{resource}/{name} with {body}")
         if self.mode == "noop":
             return copied(obj) | {"spec": obj["spec"] | body["spec"]}
         changed = obj["spec"].get("suspend") != body["spec"]["suspend"]
@@ -247,6 +266,10 @@ class Routes(State):
 
     def _delete(self, namespace: str, name: str, query: Query, options: Obj) -> Obj:
         job = self.find("jobs", namespace, name)
+        self._shaped(shapes.DELETE_OPTIONS, options, f"DELETE jobs/{name}", kind="DeleteOptions")
+        policy = options.get("propagationPolicy") or query.get("propagationPolicy", ["Orphan"])[0]
+        if policy not in shapes.POLICIES:
+            self._invented("DELETE", f"jobs/{name} with the propagationPolicy {policy}")
         uid = (options.get("preconditions") or {}).get("uid")
         if uid is not None and uid != job["metadata"]["uid"]:
             said = f"the UID in the precondition ({uid}) does not match the UID in record ({job['metadata']['uid']})"
@@ -255,7 +278,6 @@ class Routes(State):
         done = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
         if self.mode == "noop":
             return done
-        policy = options.get("propagationPolicy") or query.get("propagationPolicy", ["Orphan"])[0]
         pods = self.pods_of(name, namespace)
         if policy == "Orphan":
             self.orphans += [p["metadata"]["name"] for p in pods]
@@ -299,6 +321,8 @@ class Routes(State):
         return data[: int(limit)] if limit else data
 
     def _usage(self, method: str, parts: list[str], query: Query) -> Obj:
+        if method != "GET":
+            self._invented(method, f"metrics of {'/'.join(parts)}")
         if self.metrics == "absent":
             raise Refused(404, "NotFound", "the server could not find the requested resource")
         if self.metrics == "silent":
@@ -315,11 +339,11 @@ class Routes(State):
         return {"kind": "PodMetricsList", "items": items}
 
     def _review(self, body: Any) -> Obj:
-        asked = body["spec"]["resourceAttributes"]
-        if body.get("kind", "SelfSubjectAccessReview") != "SelfSubjectAccessReview" or set(asked) - {
-            "verb", "resource", "group", "namespace", "subresource", "name", "version",
-        }:  # fmt: skip
-            self._invented("POST", json.dumps(body))
+        what = "POST selfsubjectaccessreviews"
+        self._shaped(shapes.ACCESS_REVIEW, body, what, "authorization.k8s.io/v1", "SelfSubjectAccessReview")
+        asked = (body.get("spec") or {}).get("resourceAttributes") or {}
+        if not asked.get("verb") or not asked.get("resource"):
+            self._invented("POST", f"selfsubjectaccessreviews with {json.dumps(body)}")
         resource = asked["resource"] + (f"/{asked['subresource']}" if asked.get("subresource") else "")
         may = self.may(asked["verb"], resource, asked.get("group", ""), asked.get("namespace", ""))
         return body | {"status": {"allowed": may, **({} if may else {"reason": ""})}}
