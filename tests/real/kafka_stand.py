@@ -16,7 +16,6 @@ import hashlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -24,6 +23,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
+from tests.real.ports import free_port
 
 VERSION = "4.1.0"
 CACHE = Path(os.environ.get("WATCHFLOOR_TEST_CACHE", "~/.cache/watchfloor-tests")).expanduser() / "kafka"
@@ -79,12 +80,6 @@ def jars(*more: str) -> Path:
 
 def classpath(folder: Path) -> str:
     return f"{folder}/*"
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def end(process: subprocess.Popen[bytes], patience_s: float = 10.0, first: signal.Signals = signal.SIGTERM) -> None:

@@ -11,7 +11,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,8 @@ from typing import Any
 
 import psutil
 import pytest
+
+from tests.real.ports import free_port
 
 CACHE = Path(os.environ.get("WATCHFLOOR_TEST_CACHE", "~/.cache/watchfloor-tests")).expanduser() / "postgresql"
 DRIVER = CACHE / f"driver-{sys.version_info[0]}.{sys.version_info[1]}"
@@ -80,12 +81,6 @@ def program(name: str) -> Path:
         if path is None:
             pytest.skip(f"Debian's package cannot be installed: {done.stderr.strip()[-200:]}")
     return path
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 class PostgreSQL:
