@@ -25,7 +25,8 @@ from typing import Any
 import pytest
 
 from tests.real.kafka_stand import CACHE as KAFKA_CACHE
-from tests.real.kafka_stand import end, free_port
+from tests.real.kafka_stand import end
+from tests.real.ports import free_port
 
 VERSION = "2.3.8"
 CACHE = KAFKA_CACHE.parent / f"seatunnel-{VERSION}"
@@ -157,7 +158,7 @@ class SeaTunnel:
             time.sleep(0.2)
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.api + path, timeout=5) as answer:
+        with urllib.request.urlopen(self.api + path, timeout=20) as answer:
             return json.load(answer)
 
     def submit(self, name: str, config: str) -> str:

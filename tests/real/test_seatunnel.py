@@ -110,7 +110,7 @@ def test_a_batch_job_is_started_once_and_a_broken_one_is_an_alert(seatunnel: Sea
         native = key.rpartition("/")[2]
         found = seatunnel.job(native)
         assert (found["jobName"], found["jobStatus"]) == ("batch", "FINISHED")
-        assert found["metrics"]["SinkWriteCount"] == "50"
+        assert until(lambda: seatunnel.job(native)["metrics"].get("SinkWriteCount"), 30, 0.5) == "50"
         assert len([j for j in seatunnel.get("/finished-jobs") if j["jobName"] == "batch"]) == 1
         seatunnel.submit("broken", jobs["broken"])  # by somebody else
         until(lambda: (r := run_of(rig, "broken")) and state(rig, r.key) is State.FAILED, 60, 1.0)
@@ -128,7 +128,12 @@ def test_a_streaming_job_is_held_released_and_stopped(seatunnel: SeaTunnel, tmp_
         native = seatunnel.submit("stream", (rig.folder / "stream.json").read_text())
         key = f"st:stream/{native}"
         until(lambda: state(rig, key) is State.RUNNING, 40, 1.0)
-        until(lambda: float(seatunnel.job(native)["metrics"].get("SourceReceivedCount", 0)) > 4, 40, 0.5)
+
+        def received() -> float:
+            """Rows of the source so far; 0 while there are no metrics, as for a moment after each change."""
+            return float(seatunnel.job(native)["metrics"].get("SourceReceivedCount", 0))
+
+        until(lambda: received() > 4, 60, 0.5)
 
         def rate() -> Any:
             ask("poll", source="st")
@@ -138,14 +143,12 @@ def test_a_streaming_job_is_held_released_and_stopped(seatunnel: SeaTunnel, tmp_
         done(rig, do(ask, "hold", key))
         assert seatunnel.job(native)["jobStatus"] == "SAVEPOINT_DONE"
         until(lambda: state(rig, key) is State.HELD, 30, 1.0)
-        rows = float(seatunnel.job(native)["metrics"]["SourceReceivedCount"])
+        rows = until(received, 30, 0.5)
         done(rig, do(ask, "release", key))
         found = seatunnel.job(native)
         assert (found["jobStatus"], found["isStartWithSavePoint"]) == ("RUNNING", True)
         until(lambda: state(rig, key) is State.RUNNING, 30, 1.0)
-        until(
-            lambda: float(seatunnel.job(native)["metrics"]["SourceReceivedCount"]) > rows, 40, 0.5
-        )  # goes on counting
+        until(lambda: received() > rows, 60, 0.5)  # goes on counting
         done(rig, do(ask, "stop", key))
         assert seatunnel.job(native)["jobStatus"] == "CANCELED"
         until(lambda: state(rig, key) is State.STOPPED, 30, 1.0)
