@@ -237,7 +237,7 @@ async def test_a_server_that_hangs_costs_its_timeout_and_no_shutdown(postgresql:
         began = time.monotonic()
         with pytest.raises(Unreachable) as hangs:
             await one.samples(queries)
-        assert 2 < time.monotonic() - began < 4, "one timeout for the server, not one a query"
+        assert 2 < time.monotonic() - began < 6, "one timeout for the server: a second one would make it six seconds"
         assert "does not answer: nothing came for 3 s" in hangs.value.what
         asked = asyncio.create_task(one.samples(queries))
         await asyncio.sleep(0.1)
