@@ -67,6 +67,17 @@ def test_all_well_is_one_large_green_number(tmp_path: Path) -> None:
     house.close()
 
 
+def test_what_never_ran_is_not_counted_as_well(tmp_path: Path) -> None:
+    house = stores.calm(tmp_path)
+    for name in ("new", "newer"):
+        house.pipeline("local", name)
+    view = view_of(house)
+    lines = painted(view, 120, 40)
+    assert big(lines, 2, 3, "5", 3), "seven are known, five ran"
+    assert "2 never ran" in "\n".join(lines)
+    house.close()
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_a_silent_engine_is_a_red_block_with_its_age_and_grey_below(house: stores.House, size: tuple[int, int]) -> None:
     view = view_of(house, engine_alive=False, engine_silent_since=NOW - 21 * MINUTE)

@@ -160,12 +160,14 @@ class WallView(View):
         fine = bool(verdict.total) and not (verdict.broken or danger or blind or unknown or verdict.long)
         since = f"since {words.clock(verdict.since, tz, now)}" if verdict.since is not None else ""
         worst = min(blind, key=lambda source: source.last_ok or 0, default=None)
+        ran = verdict.total - verdict.unrun  # of what never ran nothing good can be said
+        unrun = f"{verdict.unrun} never ran" if verdict.unrun else ""
         doubt = f"{verdict.unknown} unknown" if verdict.unknown else ""
         if verdict.unjudged:
             doubt += f"{' · ' if doubt else ''}{words.many(verdict.unjudged, 'promise')} unknown"
         dark = "" if worst is None else f"{cut(clean(worst.name), 14)} {words.age(frame.source_age(worst, now))}"
         tiles = [
-            (verdict.total, "AS OWED" if verdict.promised else "FINE", "run-ok", "")
+            (ran, "AS OWED" if verdict.promised else "FINE", "run-ok", unrun)
             if fine
             else (verdict.broken, "BROKEN", "run-failed", since),
             (len(danger), "WILL BE LATE", "run-late", self._late(verdict, now)),
