@@ -16,7 +16,7 @@ import msgspec
 from adapters.base import Action, Adapter, Listing, Page, Prepared, Probe, Reconciled, SendResult, SourceSettings
 from adapters.dataiku import acts, builds, datasets, metrics, probing
 from adapters.dataiku import steps as run_steps
-from adapters.dataiku.board import Board, Seat, next_tick
+from adapters.dataiku.board import FIRST_FILL, Board, Seat, next_tick
 from adapters.dataiku.dss import DssHttp, KeyAuth, scenario_path, together
 from adapters.dataiku.options import options
 from adapters.dataiku.triggers import Definition, definition
@@ -39,11 +39,11 @@ from adapters.shared import own_key, read_cursor, write_cursor, zone_of
 DAY_MS: Final = 86_400_000
 RECENT_MS: Final = 2 * DAY_MS
 HOUR_MS: Final = 3_600_000
-FIRST_FILL: Final = 56
-"""Requests that the first look at everything may cost; what is left of them reads last runs and settings."""
 LOOKS_AT_FIRST: Final = 40
 LOOKS_A_CALL: Final = 20
 """Scenarios that changed and are looked at by one call; the next call carries on."""
+AT_ONCE_S: Final = 5.0
+"""A call so soon after one that left something over carries on with that, and does not ask again what runs."""
 SPARE: Final = 1
 """Scenarios that are looked at with each poll although nothing is said of them."""
 LOG_BYTES_A_S: Final = 1 << 18
@@ -83,6 +83,8 @@ class DataikuAdapter(Adapter):
         self._metrics = metrics.Metrics(self._http)
         self._fires: acts.Fires = {}
         self._answers = 0
+        self._left_over: float | None = None
+        """When the latest answer left scenarios over, by the loop's clock."""
         self._told: list[Seat] = []
         """Scenarios of the latest answer: told once more where it was never taken."""
         self._log_due: dict[str, float] = {}
@@ -113,7 +115,7 @@ class DataikuAdapter(Adapter):
 
     async def probe(self) -> Probe:
         """Who the key is, of which sort, what it may see; see ``probing``."""
-        found = await probing.probe(self._http, self.settings.tls_verify)
+        found = await probing.probe(self._http, self._board, self.settings.tls_verify)
         if self._board.sees_all and found.permissions.get("see all running scenarios") is False:
             self._board.only_own("its list of futures needs an administrator's key")
         self._builds.identity = found.identity
@@ -123,8 +125,8 @@ class DataikuAdapter(Adapter):
         """All scenarios that are watched. Of more than a few projects their lists are read in turn; the listing is
         complete when each was read since the last complete one."""
         board = self._board
-        first = not board.read
-        answer, complete = await board.refresh(everything=first)
+        first = not board.filled
+        answer, complete = await board.refresh()
         await self._define(max(0, (FIRST_FILL - self._http.requests) // 2) if first else 1)
         found = [self._pipeline(seat) for seat in board.seats.values()]
         return Listing((*found, *self._builds.pipelines()), complete, answer.server_time)
@@ -199,25 +201,29 @@ class DataikuAdapter(Adapter):
         as the first fill allows. Runs that began and ended unseen are found when their scenario's turn comes: after a tick
         of its schedule, or going round."""
         board, known = self._board, read_cursor(cursor, _Cursor)
-        first = not any(s.looked >= 0 for s in board.seats.values())
-        if not board.read:
-            await board.refresh(everything=True)
-        await board.step()
+        if not board.filled:
+            await board.refresh()
+        first = self._answers == 0
+        since_last = asyncio.get_running_loop().time() - (self._left_over or 0.0)
+        more = self._left_over is not None and since_last < AT_ONCE_S and known.n == self._answers and not active_only
+        self._left_over = None
+        if not more:
+            await board.step()
         if cursor is None or known.n != self._answers:
             self._tell_again()
         now = self._http.server_time
         if self._began is None:
             self._began = self._builds.began = now
-        spare = max(SPARE, min(LOOKS_AT_FIRST, FIRST_FILL - self._http.requests)) if first else board.spare(SPARE)
-        chosen = board.chosen(now, 0 if active_only else spare)
+        spare = max(0, min(LOOKS_AT_FIRST, FIRST_FILL - self._http.requests)) if first else board.spare(SPARE)
+        chosen = board.chosen(now, 0 if active_only or more else spare)
         if active_only:
             chosen = [s for s in chosen if board.runs_now(s)]
         most = max(LOOKS_A_CALL, spare)
         since = None if now is None else min(now - RECENT_MS, (known.t or now) - HOUR_MS)
         looked = await self._look(chosen[:most], since)
-        jobs, jobs_left = await self._builds.runs(since, active_only)
+        jobs = [] if more else await self._builds.runs(since, active_only)
         named: dict[str, Run] = {r.key: r for r in jobs}
-        for seat in board.seats.values():
+        for seat in () if more else board.seats.values():
             if seat not in chosen[:most] and board.runs_now(seat):
                 named |= {r.key: r for r in (self._run(seat, one) for one in seat.active.values())}
         for seat, found in looked:
@@ -228,7 +234,8 @@ class DataikuAdapter(Adapter):
             return Page(runs, cursor, True, now)
         self._told = [seat for seat, _ in looked]
         self._answers += 1
-        complete = len(chosen) <= most and not jobs_left
+        complete = len(chosen) <= most
+        self._left_over = None if complete else asyncio.get_running_loop().time()
         return Page(runs, write_cursor(_Cursor(now, self._answers)), complete, now)
 
     async def _look(self, seats: Sequence[Seat], since: int | None) -> list[tuple[Seat, list[ScenarioRun]]]:

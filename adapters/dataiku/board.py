@@ -3,11 +3,13 @@
 DSS has no history of runs over the whole instance and no changes since a moment: who ran is told by a project's list of
 scenarios (``running``), by the list of futures (one request for all, for an administrator's key), and what came of it by
 each scenario's own last runs. So a poll asks what runs now, then about those scenarios only whose answer has changed;
-what is left of its few requests goes round: a project's list, and the last runs of a scenario whose turn it is.
+what is left of its few requests goes round: a project's list, and the last runs of a scenario whose turn it is. Of more
+projects than the first look may ask for, the rest is read with the polls after it, first those in which something runs.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -25,6 +27,14 @@ FEW: Final = 3
 """Projects that are listed with each poll; of more, their lists go round."""
 SLICE: Final = 4
 """Lists of projects that a listing reads again, where there are more than that."""
+FIRST_FILL: Final = 60
+"""Requests that the first look at everything may cost, the probe before it included, runs under way apart."""
+KEPT: Final = 10
+"""Of these, what is kept for runs that are under way, where not all projects can be listed at first."""
+FILL: Final = 20
+"""Lists that a listing reads of projects that were never read."""
+PEEK_S: Final = 60.0
+"""How long the list that the probe read counts as one of the first look."""
 LAST: Final = 10
 FIRST: Final = 25
 MOST: Final = 1_600
@@ -76,6 +86,13 @@ class Board:
         self._wants = wants
         self.projects: dict[str, Project] = {}
         self.seats: dict[tuple[str, str], Seat] = {}
+        self.seen = 0
+        """Projects that the key sees, watched or not."""
+        self.filled = False
+        """The first look at everything was answered."""
+        self._peeked: tuple[str, float] | None = None
+        self._fresh: set[str] = set()
+        """Projects that were listed since the poll before."""
         self.read: dict[str, int] = {}
         """Turn at which each project was last listed."""
         self.bad: dict[str, str] = {}
@@ -91,6 +108,8 @@ class Board:
         self.unfinished = False
         """The poll that was begun last has not come to its end."""
         self._after_failure = False
+        self._filling = False
+        """When this poll began there were projects that had never been read."""
 
     def only_own(self, why: str) -> None:
         """The futures of all users were refused to this key."""
@@ -100,6 +119,7 @@ class Board:
 
     async def list_projects(self) -> Answer:
         found, answer = await self._http.get(f"{API}/projects/", list[Project])
+        self.seen = len(found)
         self.projects = {p.project_key: p for p in found if self._wants_project(p.project_key)}
         for key in [k for k in self.seats if k[0] not in self.projects]:
             del self.seats[key]
@@ -108,16 +128,39 @@ class Board:
         self._since_complete &= self.projects.keys()
         return answer
 
-    async def refresh(self, everything: bool = False) -> tuple[Answer, bool]:
-        """Projects, and the lists that are oldest. True: since the last such answer each project was read."""
+    @property
+    def unread(self) -> list[str]:
+        """Projects of which nothing is known yet."""
+        return [p for p in self.projects if p not in self.read]
+
+    async def try_list(self, project: str) -> AdapterError | None:
+        """For the probe: its scenarios, kept for the first look where that follows at once. Why they cannot be read."""
+        error = await self._try(project)
+        if error is None and not self.filled:
+            self._peeked = project, asyncio.get_running_loop().time()
+        return error
+
+    async def refresh(self) -> tuple[Answer, bool]:
+        """Projects, and the lists that are oldest; at first as many as the first look may cost. True: since the last such
+        answer each project was read."""
         answer = await self.list_projects()
         self._refreshed += 1
         if self._refused and self._refreshed % TRY_AGAIN == 0:
             self.sees_all, self._refused = True, False
-        waiting = sorted(self.projects, key=lambda p: self.read.get(p, -1))
-        unread = [p for p in waiting if p not in self.read]
-        turns = unread or (waiting[:SLICE] if self.sees_all or len(waiting) <= FEW else [])  # else polls list enough
-        await self.list_some(waiting if everything else turns)
+        if not self.filled and self._peeked and asyncio.get_running_loop().time() - self._peeked[1] > PEEK_S:
+            self.read.pop(self._peeked[0], None)
+        unread = self.unread
+        if not self.filled:
+            room = FIRST_FILL - self._http.requests
+            turns = unread if len(unread) < room else unread[: max(FILL, room - KEPT)]
+        elif unread:
+            turns = unread[:FILL]
+        elif self.sees_all or len(self.projects) <= FEW:
+            turns = sorted(self.projects, key=lambda p: self.read.get(p, -1))[:SLICE]
+        else:
+            turns = []  # the polls list enough
+        await self.list_some(turns)
+        self.filled = True
         complete = self._since_complete == self.projects.keys()
         if complete:
             self._since_complete = set()
@@ -158,45 +201,58 @@ class Board:
         self.read[project] = self.turn
         self.bad.pop(project, None)
         self._since_complete.add(project)
+        self._fresh.add(project)
 
     # --- what runs now ------------------------------------------------------------------------------------------
 
     async def step(self) -> None:
-        """Learn what runs now, with at most three requests."""
+        """Learn what runs now, with at most three requests, or four where a project was never read."""
         self.turn += 1
         self._after_failure, self.unfinished = self.unfinished, True
+        self._filling = bool(self.unread)
         oldest = sorted(self.projects, key=lambda p: self.read.get(p, -1))
-        if self.turn == 1:  # all lists were read a moment ago
-            self._running = {k for k, s in self.seats.items() if s.item.running is True}
-            self._judge(lambda seat: True)
-            return
-        if len(oldest) <= FEW:
+        if self.turn == 1 and not self.unread:  # all lists were read a moment ago
+            self._told_by(set(self.projects))
+        elif len(oldest) <= FEW:
             await self.list_some(oldest)
-            self._running = {k for k, s in self.seats.items() if s.item.running is True}
-            self._judge(lambda seat: seat.project not in self.bad)
-            return
-        if self.sees_all and (running := await self._futures()) is not None:
-            await self.list_some(oldest[:1])
-            self._running = running
-            for seat in self.seats.values():
-                listed = self.read.get(seat.project) == self.turn and seat.project not in self.bad
-                if listed and seat.item.running is True and seat.key not in running:
-                    running.add(seat.key)
-                    seat.strays += 1
-                    if seat.strays >= 2:
-                        self.sees_all, self.why_not_all = False, "its list of futures lacks running scenarios"
-                elif listed:
-                    seat.strays = 0
-            self._judge(lambda seat: True)
-            return
-        busy = {s.project for s in self.seats.values() if s.active}
-        chosen = [p for p in oldest if p in busy][: FEW - 1]
-        chosen += [p for p in oldest if p not in chosen][: FEW - len(chosen)]
-        await self.list_some(chosen)
-        fresh = {p for p in chosen if p not in self.bad}
-        self._running = {k for k in self._running if k[0] not in fresh}
-        self._running |= {k for k, s in self.seats.items() if k[0] in fresh and s.item.running is True}
-        self._judge(lambda seat: seat.project in fresh)
+            self._told_by(set(self.projects))
+        elif not (self.sees_all and await self._by_futures(oldest)):
+            busy = {s.project for s in self.seats.values() if s.active}
+            chosen = [p for p in oldest if p in busy][: FEW - 1]
+            chosen += [p for p in oldest if p not in chosen][: FEW - len(chosen)]
+            await self.list_some(chosen)
+            self._told_by(self._fresh)
+        self._fresh = set()
+
+    def _told_by(self, projects: set[str]) -> None:
+        """What runs in these projects is what their lists say; of the others it is as it was."""
+        told = projects - self.bad.keys()
+        self._running = {k for k in self._running if k[0] not in projects and k in self.seats}
+        self._running |= {k for k, s in self.seats.items() if k[0] in projects and s.item.running is True}
+        self._judge(lambda seat: seat.project in told)
+
+    async def _by_futures(self, oldest: list[str]) -> bool:
+        """What runs is what the futures of all users say; False where they cannot be read. A list goes round with it: of the
+        projects that were never read three, those first in which something runs."""
+        named = await self._futures()
+        if named is None:
+            return False
+        unread = set(self.unread)
+        calling = {project for project, _ in named}
+        turns = sorted(unread, key=lambda p: (p not in calling, oldest.index(p)))[:FEW] or oldest[:1]
+        await self.list_some(turns)
+        self._running = {k for k in named if k in self.seats}
+        for seat in self.seats.values():
+            listed = seat.project in turns and seat.project not in self.bad
+            if listed and seat.item.running is True and seat.key not in self._running:
+                self._running.add(seat.key)
+                seat.strays += 1
+                if seat.strays >= 2:
+                    self.sees_all, self.why_not_all = False, "its list of futures lacks running scenarios"
+            elif listed:
+                seat.strays = 0
+        self._judge(lambda seat: True)
+        return True
 
     async def _futures(self) -> set[tuple[str, str]] | None:
         """Scenarios that run now, by one request; None where this key may not see all of them, or they cannot be read."""
@@ -212,7 +268,7 @@ class Board:
             if not named:
                 self.sees_all, self.why_not_all = False, "a future does not say which scenario it is"
                 return None
-            out |= {k for k in named if k in self.seats}
+            out |= named
         return out
 
     def _judge(self, told: Callable[[Seat], bool]) -> None:
@@ -236,6 +292,8 @@ class Board:
         that failed one of each sort: of those looked at before, and of those that never were."""
         if self._after_failure:
             return max(most, 2)
+        if self._filling:
+            return 0
         return 0 if not self.sees_all and len(self.projects) > FEW and self.turn % 3 == 0 else most
 
     def runs_now(self, seat: Seat) -> bool:
@@ -282,6 +340,8 @@ class Board:
     def notes(self) -> tuple[str, ...]:
         """What of it is not seen, in clauses."""
         out: list[str] = []
+        if self.filled and self.unread:
+            out.append(f"not all of {len(self.projects)} projects have been read yet: they take turns")
         if self.bad:
             first = sorted(self.bad)[0]
             more = f" and {len(self.bad) - 1} more" if len(self.bad) > 1 else ""

@@ -153,11 +153,11 @@ class Builds:
 
     # --- runs -----------------------------------------------------------------------------------------------------
 
-    async def runs(self, since: int | None, active_only: bool) -> tuple[list[Run], bool]:
-        """Jobs of one project a call, in turn: what runs, and what changed. False: nothing is left for another call."""
+    async def runs(self, since: int | None, active_only: bool) -> list[Run]:
+        """Jobs of one project a call, in turn: what runs, and what changed."""
         projects = sorted({p for p, _ in self._all.values()})
         if not projects:
-            return [], False
+            return []
         self._turn += 1
         project = projects[self._turn % len(projects)]
         found = await self._list(project, LAST)
@@ -174,7 +174,7 @@ class Builds:
                     out.append(run)
                 if not active_only:
                     self._known[run.key] = mark
-        return out, False
+        return out
 
     async def _list(self, project: str, limit: int) -> list[_Job]:
         found, _ = await self._http.get(f"{project_path(project)}/jobs/", list[_Job], {"limit": limit})

@@ -1,4 +1,4 @@
-"""What it costs, counted by the server: 2,000 scenarios in 50 projects."""
+"""What it costs, counted by the server: 2,000 scenarios in 50 projects, and in 200."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from adapters.dataiku import DataikuAdapter
 from adapters.dataiku.board import FEW
+from adapters.errors import RateLimited
 from adapters.model import Run, State
 from tests.dataiku.world import settings
 from tests.servers.dataiku_like import ApiKey, DataikuLike
@@ -76,6 +77,16 @@ async def test_first_fill_and_polls_of_an_administrators_key(large: DataikuLike)
     await adapter.close()
 
 
+async def test_what_runs_at_first_is_asked_about_whatever_it_costs(large: DataikuLike) -> None:
+    for n in range(11):
+        large.add_run(f"P{n + 10}", "s20")
+    adapter = DataikuAdapter(settings(large))
+    seen, _ = await first_fill(large, adapter)
+    assert sum(r.state is State.RUNNING for r in seen.values()) == 12
+    assert len(large.requests) <= 60 + 11
+    await adapter.close()
+
+
 async def test_what_begins_and_ends_is_seen_with_the_next_poll(large: DataikuLike) -> None:
     adapter = DataikuAdapter(settings(large))
     _, cursor = await first_fill(large, adapter)
@@ -115,7 +126,7 @@ async def test_a_lesser_key_costs_as_little_and_says_how_late_it_is(lesser: Data
     for _ in range(polls):
         before = len(lesser.requests)
         seen, cursor = await whole(adapter, cursor)
-        assert len(lesser.requests) - before <= 5, "three lists, one in turn, and the one that changed"
+        assert len(lesser.requests) - before <= 4, "three lists, and one in turn or the one that changed"
         if key in seen:
             break
     else:
@@ -189,4 +200,119 @@ async def test_history_is_one_request_and_once_one_for_the_settings(large: Datai
     assert len(large.requests) - before == 2
     await adapter.history("dss:P31.s11")
     assert len(large.requests) - before == 3
+    await adapter.close()
+
+
+# --- what changes costs what it must ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 2, 30])
+async def test_what_began_and_ended_costs_a_request_each_and_is_told_at_once(large: DataikuLike, count: int) -> None:
+    """DSS tells an outcome for one scenario at a time. So this is the bound: what runs and a list in turn, and one for each."""
+    adapter = DataikuAdapter(settings(large))
+    _, cursor = await first_fill(large, adapter)
+    began = [large.add_run(f"P{n:02d}", "s20") for n in range(count)]
+    keys = {f"dss:P{n:02d}.s20/{run.id}" for n, run in enumerate(began)}
+    for state in (State.RUNNING, State.SUCCESS):
+        for run in began if state is State.SUCCESS else ():
+            large.end_run(run)
+        before = len(large.requests)
+        seen, cursor = await whole(adapter, cursor)
+        assert {k for k, r in seen.items() if r.state is state} >= keys
+        assert len(large.requests) - before <= 2 + count
+    before = len(large.requests)
+    await whole(adapter, cursor)
+    assert len(large.requests) - before <= 3, "and nothing is left of it"
+    await adapter.close()
+
+
+async def test_what_one_call_left_over_the_next_carries_on_with_alone(large: DataikuLike) -> None:
+    adapter = DataikuAdapter(settings(large, options={"builds": ["P01.sales"]}))
+    await adapter.pipelines()
+    _, cursor = await whole(adapter, None)
+    for n in range(45):
+        large.add_run(f"P{n:02d}", "s20")
+    told: list[int] = []
+    while True:
+        before = len(large.requests)
+        page = await adapter.runs(cursor)
+        told.append(len(large.requests) - before)
+        cursor = page.cursor
+        if page.complete:
+            break
+        assert len(told) < 9
+    assert told == [1 + 1 + 1 + 20, 20, 5], "futures, a list, the jobs, and then nothing but what is left over"
+    await adapter.close()
+
+
+# --- more projects than the first look may ask for ----------------------------------------------------------------------
+
+MANY_PROJECTS = 200
+
+
+@pytest.fixture(params=["an administrator's key", "a lesser key"])
+def wide(request: pytest.FixtureRequest) -> Iterator[DataikuLike]:
+    admin = request.param == "an administrator's key"
+    with DataikuLike(ApiKey("dkuaps-global", "k", "global", admin=admin)) as server:
+        for n in range(2_000):
+            server.add_scenario(f"Q{n % MANY_PROJECTS:03d}", f"s{n // MANY_PROJECTS}")
+        yield server
+        assert server.refused == []
+
+
+async def test_the_first_look_at_many_projects_is_spread_over_polls(wide: DataikuLike) -> None:
+    adapter = DataikuAdapter(settings(wide))
+    await adapter.probe()
+    listing = await adapter.pipelines()
+    _, cursor = await whole(adapter, None)
+    assert len(wide.requests) <= 60
+    assert len(listing.items) >= 400
+    assert not listing.complete, "absence proves nothing yet"
+    said = "not all of 200 projects have been read yet: they take turns"
+    listings, complete = 1, False
+    while not complete:
+        assert said in adapter.notes
+        for _ in range(A_LISTING):
+            before = len(wide.requests)
+            _, cursor = await whole(adapter, cursor)
+            assert len(wide.requests) - before <= 4, "a poll costs what it always may"
+        before = len(wide.requests)
+        listing = await adapter.pipelines()
+        listings += 1
+        assert len(wide.requests) - before <= 22, "twenty lists, the projects, the settings of one scenario"
+        complete = listing.complete
+    assert listings <= 6
+    assert {p.key for p in listing.items} == {f"dss:{p}.{s}" for p, s in wide.scenarios}
+    assert said not in adapter.notes
+    await adapter.close()
+
+
+async def test_what_runs_in_a_project_never_read_comes_first() -> None:
+    with DataikuLike() as like:
+        for n in range(MANY_PROJECTS):
+            like.add_scenario(f"Q{n:03d}", "daily")
+        adapter = DataikuAdapter(settings(like))
+        await adapter.probe()
+        await adapter.pipelines()
+        page = await adapter.runs(None)
+        run = like.add_run("Q199", "daily")
+        before = len(like.requests)
+        page = await adapter.runs(page.cursor)
+        assert f"dss:Q199.daily/{run.id}" in {r.key for r in page.runs if r.state is State.RUNNING}
+        assert len(like.requests) - before <= 5, "what runs, three lists, and this one"
+        assert adapter._board.sees_all, "no list was missing anything"
+        await adapter.close()
+
+
+async def test_a_first_look_that_was_broken_off_goes_on(wide: DataikuLike) -> None:
+    adapter = DataikuAdapter(settings(wide))
+    wide.allow = 30
+    with pytest.raises(RateLimited):
+        await adapter.pipelines()
+    wide.allow = None
+    before = len(wide.requests)
+    await adapter.pipelines()
+    assert len(wide.requests) - before <= 60
+    listed = [r.path for r in wide.requests if r.path.endswith("/scenarios/") and r.status == 200]
+    assert len(listed) == len(set(listed)), "what was read is not read again"
     await adapter.close()
