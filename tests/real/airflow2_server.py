@@ -29,7 +29,8 @@ from typing import Any
 
 import pytest
 
-from tests.real.airflow_server import CACHE, ServerDied, _free_port, _group_lives, _listens
+from tests.real.airflow_server import CACHE, ServerDied, _group_lives, _listens
+from tests.real.ports import free_port
 
 VERSION = "2.11.2"
 PINS = Path(__file__).parent / "airflow2_pins.txt"
@@ -136,7 +137,7 @@ class Airflow2:
         self.home = folder
         self.dags = folder / "dags"
         self.flag = folder / "flag"
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._processes: list[subprocess.Popen[bytes]] = []
         self.dags.mkdir(parents=True)
@@ -168,7 +169,7 @@ class Airflow2:
             "AIRFLOW__WEBSERVER__WORKERS": "1",
             "AIRFLOW__WEBSERVER__SECRET_KEY": "only-for-the-tests-" * 2,
             "AIRFLOW__WEBSERVER__BASE_URL": self.url,
-            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(_free_port()),
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "30",
             "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "15",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",

@@ -33,6 +33,8 @@ from typing import Any
 
 import pytest
 
+from tests.real.ports import free_port
+
 VERSION = "3.3.2"
 CACHE = Path(os.environ.get("WATCHFLOOR_TEST_CACHE", "~/.cache/watchfloor-tests")).expanduser()
 MANY = 260
@@ -60,6 +62,8 @@ def wf_ok():
 def wf_slow():
     @task
     def prepare():
+        while os.path.exists(FLAG + ".hold"):
+            time.sleep(0.2)
         print("prepared")
     @task
     def load():
@@ -139,7 +143,9 @@ class Airflow3:
         self.home = folder
         self.dags = folder / "dags"
         self.flag = folder / "flag"
-        self.port = _free_port()
+        self.hold = folder / "flag.hold"
+        """While it is there, ``prepare`` of ``wf_slow`` does not end."""
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.deaths = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -173,8 +179,8 @@ class Airflow3:
             "AIRFLOW__API_AUTH__JWT_SECRET": "only-for-the-tests-" * 4,
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
-            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(_free_port()),
-            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(_free_port()),
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         }
 
@@ -341,12 +347,6 @@ def _seed(db: Path, dag: str, count: int) -> None:
         names = list(rows[0])
         sql = f"INSERT INTO dag_run ({', '.join(names)}) VALUES ({', '.join(':' + n for n in names)})"  # noqa: S608
         con.executemany(sql, rows)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _listens(port: int) -> bool:

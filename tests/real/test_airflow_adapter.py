@@ -197,11 +197,12 @@ async def test_mapped_and_business_date(airflow3: Airflow3, adapter: AirflowAdap
 
 @survives
 async def test_same_action_twice_is_one_run(airflow3: Airflow3, adapter: AirflowAdapter) -> None:
-    before = airflow3.get("/api/v2/dags/wf_ok/dagRuns?limit=1")["total_entries"]
-    prepared = await adapter.prepare(Action(verb=Verb.START, key="af:wf_ok", client_id=new_id()))
+    there = "/api/v2/dags/wf_mapped/dagRuns?limit=1"  # it has no schedule: no run but ours
+    before = airflow3.get(there)["total_entries"]
+    prepared = await adapter.prepare(Action(verb=Verb.START, key="af:wf_mapped", client_id=new_id()))
     results = [await adapter.send(prepared) for _ in range(3)]
     assert all(isinstance(r, Sent) for r in results), results
-    assert airflow3.get("/api/v2/dags/wf_ok/dagRuns?limit=1")["total_entries"] == before + 1
+    assert airflow3.get(there)["total_entries"] == before + 1
 
 
 @survives
@@ -218,8 +219,9 @@ async def test_follow_pause_resume_and_stop(airflow3: Airflow3, adapter: Airflow
     await until("load runs", lambda: _is(adapter, key, "load", State.RUNNING))
     assert key in {r.key for r in (await adapter.runs(None, active_only=True)).runs}
 
-    text, cursor, growing = b"", None, 0
+    text, cursor, growing, end = b"", None, 0, time.monotonic() + 150
     while growing < 3:
+        assert time.monotonic() < end, f"the log does not grow: {text!r}"
         chunk = await adapter.log(f"{key}#load", 1, cursor)
         assert not chunk.end
         growing += bool(chunk.data)
@@ -228,7 +230,9 @@ async def test_follow_pause_resume_and_stop(airflow3: Airflow3, adapter: Airflow
     prepared = await act(adapter, Verb.STOP, key)
     assert "1 task ends: load; 1 will not run" in prepared.effect
     assert airflow3.run_state("wf_slow", key.partition("/")[2]) == "failed"
+    end = time.monotonic() + 150
     while True:
+        assert time.monotonic() < end, f"the log does not end: {text!r}"
         chunk = await adapter.log(f"{key}#load", 1, cursor)
         text, cursor = text + chunk.data, chunk.cursor
         if chunk.end:
@@ -249,8 +253,13 @@ async def _is(adapter: AirflowAdapter, run: str, step: str, wanted: State) -> bo
 @survives
 async def test_a_paused_dag_starts_no_further_tasks(airflow3: Airflow3, adapter: AirflowAdapter) -> None:
     """What the plan of ``pause`` says of active runs."""
-    key = await started(adapter, "wf_slow")
-    await act(adapter, Verb.PAUSE, "af:wf_slow")
+    airflow3.hold.touch()
+    try:
+        key = await started(adapter, "wf_slow")
+        await until("prepare runs", lambda: _is(adapter, key, "prepare", State.RUNNING))
+        await act(adapter, Verb.PAUSE, "af:wf_slow")
+    finally:
+        airflow3.hold.unlink()
     await until("prepare is done", lambda: _is(adapter, key, "prepare", State.SUCCESS))
     beats = airflow3.get("/api/v2/monitor/health")["scheduler"]["latest_scheduler_heartbeat"]
     await asyncio.to_thread(
