@@ -133,6 +133,8 @@ class Prepared:
     steady: int = 1
     patience_s: float = 120.0
     memo: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    answered: str | None = None
+    """Key of the run that the call was answered with (``Sent.run``), where another process asks ``reconcile`` later on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,7 @@ class NotDone:
 
 @dataclass(frozen=True, slots=True)
 class Several:
-    """More than one candidate: a person must decide."""
+    """Candidates, and no word on which of them is ours, or whether the only one is: a person must decide."""
 
     words: str
     runs: tuple[str, ...]

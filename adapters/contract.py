@@ -12,6 +12,7 @@ coroutines (pytest-asyncio in auto mode, or any runner that awaits them).
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Sequence
 from typing import Any
@@ -46,6 +47,7 @@ from adapters.contract_asked import (
     settled,
     step_states,
     stored,
+    untold,
     verbs,
 )
 from adapters.contract_metrics import MetricsContract
@@ -298,6 +300,48 @@ class AdapterContract:
             server.skew(0)
             await adapter.close()
 
+    async def test_an_older_answer_takes_nothing_back(self, server: Server) -> None:
+        """What is asked again from an older cursor, or at the same time, comes after what is newer."""
+        adapter = server.adapter()
+        _, old = await drain(adapter, None)
+        key = server.change()
+        seen, new = await drain(adapter, old)
+        ended = seen[key].ended
+        again, older = await drain(adapter, old)
+        assert again[key].state is end_of(server), "the older question finds it as it is"
+        assert again[key].ended == ended
+        both = await asyncio.gather(adapter.runs(new), adapter.runs(old), adapter.runs(new))
+        for page in both:
+            assert all(r.state.terminal for r in page.runs if r.key == key), "a run that ended stays ended"
+        another = server.change()
+        for cursor in (new, older, old, *(page.cursor for page in both if page.complete)):
+            later, _ = await drain(adapter, cursor)
+            assert later[another].state is end_of(server), "no cursor has gone past what it did not tell"
+            assert key not in later or later[key].state.terminal
+        run = await adapter.read(key)
+        assert isinstance(run, Run)
+        assert run.state.terminal
+        await adapter.close()
+
+    async def test_a_run_that_shows_late_is_found(self, server: Server) -> None:
+        """By the server's clock it ended before the last poll, which did not show it."""
+        late_s = float(getattr(server, "late_s", 3.0))
+        adapter = server.adapter()
+        _, cursor = await drain(adapter, None)
+        server.skew(-late_s)
+        key = server.change()
+        server.skew(0)
+        seen, cursor = await drain(adapter, cursor)
+        assert seen[key].state is end_of(server)
+        step, _ = server.growing()
+        server.skew(-late_s)
+        key = server.change()
+        server.skew(0)
+        seen, _ = await drain(adapter, cursor)
+        assert seen[key].state is end_of(server), "also while others run"
+        assert parse_key(step).run_key in seen
+        await adapter.close()
+
     # --- acting -----------------------------------------------------------------------------------------------------
 
     async def test_verbs_take_effect_once_and_are_proved(self, server: Server) -> None:
@@ -310,7 +354,7 @@ class AdapterContract:
             assert server.effects() == before + 1, f"{verb}: one effect"
             assert isinstance(await settled(server, adapter, prepared), Done), verb
             fresh = server.adapter()  # reconciled after a restart, from what was stored
-            kept = stored(prepared)
+            kept = stored(prepared, sent.run)
             assert isinstance(await fresh.reconcile(kept), Done), f"{verb}: not proved after a restart"
             assert server.effects() == before + 1
             await fresh.close()
@@ -344,13 +388,48 @@ class AdapterContract:
             assert isinstance(sent, Unknown), f"{verb}: {sent}"
             clean(server, sent.words)
             server.fault(None)
-            assert isinstance(await settled(server, adapter, prepared), Done), verb
+            found = await settled(server, adapter, prepared)
+            if untold(server, verb):
+                assert isinstance(found, Several), f"{verb}: {found}"
+                assert len(found.runs) == 1, f"{verb}: {found}"
+                clean(server, found.words)
+            else:
+                assert isinstance(found, Done), f"{verb}: {found}"
             assert server.effects() == before + 1, f"{verb}: a second effect"
             if prepared.idempotent:  # where a person sends it again it stays one
                 assert not isinstance(await adapter.send(prepared), Unknown)
                 distinct = server.effects() - before
                 assert verb is not Verb.START or distinct == 1, f"{verb}: {distinct} effects"
             await adapter.close()
+
+    async def test_what_somebody_else_does_is_not_taken_for_ours(self, server: Server) -> None:
+        """The answer is lost, nothing was done, and somebody else does the same by hand."""
+        foreign = getattr(server, "foreign", None)
+        if foreign is None:
+            raise SkipTest("nobody else acts in this world")
+        tried = 0
+        for adapter, verb, prepared in await self._prepared(server):
+            before = server.effects()
+            begin(server, Fault.DROPPED)
+            sent = await adapter.send(prepared)
+            assert isinstance(sent, Unknown), f"{verb}: {sent}"
+            server.fault(None)
+            assert server.effects() == before, f"{verb}: an effect on the day of none"
+            if foreign(verb, prepared.action.key):
+                tried += 1
+                fresh = server.adapter()
+                for _ in range(5):
+                    for asked, what in ((adapter, prepared), (fresh, stored(prepared))):
+                        found = await asked.reconcile(what)
+                        assert not isinstance(found, Done), f"{verb}: {found}"
+                        ours = isinstance(found, NotDone) and (found.begun or found.final)
+                        assert not ours, f"{verb}: {found}"
+                        clean(server, found.words)
+                    server.settle()
+                await fresh.close()
+            await adapter.close()
+        if not tried:
+            raise SkipTest("whoever does what is offered here, it comes to the same")
 
     async def test_yes_without_effect_is_never_done(self, server: Server) -> None:
         for adapter, verb, prepared in await self._prepared(server):
@@ -380,16 +459,26 @@ class AdapterContract:
 
     async def test_bad_days_of_an_action_are_results(self, server: Server) -> None:
         """``send`` returns; it never raises, never claims what it does not know."""
-        unknown = (Fault.HANG, Fault.SERVER_ERROR, Fault.HTML, Fault.TRUNCATED, Fault.SHAPE)
-        refused = (Fault.UNAUTHORIZED, Fault.FORBIDDEN, Fault.NOT_FOUND, Fault.RATE_LIMITED, Fault.RATE_LIMITED_AFTER)
+        unknown = (Fault.HANG, Fault.SERVER_ERROR, Fault.UNAVAILABLE, Fault.HTML, Fault.TRUNCATED, Fault.SHAPE)
+        refused = (
+            Fault.UNAUTHORIZED, Fault.FORBIDDEN, Fault.NOT_FOUND, Fault.CONFLICT, Fault.RATE_LIMITED,
+            Fault.RATE_LIMITED_AFTER,
+        )  # fmt: skip
         for fault in (*unknown, *refused):
             for adapter, verb, prepared in (await self._prepared(server))[: 1 if fault is Fault.HANG else None]:
+                before = server.effects()
                 if server.fault(fault):
                     sent: SendResult = await adapter.send(prepared)
                     server.fault(None)
-                    want = NotSent if fault in refused else (Unknown, NotSent)
+                    # 409 may also say that what has our id is there already
+                    sure = fault in refused and not (fault is Fault.CONFLICT and prepared.idempotent)
+                    want = NotSent if sure else (Unknown, NotSent)
                     assert isinstance(sent, want), f"{verb} when {fault.value}: {sent}"
                     clean(server, sent.words, repr(sent))
+                    if fault is not Fault.TRUNCATED:  # there it was done before its answer was cut
+                        assert server.effects() == before, f"{verb} when {fault.value}: an effect"
+                        found = await adapter.reconcile(prepared)
+                        assert not isinstance(found, (Done, Several)), f"{verb} when {fault.value}: {found}"
                 await adapter.close()
 
     async def test_planning_on_a_bad_day_is_a_typed_error(self, server: Server) -> None:

@@ -64,6 +64,11 @@ def end_of(server: Server) -> State:
     return getattr(server, "ends", State.SUCCESS)
 
 
+def untold(server: Server, verb: Verb) -> bool:
+    """After a lost answer the system does not tell whose the new run is."""
+    return verb in getattr(server, "untold", ())
+
+
 def begin(server: Server, fault: Fault) -> None:
     if not server.fault(fault):
         raise SkipTest(f"this system cannot have such a day: {fault.value}")
@@ -167,8 +172,8 @@ async def settled(server: Server, adapter: Adapter, prepared: Prepared) -> Recon
     return found
 
 
-def stored(prepared: Prepared) -> Prepared:
-    """As it comes back from a store: its memo has been JSON."""
+def stored(prepared: Prepared, answered: str | None = None) -> Prepared:
+    """As it comes back from a store: its memo has been JSON. ``answered``: the run that it was answered with."""
     memo = json.loads(json.dumps(dict(prepared.memo)))
     return Prepared(
         action=prepared.action,
@@ -177,4 +182,5 @@ def stored(prepared: Prepared) -> Prepared:
         effect=prepared.effect,
         proof=prepared.proof,
         memo=memo,
+        answered=answered,
     )

@@ -34,6 +34,8 @@ class Fault(StrEnum):
     UNKNOWN_STATE = "a state word that nobody knows, on everything"
     PAGE_TWO = "the first page of a list comes, the second does not"
     LOST_ANSWER = "a change takes effect, then the answer is lost"
+    DROPPED = "the connection drops without an answer, and nothing was done"
+    UNAVAILABLE = "503 to everything"
     DOES_NOTHING = "a change is answered as if done, and nothing is"
 
 
@@ -85,6 +87,13 @@ class Server(Protocol):
 
         A server of an adapter that offers ``mark`` or a backfill also has ``params(verb) -> Mapping[str, Any]``: what the
         verb needs beside its key (``{"as": "success"}``; ``{"from": …, "to": …}``).
+
+        A server may have, too (without it what it is for is not tried, or the usual is taken):
+        ``foreign(verb, key) -> bool``: somebody else does the same by hand to that target. False: it makes no difference who
+        does it (a state is set), or nobody else can.
+        ``untold -> Collection[Verb]``: after a lost answer of these the system does not tell whose the new run is; what there is
+        to say is ``Several``, of the only one too.
+        ``late_s -> float``: so long after its end a run may show for the first time (3 s).
         """
         ...
 

@@ -1,7 +1,7 @@
 """What is done to TMC: the exact calls, how they are sent, and how the world is asked whether they took effect.
 
 TMC knows no id of ours: after a lost answer a start is looked for among the executions that are there now and were not when
-the action was planned. More than one of them is a question for a person. A plan's run cannot be stopped by any documented
+the action was planned, and of them the one that is known to be by our user. Else it is a question for a person. A plan's run cannot be stopped by any documented
 call; its running tasks can.
 """
 
@@ -17,6 +17,7 @@ from adapters.errors import AdapterError, BadResponse, Conflict, NotFound, RateL
 from adapters.http import Answer, Http
 from adapters.model import Key, Run, State, Verb, pipeline_key, run_key
 from adapters.talend import reads, steps
+from adapters.talend.auth import TalendAuth
 from adapters.talend.estate import Estate
 from adapters.talend.wire import JOB, PLAN, TASK, Made, PlanRun, TaskRun, native, pause_of
 
@@ -43,14 +44,30 @@ _REMEMBERED: Final = 100
 
 class Context:
     """What the acts of one source share. ``made``: client id → execution that its start was answered with; ``sent``: client id →
-    the server's time shortly before it was sent. ``users``: who we are, learnt from runs that we made; until then ``guess``."""
+    the server's time shortly before it was sent. ``user``: id of the user whose credential it is, as configured; empty where it
+    is not known."""
 
-    def __init__(self, http: Http, source: str, estate: Estate, client_id: str) -> None:
+    def __init__(self, http: Http, source: str, estate: Estate, user: str) -> None:
         self.http, self.source, self.estate = http, source, estate
         self.made: dict[str, str] = {}
         self.sent: dict[str, int] = {}
-        self.users: set[str] = set()
-        self.guess = client_id
+        self._user = user
+        self._learnt: tuple[int, frozenset[str]] = (0, frozenset())
+
+    def learn(self, user: str) -> None:
+        """A run that we were answered with is by this user, so that is who we are as long as the credential is the same."""
+        self._learnt = (self._credential, frozenset({user}))
+
+    def ours(self) -> frozenset[str]:
+        """Users that are known to be us; empty: nobody knows."""
+        count, learnt = self._learnt
+        found = learnt if count == self._credential else frozenset[str]()
+        return found | {self._user} if self._user else found
+
+    @property
+    def _credential(self) -> int:
+        auth = self.http.auth
+        return auth.changed if isinstance(auth, TalendAuth) else 0
 
     def remember(self, client_id: str, execution: str) -> None:
         self.made[client_id] = execution

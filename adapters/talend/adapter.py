@@ -48,7 +48,7 @@ MOMENT_S: Final = 0.8
 """How long a reading serves those who ask for more of the same run."""
 
 _SECONDS: Final[Mapping[str, float]] = {"connect_timeout": 5.0, "read_timeout": 15.0, "total_timeout": 60.0}
-_WORDS: Final = ("region", "environment", "workspace", "token_expires")
+_WORDS: Final = ("region", "environment", "workspace", "token_expires", "user")
 _WHY_NOT: Final[Mapping[str, str]] = {
     Verb.HOLD: "TMC cannot hold a run; pause keeps new ones from beginning",
     Verb.RELEASE: "TMC cannot hold a run",
@@ -65,7 +65,8 @@ _WHY_NOT: Final[Mapping[str, str]] = {
 
 class TalendAdapter(Adapter):
     """One region of Talend Management Console. ``options``: ``region`` instead of a url; ``environment`` and ``workspace``, names or
-    ids that narrow it; ``token_expires``, the date on which the personal access token ends; ``requests_per_second`` (8);
+    ids that narrow it; ``token_expires``, the date on which the personal access token ends; ``user``, the id by which TMC names who
+    starts runs with this credential; ``requests_per_second`` (8);
     ``connect_timeout``, ``read_timeout``, ``total_timeout`` in seconds."""
 
     kind: ClassVar[str] = "talend"
@@ -94,7 +95,7 @@ class TalendAdapter(Adapter):
         )
         self._zone = zone_of(settings.timezone)
         self._estate = Estate(self._http, settings.name, str(options["environment"]), str(options["workspace"]))
-        self._acts = acts.Context(self._http, settings.name, self._estate, self._auth.client_id)
+        self._acts = acts.Context(self._http, settings.name, self._estate, str(options["user"]))
         self._logs = Logs(self._http, self._elsewhere)
         self._metrics = metrics.Metrics(self._http, settings.name)
         self._plan_steps: dict[str, stepping.PlanSteps] = {}

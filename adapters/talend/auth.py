@@ -42,6 +42,8 @@ class TalendAuth:
         self._until = 0.0
         self._lock = asyncio.Lock()
         self._seen: list[str] = []
+        self.changed = 0
+        """How often a personal access token was another one when it was read again: it may be of another user."""
 
     def __repr__(self) -> str:
         return f"TalendAuth({self.who!r})"
@@ -62,11 +64,6 @@ class TalendAuth:
             return "a personal access token"
         named = self._client if isinstance(self._client, str) else ""
         return f"service account {named}".rstrip() if self._secret is not None else "nobody (no credential)"
-
-    @property
-    def client_id(self) -> str:
-        """Of a service account, where it is configured in plain words."""
-        return self._client if self.service and isinstance(self._client, str) else ""
 
     @property
     def life_s(self) -> float | None:
@@ -110,7 +107,9 @@ class TalendAuth:
 
     async def _mint(self, http: Http) -> dict[str, str]:
         if self._given is not None:
-            self._token = self._keep((await reveal(self._given)).strip())
+            token = self._keep((await reveal(self._given)).strip())
+            self.changed += bool(self._token) and token != self._token
+            self._token = token
         elif self._secret is not None:
             await self._ask(http)
         return {"Authorization": f"Bearer {self._token}"} if self._token else {}

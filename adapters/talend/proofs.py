@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from adapters.base import Done, NotDone, Prepared, Reconciled, Several
 from adapters.errors import NotFound
-from adapters.model import State, Verb, pipeline_key, run_key
+from adapters.model import State, Verb, parse_key, pipeline_key, run_key
 from adapters.talend import reads
 from adapters.talend.acts import STARTS, Context
 from adapters.talend.changes import active
@@ -39,8 +39,11 @@ async def _paused(ctx: Context, kind: str, ident: str, want: bool) -> Reconciled
 
 async def _started(ctx: Context, kind: str, ident: str, prepared: Prepared) -> Reconciled:
     """The execution that we were answered with; without an answer, or where that id leads nowhere (to a microservice TMC
-    answers with a receipt), the one that is there now and was not before."""
+    answers with a receipt), the one that is there now, was not before, and is known to be by us. A colleague may start the
+    same by hand: what is not known to be ours is for a person to tell, also where it is the only one."""
     told = ctx.made.get(prepared.action.client_id)
+    if told is None and prepared.answered is not None:
+        told = parse_key(prepared.answered).run
     if told is not None:
         try:
             item, _ = await reads.run(ctx.http, kind, ident, told)
@@ -48,38 +51,40 @@ async def _started(ctx: Context, kind: str, ident: str, prepared: Prepared) -> R
             pass
         else:
             if item.userId:
-                ctx.users.add(item.userId)
+                ctx.learn(item.userId)
             return _judge(ctx, kind, ident, item)
-    found = await _candidates(ctx, kind, ident, prepared)
-    if told is not None and any(i.executionId == told for i in found):
-        found = [i for i in found if i.executionId == told]
-    if not found:
-        return NotDone(f"TMC lists no new execution of this {kind}")
-    if len(found) > 1:
-        runs = tuple(_key(ctx, kind, ident, i) for i in found)
-        return Several(f"{len(found)} executions of this {kind} began since then", runs)
-    (only,) = found
-    judged = _judge(ctx, kind, ident, only)
-    return replace(judged, words=f"{judged.words} (of user {only.userId or 'unknown'})")
+    found = await _begun_since(ctx, kind, ident, prepared)
+    if named := [i for i in found if i.executionId == told]:
+        return _judge(ctx, kind, ident, named[0])
+    ours = ctx.ours()
+    maybe = [i for i in found if not ours or not i.userId or i.userId in ours]
+    if not maybe:
+        others = f" of ours, {len(found)} of others" if found else ""
+        return NotDone(f"TMC lists no new execution of this {kind}{others}")
+    if len(maybe) == 1 and maybe[0].userId in ours:
+        judged = _judge(ctx, kind, ident, maybe[0])
+        return replace(judged, words=f"{judged.words} (of user {maybe[0].userId})")
+    users = ", ".join(sorted({i.userId or "unknown" for i in maybe}))
+    many = f"{len(maybe)} executions" if len(maybe) > 1 else "one execution"
+    which = "which of them is ours" if len(maybe) > 1 else "whether it is ours"
+    said = f"{many} of this {kind} began since, by user {users}; TMC does not tell {which}"
+    return Several(said, tuple(_key(ctx, kind, ident, i) for i in maybe))
 
 
-async def _candidates(ctx: Context, kind: str, ident: str, prepared: Prepared) -> list[Any]:
-    """New executions that nothing else explains: no schedule, no webhook, no plan; where it is known who we are, ours only."""
+async def _begun_since(ctx: Context, kind: str, ident: str, prepared: Prepared) -> list[Any]:
+    """New executions that nothing else explains: no schedule, no webhook, no plan."""
     sent = ctx.sent.get(prepared.action.client_id, 0)
     memo = prepared.memo
     seen = {str(i) for i in memo.get("seen") or ()}
     since = memo.get("since")
     listed, _, _ = await reads.runs(ctx.http, kind, {"lastDays": 2}, ident=ident, most=3)
-    found = [
+    return [
         i
         for i in listed
         if i.executionId not in seen
         and i.executionType not in ("SCHEDULED", "WEBHOOK", "PLAN")
         and not _too_early(i, max(since, sent) if isinstance(since, int) else sent)
     ]
-    if ctx.users:
-        return [i for i in found if i.userId in ctx.users]
-    return [i for i in found if i.userId and i.userId == ctx.guess] or found
 
 
 def _too_early(item: Any, since: int) -> bool:

@@ -426,4 +426,4 @@ def unpack(record: ActionRecord) -> Prepared:
     action: dict[str, Any] = found.pop("action")
     verb = Verb(action.pop("verb"))
     calls = tuple(Call(**call) for call in found.pop("calls"))
-    return Prepared(action=Action(verb=verb, **action), calls=calls, **found)
+    return Prepared(action=Action(verb=verb, **action), calls=calls, answered=record.result_key, **found)

@@ -66,6 +66,8 @@ def _candidates(answer: Several) -> str:
     if not answer.runs:  # not of runs: its words name them
         return f"{clean(answer.words, 250)}; which one only a person can tell"
     names = ", ".join(clean(unquote_id(run.partition("/")[2] or run), 80) for run in answer.runs[:5])
+    if len(answer.runs) == 1:
+        return f"{clean(answer.words, 200)}: is it {names}? only a person can tell"
     return f"{clean(answer.words, 200)}: one of {names}, which only a person can tell"
 
 

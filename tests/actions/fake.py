@@ -147,6 +147,9 @@ class FakeAdapter(Adapter):
     def caps(self) -> Caps:
         return Caps(self.offers, {"hold": "this system cannot hold a run"})
 
+    answered: str | None = None
+    """The run of which ``reconcile`` was told last that its call was answered with it."""
+
     async def probe(self) -> Probe:
         return Probe(version="1")
 
@@ -223,9 +226,12 @@ class FakeAdapter(Adapter):
 
     async def reconcile(self, prepared: Prepared) -> Reconciled:
         self.reconciles += 1
+        self.answered = prepared.answered
         if self.down:
             raise Unreachable("connection refused", sent=False)
         self._tick()
+        if self.how == "one":
+            return Several("one run began in that minute, by user bea", ("prod-fake:daily/a",))
         if self.how == "several":
             return Several("two runs began in that minute", ("prod-fake:daily/a", "prod-fake:daily/b"))
         action = prepared.action

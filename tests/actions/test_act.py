@@ -193,6 +193,27 @@ async def test_unknown_stays_unknown_while_nobody_can_tell(floor: Floor) -> None
     assert len(floor.dev.sends) == 1
 
 
+@pytest.mark.parametrize("outcome", ["done", "not-done"])
+async def test_of_the_only_candidate_a_person_says_whether_it_is_the_one(floor: Floor, outcome: str) -> None:
+    key = floor.dev.add("daily")
+    floor.dev.how = "lost-before"
+    action = (await floor.act(await floor.plan("start", key)))["action"]
+    await floor.clock.settle()
+    floor.dev.how = "one"
+    await floor.clock.until(lambda: floor.record(action).ended is not None)
+    record = floor.record(action)
+    assert record.state is ActionState.UNKNOWN
+    assert record.words.endswith("one run began in that minute, by user bea: is it a? only a person can tell")
+    await floor.clock.advance(3600)
+    assert floor.state(action) is ActionState.UNKNOWN, "time makes it nobody's"
+    await floor.actions.cancel({"action": action, "outcome": outcome, "reason": "I asked bea about it"}, ME)
+    await floor.clock.settle()
+    want = ActionState.RECONCILED_DONE if outcome == "done" else ActionState.RECONCILED_NOT_DONE
+    assert floor.state(action) is want
+    assert not floor.actions.busy
+    assert len(floor.dev.sends) == 1
+
+
 async def test_source_that_is_down_keeps_it_unknown_until_it_answers(floor: Floor) -> None:
     key = floor.dev.add("daily")
     floor.dev.how = "lost-after"
@@ -266,6 +287,18 @@ async def test_restart_during_the_call_is_unknown_and_not_sent_again(floor: Floo
     assert floor.state(action) is ActionState.UNKNOWN
     record = await floor.ended(action)
     assert record.state is ActionState.RECONCILED_NOT_DONE
+    assert len(floor.dev.sends) == 1
+
+
+async def test_the_run_that_was_answered_is_known_after_a_restart(floor: Floor) -> None:
+    key = floor.dev.add("daily")
+    action = (await floor.act(await floor.plan("start", key)))["action"]
+    await floor.clock.until(lambda: floor.state(action) is ActionState.VERIFYING)
+    made = floor.record(action).result_key
+    assert made is not None
+    await floor.restart()
+    assert (await floor.ended(action)).state is ActionState.DONE
+    assert floor.dev.answered == made
     assert len(floor.dev.sends) == 1
 
 

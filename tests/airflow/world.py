@@ -107,6 +107,13 @@ class LikeWorld:
             self.like.backfills[one.id] = one
         return pipeline_key(self.source, name)
 
+    def foreign(self, verb: Verb, key: str) -> bool:
+        """Somebody triggers the DAG in the browser. What is cleared or marked is the same run, whoever does it."""
+        if verb is Verb.START:
+            self._made += 1
+            self.like.add_run(parse_key(key).pipeline, f"manual__{self._made}", state="queued")
+        return verb is Verb.START
+
     def settle(self) -> None:
         self.like.tick()
 

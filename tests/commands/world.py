@@ -35,9 +35,10 @@ FAULTS: dict[Fault, str] = {
     Fault.UNKNOWN_FIELDS: "unknown-fields",
     Fault.UNKNOWN_STATE: "unknown-state",
     Fault.LOST_ANSWER: "lost",
+    Fault.DROPPED: "dies",
     Fault.DOES_NOTHING: "noop",
 }
-"""Of HTTP alone, so not here: 401 beside 403, 409, Retry-After; and a list that comes in pages."""
+"""Of HTTP alone, so not here: 401 beside 403, 409, 503, Retry-After; and a list that comes in pages."""
 
 
 class Driver:
@@ -169,6 +170,7 @@ class DriverWorld:
     """``adapters.contract_server.Server`` on a driver with one pipeline."""
 
     source = SOURCE
+    late_s = 600.0
 
     def __init__(self, drv: Driver, *, status: bool = False) -> None:
         self.drv = drv
@@ -237,6 +239,18 @@ class DriverWorld:
 
     def params(self, verb: Verb) -> Mapping[str, Any]:
         return {"from": "2026-11-01", "to": "2026-11-14"} if verb is Verb.BACKFILL else {}
+
+    def foreign(self, verb: Verb, key: str) -> bool:
+        """Somebody calls the driver by hand."""
+        of = parse_key(key)
+        if verb in (Verb.START, Verb.RERUN):
+            self.drv.add_run(of.pipeline, "queued", kind="manual")
+        elif verb is Verb.BACKFILL:
+            with self.drv.world() as world:
+                world["made"] += 1
+                name = f"op{world['made']}"
+                world["ops"][name] = {"id": name, "pipeline": of.pipeline, "state": "running", **self.params(verb)}
+        return verb in (Verb.START, Verb.RERUN, Verb.BACKFILL)
 
     def settle(self) -> None:
         self.drv.settle()

@@ -94,6 +94,10 @@ class LikeWorld:
             self.like.state.fail(name)
         return key_of(name, 1 if verb in (Verb.RERUN_FAILED, Verb.STOP) else 0)
 
+    def foreign(self, verb: Verb, key: str) -> bool:
+        """A connector has one state, whoever sets it."""
+        return False
+
     def settle(self) -> None:
         self.like.state.tick()
 

@@ -50,6 +50,7 @@ class LikeWorld:
     """``adapters.contract_server.Server`` on a SeaTunnelLike with one job that runs."""
 
     source = SOURCE
+    late_s = 600.0
 
     def __init__(self, like: SeaTunnelLike, folder: Path) -> None:
         self.like, self.folder = like, folder
@@ -100,6 +101,13 @@ class LikeWorld:
             return self.pipeline
         status = {Verb.RELEASE: "SAVEPOINT_DONE", Verb.RERUN: "FAILED"}.get(verb, "RUNNING")
         return key_of(self.like.add(NAME, status))
+
+    def foreign(self, verb: Verb, key: str) -> bool:
+        """Somebody submits a job of the same name."""
+        if verb not in (Verb.START, Verb.RERUN):
+            return False
+        self.like.add(parse_key(key).pipeline, "RUNNING")
+        return True
 
     def settle(self) -> None:
         self.like.tick()

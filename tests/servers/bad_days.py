@@ -97,6 +97,8 @@ DAYS: Mapping[Fault, str] = {
     Fault.UNKNOWN_STATE: "unknown-state",
     Fault.PAGE_TWO: "page2",
     Fault.LOST_ANSWER: "lost",
+    Fault.DROPPED: "reset",
+    Fault.UNAVAILABLE: "503",
     Fault.DOES_NOTHING: "noop",
 }
 """The bad days of the contract by their names here. ``missing-*``, ``unknown-state`` and ``page2`` are a server's own to play."""

@@ -123,6 +123,8 @@ def bad_day(fault, reading):
         time.sleep(60)
     if fault == "slow":
         time.sleep(0.3)
+    if fault == "dies" and not reading:
+        os.kill(os.getpid(), signal.SIGKILL)
     garbage = {
         "html": "<html><body>Please log in</body></html>",
         "shape": '{"nonsense": {"a": 1}}',

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from adapters.base import Action, Done, NotDone, NotSent, Prepared, Sent, Several, Unknown
@@ -9,6 +11,7 @@ from adapters.errors import Conflict, NotFound, Unsupported
 from adapters.model import Pipeline, Run, State, Verb, step_key
 from adapters.talend import TalendAdapter
 from tests.servers.talend_like import TalendLike
+from tests.servers.talend_state import ME
 from tests.talend.world import action, key_of, settings
 
 
@@ -219,7 +222,58 @@ async def test_what_was_there_before_is_no_candidate(like: TalendLike, adapter: 
     assert await adapter.reconcile(prepared) == NotDone("TMC lists no new execution of this task")
 
 
-async def test_a_microservice_is_found_behind_its_receipt(like: TalendLike, adapter: TalendAdapter) -> None:
+@pytest.mark.parametrize("ident", ["daily", "nightly"])
+async def test_a_start_by_another_person_is_not_taken_for_the_lost_one(
+    like: TalendLike, adapter: TalendAdapter, ident: str
+) -> None:
+    kind = "task" if ident == "daily" else "plan"
+    prepared = await adapter.prepare(action(Verb.START, key_of(ident, kind=kind)))
+    like.fault = "reset"
+    assert isinstance(await adapter.send(prepared), Unknown)
+    like.fault = None
+    assert not like.effects
+    like.add_run(ident, "by-bea", type="MANUAL", ago_s=0, user="bea")
+    said = f"one execution of this {kind} began since, by user bea; TMC does not tell whether it is ours"
+    assert await adapter.reconcile(prepared) == Several(said, (key_of(ident, "by-bea", kind),))
+    known = TalendAdapter(settings(like, options={"user": ME}))
+    assert await known.reconcile(prepared) == NotDone(f"TMC lists no new execution of this {kind} of ours, 1 of others")
+    await known.close()
+
+
+async def test_after_a_restart_the_run_that_was_answered_is_asked_for(like: TalendLike, adapter: TalendAdapter) -> None:
+    prepared = await adapter.prepare(action(Verb.START, key_of("daily")))
+    sent = await adapter.send(prepared)
+    assert isinstance(sent, Sent)
+    like.add_run("daily", "by-bea", type="MANUAL", ago_s=0, user="bea")
+    like.tick()
+    like.tick()
+    fresh = TalendAdapter(settings(like))
+    found = await fresh.reconcile(replace(prepared, answered=sent.run))
+    assert isinstance(found, Done)
+    assert found.run == sent.run
+    await fresh.close()
+
+
+async def test_another_token_may_be_of_another_user(like: TalendLike, adapter: TalendAdapter) -> None:
+    first = await adapter.prepare(action(Verb.START, key_of("daily")))
+    await adapter.send(first)
+    await adapter.reconcile(first)  # who we are is known now
+    like.pat = "pat-of-somebody-else-0123456789"
+    second = await adapter.prepare(Action(verb=Verb.START, key=key_of("daily"), client_id="other"))
+    like.fault = "lost"
+    assert isinstance(await adapter.send(second), Unknown)
+    like.fault = None
+    made = next(e for e in like.execs.values() if e.id != adapter._acts.made[first.action.client_id])
+    made.user = "the-new-one"
+    like.tick()
+    found = await adapter.reconcile(second)
+    assert isinstance(found, Several)
+    assert found.runs == (key_of("daily", made.id),)
+
+
+@pytest.mark.parametrize("user", ["", ME])
+async def test_a_microservice_is_found_behind_its_receipt(like: TalendLike, user: str) -> None:
+    adapter = TalendAdapter(settings(like, options={"user": user} if user else {}))
     like.add_task("service", "API", service=True)
     prepared = await adapter.prepare(action(Verb.START, key_of("service")))
     sent = await adapter.send(prepared)
@@ -228,9 +282,13 @@ async def test_a_microservice_is_found_behind_its_receipt(like: TalendLike, adap
     for _ in range(3):
         like.tick()
     found = await adapter.reconcile(prepared)
-    assert isinstance(found, Done)
-    assert found.run not in (None, sent.run)
-    assert isinstance(await adapter.read(found.run or ""), Run)
+    if user:
+        assert isinstance(found, Done)
+        assert found.run not in (None, sent.run)
+        assert isinstance(await adapter.read(found.run or ""), Run)
+    else:
+        assert isinstance(found, Several), "the receipt names no run, and nobody knows who we are"
+    await adapter.close()
 
 
 async def test_a_stop_of_a_plan_ends_its_tasks_and_says_what_goes_on(like: TalendLike, adapter: TalendAdapter) -> None:

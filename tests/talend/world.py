@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from adapters.base import Action, Secret, SourceSettings
 from adapters.contract import Fault
-from adapters.model import Verb, pipeline_key, run_key, step_key
+from adapters.model import Verb, parse_key, pipeline_key, run_key, step_key
 from adapters.talend import TalendAdapter
+from adapters.talend.acts import STARTS
 from tests.servers.bad_days import DAYS as FAULTS
 from tests.servers.talend_like import TalendLike
 
@@ -44,19 +45,24 @@ class LikeWorld:
     """``adapters.contract_server.Server``: one task ``daily``, or one plan ``nightly`` of two steps."""
 
     source = "tmc"
+    late_s = 40.0
 
-    def __init__(self, like: TalendLike, kind: str = "task", *, service_account: bool = False) -> None:
+    def __init__(self, like: TalendLike, kind: str = "task", *, service_account: bool = False, user: str = "") -> None:
+        """``user``: who we are, where the source's options say it."""
         self.like = like
         self.kind = kind
         self.ident = "daily" if kind == "task" else "nightly"
         self.pipeline = key_of(self.ident, kind=kind)
-        self._auth = {"auth": service(like)} if service_account else {}
+        self.untold = () if user else STARTS
+        self._more: dict[str, object] = {"auth": service(like)} if service_account else {}
+        if user:
+            self._more["options"] = {"user": user}
         self._made = 0
         self._steps: dict[str, str] = {}
         self._add(self.ident)
 
     def adapter(self) -> TalendAdapter:
-        return TalendAdapter(settings(self.like, **self._auth))
+        return TalendAdapter(settings(self.like, **self._more))
 
     def fault(self, fault: Fault | None) -> bool:
         self.like.fault = None if fault is None else FAULTS[fault]
@@ -107,6 +113,14 @@ class LikeWorld:
         run = self.like.add_run(name, word="STARTING_FLOW_EXECUTION" if verb is Verb.STOP else "EXECUTION_FAILED")
         key = key_of(name, run.id, self._kind(verb))
         return step_key(key, "Step 2") if verb is Verb.RERUN_FROM else key
+
+    def foreign(self, verb: Verb, key: str) -> bool:
+        """bea starts it in the console."""
+        if verb not in STARTS:
+            return False
+        ident = parse_key(key).pipeline.partition(".")[2]
+        self.like.add_run(ident, type="MANUAL", ago_s=0, user="bea", word="EXECUTION_EVENT_RECEIVED")
+        return True
 
     def settle(self) -> None:
         self.like.tick()
