@@ -168,6 +168,9 @@ class LogDesk(View):
         size = page.text.size
         self._dirty = self.take() or self._dirty
         worker = page.worker
+        if gone := find.given_up(page):
+            self._effects += gone
+            self._dirty = True
         if worker.found:
             self._effects += find.arrive(self, worker.found.popleft())
             self._dirty = True

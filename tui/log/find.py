@@ -61,7 +61,24 @@ def search(desk: LogDesk, page: LogPage, typed: str) -> Sequence[Effect]:
     desk.settle_small()
     if page.cursor in search.needle.in_block(page.text.block(page.cursor // BLOCK)):
         return ()
-    return seek(desk, page, "hit", -1 if page.follow else 1)
+    said = seek(desk, page, "hit", -1 if page.follow else 1)
+    return given_up(page) or said
+
+
+def given_up(page: LogPage) -> Sequence[Effect]:
+    """Let go of what takes too long, and say so."""
+    worker, out = page.worker, list[Effect]()
+    if worker.search is not None and (why := worker.search.needle.gave_up):
+        worker.look_for(None)
+        worker.stop_seeking()
+        worker.found.clear()
+        out.append(Say(clean(why), "warn"))
+    slow = [one for one in worker.shown.filters if one.needle.gave_up]
+    if slow:
+        worker.shown.filters = [one for one in worker.shown.filters if one not in slow]
+        worker.refilter()
+        out += [Say(clean(one.needle.gave_up), "warn") for one in slow]
+    return out
 
 
 def go_to_time(desk: LogDesk, page: LogPage, typed: str) -> Sequence[Effect]:

@@ -251,12 +251,11 @@ class LogPage:
     def _marked(self, text: str, style: str) -> list[Span]:
         """Hits of the search on a ground of their own."""
         search = self.worker.search
-        if search is None or search.needle.pattern is None:
+        if search is None:
             return [(text, style)]
         out: list[Span] = []
         at = 0
-        for hit in search.needle.pattern.finditer(text):
-            begin, end = hit.span()
+        for begin, end in search.needle.marks(text):
             if end > begin:
                 out += [(text[at:begin], style), (text[begin:end], "hit-fg b on:hit-bg")]
                 at = end

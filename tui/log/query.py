@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from tui.log.index import BLOCK, Block, Column, Text, rank
 from tui.log.lines import DEBUG, HEAD, LOUD, QUIET, Data, heads
+from tui.log.pattern import Apart, in_bulk, in_lines, may_hang
 
 _ESCAPE: Final = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 _BY_LINE: Final = re.compile(r"\$|\^|\\[AZzsSWDbB]|\[\^|\(\?|[^\x00-\x7f]")
@@ -82,6 +84,8 @@ class Needle:
         self._by_line = False
         self._low = False
         self.literal = b""
+        self.apart: Apart | None = None
+        """Who matches it, where it may take for ever."""
         inner = typed[1:-1] if len(typed) > 2 and typed[0] == typed[-1] == "/" else ""
         flags = 0 if any(c.isupper() for c in re.sub(r"\\.", "", inner or typed)) else re.IGNORECASE
         if not inner:
@@ -99,6 +103,8 @@ class Needle:
             if not self._by_line:
                 self._bulk = re.compile(inner.encode(), re.MULTILINE)
                 self._low = bool(flags)  # no capital in it: it is asked of the text in small letters, ten times as fast
+            if may_hang(inner):
+                self.apart = Apart(inner, flags, self._by_line)
         except (re.error, RecursionError, OverflowError) as error:
             where = getattr(error, "pos", None)
             spot = f" at character {where + 1}" if isinstance(where, int) else ""
@@ -109,17 +115,18 @@ class Needle:
 
     def hits(self, data: Data, first: int, last: int) -> list[int]:
         """Where in ``data[first:last]`` (whole lines) lines begin that hold it. Escape sequences are taken out before."""
+        if self.apart is not None:
+            return [first + at for at in self.apart.lines(bytes(data[first:last]))]
         if self._by_line or (self._bulk is not None and data.find(b"\r", first, last) >= 0):
-            return self._one_by_one(data, first, last)
+            assert self.pattern is not None
+            return in_lines(self.pattern, data, first, last)
+        if self._bulk is not None:
+            return in_bulk(self._bulk, data, first, last, self._low)
         hay = data.lower() if self._low else data
         out: list[int] = []
         at = first
         while at < last:
-            if self._bulk is not None:
-                found = self._bulk.search(hay, at, last)
-                place = found.start() if found else -1
-            else:
-                place = hay.find(self.literal, at, last)
+            place = hay.find(self.literal, at, last)
             if place < 0:
                 break
             line = hay.rfind(b"\n", at, place) + 1 or at
@@ -130,20 +137,16 @@ class Needle:
             at = end + 1
         return out
 
-    def _one_by_one(self, data: Data, first: int, last: int) -> list[int]:
-        assert self.pattern is not None
-        out: list[int] = []
-        at = first
-        while at < last:
-            end = data.find(b"\n", at, last)
-            if end < 0:
-                end = last
-            stop = end - 1 if end > at and data[end - 1] == 13 else end
-            begin = at + 1 if at < stop and 0x80 <= data[at] < 0xC0 else at  # a merged log's mark is no text
-            if self.pattern.search(bytes(data[begin:stop]).decode("utf-8", "replace")):
-                out.append(at)
-            at = end + 1
-        return out
+    def marks(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where in a line of the screen it is."""
+        if self.apart is not None:
+            return self.apart.spans(text)
+        return iter(()) if self.pattern is None else (hit.span() for hit in self.pattern.finditer(text))
+
+    @property
+    def gave_up(self) -> str:
+        """Why it finds nothing any more, one sentence; "" while it works."""
+        return f"{self.typed} {self.apart.gave_up}" if self.apart is not None and self.apart.gave_up else ""
 
     def in_block(self, block: Block) -> list[int]:
         """Offsets of the lines of a block that hold it."""
