@@ -23,8 +23,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from tests.servers.bad_days import COMMON, Answer, Asked, BadDays, walk
+from tests.servers.bad_days import COMMON, Answer, Asked, BadDays, Query, walk
 from tests.servers.bad_days import STATUS as USUAL
+from tests.servers.talend_fields import shape
 from tests.servers.talend_routes import Routes
 from tests.servers.talend_state import Refused
 
@@ -51,7 +52,6 @@ class TalendLike(BadDays, Routes):
     """See the module. Everything public may be called while it serves; one lock guards the state."""
 
     STATUS, FAULTS = _STATUS, FAULTS
-    METHODS = frozenset({"GET", "POST", "PUT", "DELETE"})
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,13 +75,16 @@ class TalendLike(BadDays, Routes):
 
     # --- one request --------------------------------------------------------------------------------------------
 
-    def mint(self, body: Any, authorization: str) -> tuple[int, Any]:
+    def mint(self, body: Any, query: Query, authorization: str) -> tuple[int, Any]:
+        given: dict[str, Any] = body if isinstance(body, dict) else {}
+        audience = given.get("audience")
+        named = set(given) == {"grant_type", "audience"} and given["grant_type"] == "client_credentials"
+        if query or not named or not isinstance(audience, str) or not audience:
+            raise self.invent(f"POST {_TOKEN} with {sorted(query)} and a body of {sorted(given)}")
         pair = base64.b64encode(f"{self.client_id}:{self.client_secret}".encode()).decode()
         if self.mode == "bad-client" or authorization != f"Basic {pair}":
             return 401, {"status": 401, "detail": "bad client"}
-        if not isinstance(body, dict) or body.get("grant_type") != "client_credentials" or not body.get("audience"):
-            return 400, {"status": 400, "detail": "grant_type and audience are needed"}
-        self.audiences.append(body["audience"])
+        self.audiences.append(audience)
         token = f"tok-{secrets.token_urlsafe(24)}"
         self.tokens.add(token)
         self.issued.append(token)
@@ -95,7 +98,7 @@ class TalendLike(BadDays, Routes):
             raise Refused(403, "no permission")
         if self.rate is not None:
             now = time.monotonic()
-            lately = self._lately.setdefault(f"{method} {self.template(method, path)}", deque())
+            lately = self._lately.setdefault(f"{method} {(shape(method, path) or [None])[0]}", deque())
             while lately and lately[0] < now - 1:
                 lately.popleft()
             if len(lately) >= self.rate:
@@ -106,8 +109,10 @@ class TalendLike(BadDays, Routes):
 
     def answer_to(self, asked: Asked) -> Answer:
         if asked.path == _TOKEN and asked.method == "POST":
-            return self.mint(asked.body, asked.authorization)
+            return self.mint(asked.body, asked.query, asked.authorization)
         if asked.path.startswith("/presigned/"):
+            if asked.method != "GET" or set(asked.query) - {"X-Signature"} or asked.raw:
+                raise self.invent(f"{asked.method} {asked.path} {sorted(asked.query)}")
             if asked.authorization:
                 self.leaked.append(asked.path)
                 raise Refused(400, "two authentications at once")
@@ -116,7 +121,9 @@ class TalendLike(BadDays, Routes):
                 raise Refused(403, "expired")
             return 200, self.files[name][0]
         self.authorised(asked.method, asked.path, asked.authorization)
-        return self.answer(asked.method, asked.path, asked.query, asked.body, asked.headers.get("accept", ""))
+        return self.answer(
+            asked.method, asked.path, asked.query, asked.raw, asked.body, asked.headers.get("accept", "")
+        )
 
     def private(self, path: str) -> bool:
         return path == _TOKEN
