@@ -22,11 +22,13 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.real.kafka_stand import HEAP, VERSION, Broker, classpath, end, free_port, jars
+from tests.real.kafka_stand import HEAP, VERSION, Broker, classpath, end, jars
+from tests.real.ports import free_port
 
 USER, PASSWORD = "ops", "pw-of-the-real-test"
 START_S = 90.0
-DELAY_S = 6
+DELAY_S = 30
+"""Long enough to look on, also where a JVM takes its time to end."""
 _PARTS = ("connect-runtime", "connect-file", "connect-json", "connect-basic-auth-extension")
 _EXTENSION = "org.apache.kafka.connect.rest.basic.auth.extension"
 

@@ -25,7 +25,7 @@ from adapters.kafka_connect import KafkaConnectAdapter
 from adapters.model import ActionState, Health, Mode, Run, State, pipeline_key, run_key
 from engine.ask import Ask
 from tests.engine.rig import Rig, until
-from tests.real.connect_stand import PASSWORD, USER, Worker, libraries
+from tests.real.connect_stand import DELAY_S, PASSWORD, USER, Worker, libraries
 from tests.real.kafka_stand import VERSION, Broker
 from tests.servers.kafka_connect_like import KafkaConnectLike
 
@@ -236,20 +236,24 @@ async def test_what_a_worker_carried_waits_when_it_leaves_and_goes_on_elsewhere(
     one = adapter(worker)
     second = Worker(tmp_path / "second", worker.broker)
     with second:
-        until(lambda: f"127.0.0.1:{second.port}" in carried(worker).values(), 60, 0.2)
-        until(lambda: all(worker.states(n) == ("RUNNING", ["RUNNING"]) for n in mine), 30, 0.2)
+        until(lambda: f"127.0.0.1:{second.port}" in carried(worker).values(), 120, 0.2)
+        until(lambda: all(worker.states(n) == ("RUNNING", ["RUNNING"]) for n in mine), 60, 0.2)
         parts = {i.name: i.words for i in await one.items()}
         assert set(parts) == {f"127.0.0.1:{w.port}" for w in (worker, second)}
         moved = {n for n, at in carried(worker).items() if at == f"127.0.0.1:{second.port}"}
         page = await one.runs(None)
         second.leave()
-        page = await one.runs(page.cursor)
-        assert next(r.state for r in page.runs if r.key == key_of(halted, 1)) is State.HELD, "whoever has it now"
-        waiting = {r.key: r for r in page.runs if r.state is State.QUEUED}
+        waiting: dict[str, Run] = {}
+        told = time.monotonic() + DELAY_S
+        while not {key_of(n, 1) for n in moved} & waiting.keys() and time.monotonic() < told:
+            page = await one.runs(page.cursor)
+            assert next(r.state for r in page.runs if r.key == key_of(halted, 1)) is State.HELD, "whoever has it now"
+            waiting = {r.key: r for r in page.runs if r.state is State.QUEUED}
+            await asyncio.sleep(0.2)
         assert {key_of(n, 1) for n in moved} & waiting.keys(), [(r.key, r.native, r.sub) for r in page.runs]
         assert all("UNASSIGNED" in f"{r.native} {r.sub}" for r in waiting.values()), waiting
     # a connector whose task stayed may have lost its own place: every one that waited must go on, not the moved alone
-    asleep, told = set(waiting), time.monotonic() + 60
+    asleep, told = set(waiting), time.monotonic() + 60 + 2 * DELAY_S
     while asleep and time.monotonic() < told:
         page = await one.runs(page.cursor)
         asleep -= {r.key for r in page.runs if r.state is State.RUNNING}
@@ -288,6 +292,6 @@ def test_pause_resume_stop_start_and_a_worker_that_dies(worker: Worker, tmp_path
         until(lambda: rig.reader().sources()[0].health is Health.UNREACHABLE, 30)
         assert state(rig, f"{key}/life-2") is State.RUNNING, "as it was last seen"
         worker.start()
-        until(lambda: rig.reader().sources()[0].health is Health.FRESH, 60)
-        until(lambda: worker.states(name) == ("RUNNING", ["RUNNING"]), 60, 0.2)
+        until(lambda: rig.reader().sources()[0].health is Health.FRESH, 120)
+        until(lambda: worker.states(name) == ("RUNNING", ["RUNNING"]), 60 + 2 * DELAY_S, 0.2)
         assert state(rig, f"{key}/life-2") in (State.RUNNING, State.QUEUED)
