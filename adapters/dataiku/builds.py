@@ -39,6 +39,7 @@ from adapters.model import (
     StepRun,
     Trigger,
     Verb,
+    parse_key,
     pipeline_key,
     run_key,
 )
@@ -47,6 +48,8 @@ from adapters.shared import not_taken
 WHOLE: Final = "job"
 """The step that is the job's own log, beside those of its activities."""
 LAST: Final = 50
+MOST: Final = 3_200
+"""Jobs of a project that are read: usually, and the most where all of them are new."""
 _HAND: Final = ("API", "UI", "MANUAL")
 _BACK_MS: Final = 5_000
 Dataset = tuple[str, str]
@@ -120,6 +123,8 @@ class Builds:
         """Server time of the first poll."""
         self._turn = 0
         self._known: dict[str, tuple[Any, ...]] = {}
+        self._seen: dict[str, set[str]] = {}
+        """By project, the jobs of its latest list."""
         self._jobs: dict[str, str] = {}
         """Job by client id, as DSS answered; lost with the engine."""
 
@@ -149,7 +154,7 @@ class Builds:
 
     def tell_again(self) -> None:
         """What was told was never taken."""
-        self._known = {}
+        self._known, self._seen = {}, {}
 
     # --- runs -----------------------------------------------------------------------------------------------------
 
@@ -160,7 +165,7 @@ class Builds:
             return []
         self._turn += 1
         project = projects[self._turn % len(projects)]
-        found = await self._list(project, LAST)
+        found = await self._new(project, since)
         out: list[Run] = []
         for dataset in self._all.values():
             for job in found if dataset[0] == project else ():
@@ -174,7 +179,19 @@ class Builds:
                     out.append(run)
                 if not active_only:
                     self._known[run.key] = mark
+        self._seen[project] = {job.definition.id for job in found}
         return out
+
+    async def _new(self, project: str, since: int | None) -> list[_Job]:
+        """Its latest jobs: as many as are new since the list before, or since ``since`` where there is none."""
+        limit, before = LAST, self._seen.get(project, set())
+        while True:
+            found = await self._list(project, limit)
+            oldest = min((at(j.definition.initiation_timestamp) or at(j.start_time) or 0 for j in found), default=0)
+            known = any(job.definition.id in before for job in found)
+            if len(found) < limit or limit >= MOST or known or since is None or oldest < since:
+                return found
+            limit *= 4
 
     async def _list(self, project: str, limit: int) -> list[_Job]:
         found, _ = await self._http.get(f"{project_path(project)}/jobs/", list[_Job], {"limit": limit})
@@ -222,9 +239,13 @@ class Builds:
 
     async def read(self, dataset: Dataset, run: str | None) -> Pipeline | Run:
         if run is None:
-            await self._http.ask("GET", f"{dataset_path(*dataset)}/info")
+            await self._there(dataset)
             return self._pipeline(dataset)
         return self._run(dataset, await self._job(dataset[0], run))
+
+    async def _there(self, dataset: Dataset) -> None:
+        """NotFound where there is no such dataset."""
+        await self._http.get(f"{dataset_path(*dataset)}/info", dict[str, Any])
 
     # --- steps and logs -------------------------------------------------------------------------------------------
 
@@ -305,7 +326,7 @@ class Builds:
             raise Conflict(f"{kind!r} is no type of build: expected {', '.join(BUILDS)}")
         if action.business_date is not None:
             raise Conflict("Dataiku builds partitions, not business dates: give the parameter partition")
-        await self._http.ask("GET", f"{dataset_path(project, name)}/info")  # NotFound where there is no such dataset
+        await self._there(dataset)
         before = [j for j in await self._list(project, LAST) if j.makes(*dataset)]
         active = [j for j in before if self._run(dataset, j).state.active]
         if active:
@@ -362,6 +383,8 @@ class Builds:
                 "the job was aborted" if run.native == "ABORTED" else f"the job had ended: {run.native}", run.key
             )
         made = self._jobs.get(prepared.action.client_id)
+        if made is None and prepared.answered is not None:  # to the engine before this one
+            made = parse_key(prepared.answered).run
         if made is not None:
             return await self._is_there(dataset, made)
         t0, old = prepared.memo.get("t0"), {str(known) for known in prepared.memo.get("known") or ()}

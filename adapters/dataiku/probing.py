@@ -117,11 +117,12 @@ async def _rights(
         path = API + right.call.removeprefix("GET ").format(**where)
         can[right] = None if unknown else await _may(http, path, _PARAMS.get(right))
     for right, may in can.items():
+        untried = "{scenario}" in right.call and scenario is None
         if may is False:
             warnings.append(f"project {project}: {right.privilege} is lacking for this key: {right.without}")
-        elif may is None and not ("{scenario}" in right.call and can[_SCENARIOS] is False):
+        elif may is None and not (untried and not can[_SCENARIOS]):  # else it is said of the list of scenarios
             why = f"whether it may {right.may} cannot be told"
-            warnings.append(f"project {project}: {why}" + (": it has no scenario" if scenario is None else ""))
+            warnings.append(f"project {project}: {why}" + (": it has no scenario" if untried else ""))
     if not administers:
         administers = await _may(http, f"{API}/projects/{segment(project)}/permissions") is True
 
@@ -162,7 +163,7 @@ async def _maybe(
 async def _may(http: DssHttp, path: str, params: dict[str, Any] | None = None) -> bool | None:
     """Whether it may be read; None where that cannot be told from the answer."""
     try:
-        await http.ask("GET", path, params=params)
+        await http.get(path, msgspec.Raw, params)  # JSON at least: a page of a proxy is no right
     except Forbidden:
         return False
     except (NotFound, BadResponse):

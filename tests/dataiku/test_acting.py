@@ -259,6 +259,22 @@ async def test_a_dataset_is_built_by_job_type(like: DataikuLike, builder: Dataik
     assert (past.key, past.backfilled) == (run.key, True)
 
 
+async def test_more_jobs_than_one_list_holds_are_all_told(like: DataikuLike, builder: DataikuAdapter) -> None:
+    page = await builder.runs(None)
+    keys = {f"{SALES}/{like.add_job('CDM', 'sales', 'DONE', ago_s=n / 100).id}" for n in range(130)}
+    for _ in range(90):
+        like.add_job("CDM", "costs", "DONE")  # nothing to us, and in the same list
+    before = len(like.requests)
+    page = await builder.runs(page.cursor)
+    assert {r.key for r in page.runs} == keys
+    assert len([r for r in like.requests[before:] if r.path.endswith("/jobs/")]) == 3
+    before = len(like.requests)
+    assert (await builder.runs(page.cursor)).runs == []
+    assert len([r for r in like.requests[before:] if r.path.endswith("/jobs/")]) == 1
+    again = await builder.runs(None)  # it was never taken
+    assert {r.key for r in again.runs} == keys
+
+
 async def test_a_build_is_stopped_and_has_no_schedule(like: DataikuLike, builder: DataikuAdapter) -> None:
     prepared = await builder.prepare(action(Verb.START, SALES))
     assert prepared.calls[0].body["type"] == "NON_RECURSIVE_FORCED_BUILD"

@@ -1,4 +1,4 @@
-"""The Dataiku adapter keeps the contract, with an administrator's key and with one that sees less."""
+"""The Dataiku adapter keeps the contract: with an administrator's key, with one that sees less, and for builds of datasets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from adapters.contract import AdapterContract, Fault
-from tests.dataiku.world import FAULTS, LikeWorld
+from tests.dataiku.world import FAULTS, BuildWorld, LikeWorld
 from tests.servers.dataiku_like import FAULTS as SERVED
 from tests.servers.dataiku_like import ApiKey, DataikuLike
 
@@ -26,6 +26,14 @@ class TestDataikuWithALesserKey(AdapterContract):
         with DataikuLike(ApiKey("dkuaps-global-k3y", "key-7", "global", admin=False)) as like:
             like.old = True
             yield LikeWorld(like)
+            assert like.refused == []
+
+
+class TestDataikuBuilds(AdapterContract):
+    @pytest.fixture
+    def server(self) -> Iterator[BuildWorld]:
+        with DataikuLike() as like:
+            yield BuildWorld(like)
             assert like.refused == []
 
 

@@ -112,3 +112,16 @@ async def test_what_the_probe_read_long_ago_is_read_again(
     monkeypatch.setattr("adapters.dataiku.board.PEEK_S", -1.0)
     listing = await adapter.pipelines()
     assert (listing.complete, len(listing.items)) == (True, 2)
+
+
+@pytest.mark.parametrize("fault", ["html", "404", "500", "truncated"])
+async def test_an_answer_that_is_none_is_no_right(like: DataikuLike, adapter: DataikuAdapter, fault: str) -> None:
+    """As a proxy gives them: neither may nor may not is known."""
+    like.fault_on = lambda method, path: "/projects/CDM/" in path or path.endswith("/futures/")
+    like.fault = fault
+    probe = await adapter.probe()
+    assert {v for k, v in probe.permissions.items()} == {None}
+    assert [w for w in probe.warnings if "cannot be told" in w] == [
+        "project CDM: whether it may view scenarios cannot be told",
+        "project CDM: whether it may read jobs cannot be told",
+    ]

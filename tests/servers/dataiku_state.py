@@ -17,6 +17,7 @@ from urllib.parse import unquote
 from tests.servers.bad_days import Query, Seen
 from tests.servers.dataiku_things import (
     API,
+    JOB_TYPES,
     ApiKey,
     Dataset,
     Effect,
@@ -432,6 +433,20 @@ class Routes:
             return {}
         return {"scenarioRun": self._shown(x, self._one_run(x, fire["run"]))}
 
+    def add_job(self, project: str, dataset: str, state: str = "RUNNING", ago_s: float = 0.0, who: str = "ana") -> Job:
+        """A job that builds one dataset, asked for through DSS's own pages."""
+        with self.lock:
+            now = self.now() - int(ago_s * 1000)
+            output = {"type": "DATASET", "id": dataset, "projectKey": project}
+            ident = f"Build_{dataset}__NP__{self.number():06d}"
+            job = Job(
+                project, ident, JOB_TYPES[1], [output], who, now - 1_000, state, now - 1_000, log="[INFO] begins\n"
+            )
+            if state not in ("NOT_STARTED", "RUNNING"):
+                job.end = now
+            self.jobs[(project, ident)] = job
+            return job
+
     # --- datasets and jobs ----------------------------------------------------------------------------------------
 
     def _dataset(self, project: str, name: str) -> Dataset:
@@ -469,6 +484,8 @@ class Routes:
         return "OK"
 
     def _jobs(self, key: ApiKey, q: dict[str, str], body: Any, project: str) -> Any:
+        if self.mode == "page2" and not 0 < int(q.get("limit", "0")) <= 50:
+            raise Refused(500, error("IOException", "the second part is broken"))
         found = sorted((j for j in self.jobs.values() if j.project == project), key=lambda j: j.made, reverse=True)
         return [j.shown() for j in (found[: int(q["limit"])] if int(q.get("limit", "0")) else found)]
 
