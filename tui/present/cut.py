@@ -82,7 +82,12 @@ def char_width(c: str) -> int:
 
 def width(text: str) -> int:
     """Cells that a harmless text takes."""
-    return len(text) if text.isascii() else sum(map(get_character_cell_size, text))
+    return len(text) if text.isascii() else _width(text)
+
+
+@lru_cache(maxsize=4096)
+def _width(text: str) -> int:
+    return sum(map(get_character_cell_size, text))
 
 
 def _head(text: str, cells: int) -> str:

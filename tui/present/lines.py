@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal
 
 from tui.present.cut import cut, pad, width
@@ -32,6 +33,12 @@ class Column:
     gap: int = 1
 
 
+@lru_cache(maxsize=1024)
+def _loud(style: str) -> bool:
+    """Whether blanks would show it. Asked some thousand times a paint, of a few dozen styles."""
+    return any(word.startswith(_LOUD) for word in style.split())
+
+
 def merge(spans: Iterable[Span]) -> list[Span]:
     """Neighbours of one style joined; blanks join the style on their left, unless blanks would show it."""
     out: list[Span] = []
@@ -40,7 +47,7 @@ def merge(spans: Iterable[Span]) -> list[Span]:
             continue
         if out:
             last, before = out[-1]
-            quiet = not text.strip(" ") and not any(w.startswith(_LOUD) for w in (*before.split(), *style.split()))
+            quiet = not text.strip(" ") and not _loud(before) and not _loud(style)
             if style == before or quiet:
                 out[-1] = (last + text, before)
                 continue
