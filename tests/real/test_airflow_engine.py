@@ -150,10 +150,10 @@ async def test_more_than_250_runs_are_listed(airflow3: Airflow3, tmp_path: Path)
 
 @survives
 async def test_ten_enters_from_two_terminals_are_one_run(airflow3: Airflow3, tmp_path: Path) -> None:
-    unpaused(airflow3, "wf_ok")
-    before = airflow3.get("/api/v2/dags/wf_ok/dagRuns?limit=1")["total_entries"]
+    unpaused(airflow3, "wf_mapped")  # it has no schedule: no run but ours
+    before = airflow3.get("/api/v2/dags/wf_mapped/dagRuns?limit=1")["total_entries"]
     with watching(airflow3, tmp_path / uuid.uuid4().hex) as rig, rig.ask() as one, rig.ask() as two:
-        plan = one("plan", verb="start", key=f"{NAME}:wf_ok")
+        plan = one("plan", verb="start", key=f"{NAME}:wf_mapped")
         answers: list[str] = []
 
         def enter(ask: Ask) -> None:
@@ -170,7 +170,7 @@ async def test_ten_enters_from_two_terminals_are_one_run(airflow3: Airflow3, tmp
             t.join(60)
         assert len(answers) == 10
         done(rig, next(a for a in answers if len(a) > 20))
-        assert airflow3.get("/api/v2/dags/wf_ok/dagRuns?limit=1")["total_entries"] == before + 1
+        assert airflow3.get("/api/v2/dags/wf_mapped/dagRuns?limit=1")["total_entries"] == before + 1
 
 
 @survives
