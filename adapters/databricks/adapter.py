@@ -275,14 +275,14 @@ class DatabricksAdapter(Adapter):
         """
         known = read_cursor(cursor, _Cursor)
         if active_only:
-            found, now, _ = await sweep.active(self._http, self._submit)
+            found, now, *_ = await sweep.active(self._http, self._submit)
             flying, _, _ = await self._updates(known.token, [], now, None)
             flying = [run for run in flying if not run.state.terminal]
             lives, _, _ = await self._lives(known, now)
             flying += [run for run in lives if not run.state.terminal]
             return Page((*self._mapped(found), *flying), cursor, True, now)
         # older runs and clusters take turns, so that a poll stays at four requests
-        both = self._with_clusters and known.jobs.rest is not None
+        both = self._with_clusters and (known.jobs.rest is not None or known.jobs.late is not None)
         swept = await sweep.sweep(self._http, known.jobs, self._submit, older=not (both and known.turn))
         odd = sorted({run.native for run in self._mapped(swept.runs) if run.native.endswith("?")})
         said = f"Databricks uses words that are not known here: {', '.join(odd[:3])}" if odd else ""

@@ -179,7 +179,7 @@ async def test_a_page_token_that_is_forgotten_begins_anew(like: DatabricksLike, 
     page = await adapter.runs(cursor)
     assert not page.complete
     assert page.cursor
-    broken = page.cursor.replace('"more":"', '"more":"AAAA')
+    broken = page.cursor.replace('"more":{"token":"', '"more":{"token":"AAAA')
     assert broken != page.cursor
     seen, _ = await drain(adapter, broken)
     assert len({r.key for r in page.runs} | seen.keys()) == 600
