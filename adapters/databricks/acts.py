@@ -29,7 +29,7 @@ VERBS: Final = (
 SOON_S: Final = 5.0
 """An answer lost within this time is asked for again at once, where that can start nothing new."""
 Answered = dict[str, str]
-"""By the action's own id: the native id of the run that was answered with."""
+"""By the action's own id: the native id of the run, update or repair that was answered with."""
 
 
 async def prepare(http: Http, source: str, action: Action, date_parameter: str) -> Prepared:
@@ -81,12 +81,12 @@ async def send(http: Http, prepared: Prepared, answered: Answered) -> SendResult
     if (stop := await _may_go(http, key, prepared)) is not None:
         return stop
     began = asyncio.get_running_loop().time()
-    result = await _once(http, key, prepared, path, call.body)
+    result, made = await _once(http, key, prepared, path, call.body)
     if isinstance(result, Unknown) and path == RUN_NOW and asyncio.get_running_loop().time() - began < SOON_S:
-        again = await _once(http, key, prepared, path, call.body)
+        again, made = await _once(http, key, prepared, path, call.body)
         result = again if isinstance(again, Sent) else result
-    if isinstance(result, Sent) and result.run is not None:
-        answered[prepared.action.client_id] = parse_key(result.run).run or ""
+    if isinstance(result, Sent) and made is not None:
+        answered[prepared.action.client_id] = made
         while len(answered) > 500:
             answered.pop(next(iter(answered)))
     return result
@@ -107,17 +107,18 @@ async def _may_go(http: Http, key: Key, prepared: Prepared) -> NotSent | None:
     return None
 
 
-async def _once(http: Http, key: Key, prepared: Prepared, path: str, body: object) -> SendResult:
+async def _once(http: Http, key: Key, prepared: Prepared, path: str, body: object) -> tuple[SendResult, str | None]:
+    """How it went, and the native id of what it was answered with."""
     try:
         answer = await http.request("POST", path, body=body)
     except AdapterError as err:
-        return Unknown(err.what) if isinstance(err, Unreachable) and err.sent else _as_unknown(err)
+        return (Unknown(err.what) if isinstance(err, Unreachable) and err.sent else _as_unknown(err)), None
     if not 200 <= answer.status < 300:
-        return _refused(http, answer)
+        return _refused(http, answer), None
     try:
         return _taken(key, prepared, answer)
     except AdapterError as err:
-        return Unknown(f"{err.what}; it may have happened")
+        return Unknown(f"{err.what}; it may have happened"), None
 
 
 def _as_unknown(err: AdapterError) -> NotSent | Unknown:
@@ -136,35 +137,42 @@ def _refused(http: Http, answer: Answer) -> NotSent | Unknown:
     return NotSent(err.what)
 
 
-def _taken(key: Key, prepared: Prepared, answer: Answer) -> SendResult:
+def _taken(key: Key, prepared: Prepared, answer: Answer) -> tuple[SendResult, str | None]:
     verb = prepared.action.verb
-    if key.pipeline.startswith(updates.PREFIX):
-        return updating.taken(key, prepared, answer)
-    if key.pipeline.startswith(computing.PREFIX):
-        return computing.taken(key, prepared, answer)
-    if verb in (Verb.START, Verb.RERUN):
-        return starting.taken(key, answer)
     if verb in (Verb.PAUSE, Verb.RESUME):
         answer.decode(dict[str, object])
-        return Sent("Databricks took it")
-    return repairing.taken(key, prepared, answer)
+        return Sent("Databricks took it"), None
+    if key.pipeline.startswith(updates.PREFIX):
+        said = updating.taken(key, prepared, answer)
+    elif key.pipeline.startswith(computing.PREFIX):
+        said = computing.taken(key, prepared, answer)
+    elif verb in (Verb.START, Verb.RERUN):
+        said = starting.taken(key, answer)
+    else:
+        return repairing.taken(key, prepared, answer)
+    return said, _run_of(said.run) if isinstance(said, Sent) else None
+
+
+def _run_of(key: str | None) -> str | None:
+    return parse_key(key).run if key is not None else None
 
 
 async def reconcile(http: Http, prepared: Prepared, answered: Answered) -> Reconciled:
     """Reads only. Done needs a fact that was not so when the action was prepared."""
     key = parse_key(prepared.action.key)
     verb = prepared.action.verb
-    known = answered.get(prepared.action.client_id)
+    here = answered.get(prepared.action.client_id)
+    if verb in (Verb.RERUN_FAILED, Verb.RERUN_FROM):
+        return await repairing.is_repaired(http, key, prepared, here)
+    known = here or _run_of(prepared.answered)
     if key.pipeline.startswith(updates.PREFIX):
         return await updating.reconcile(http, key, prepared, known)
     if key.pipeline.startswith(computing.PREFIX):
-        return await computing.reconcile(http, key, prepared)
+        return await computing.reconcile(http, key, prepared, taken=known is not None)
     if verb in (Verb.START, Verb.RERUN):
         return await starting.reconcile(http, key, prepared, int(known) if known else None)
     if verb in (Verb.PAUSE, Verb.RESUME):
         return await pausing.reconcile(http, key, prepared)
     if verb is Verb.STOP:
         return await repairing.is_stopped(http, key)
-    if verb in (Verb.RERUN_FAILED, Verb.RERUN_FROM):
-        return await repairing.is_repaired(http, key, prepared)
     return NotDone(f"{verb} is not offered for Databricks", final=True)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from adapters.base import Action, Done, NotDone, NotSent, Prepared, Reconciled, SendResult, Sent
+from adapters.base import Action, Done, NotDone, NotSent, Prepared, Reconciled, SendResult, Sent, Several
 from adapters.databricks import calls, clusters
 from adapters.databricks.clusters import Cluster
 from adapters.databricks.sweep import RECENT_MS
@@ -336,10 +336,12 @@ async def may_go(http: Http, key: Key, prepared: Prepared) -> NotSent | None:
 
 def taken(key: Key, prepared: Prepared, answer: Answer) -> SendResult:
     answer.decode(dict[str, Any])
-    return Sent("Databricks took it", str(key.run_key) if prepared.action.verb is Verb.STOP else None)
+    return Sent("Databricks took it", str(key.run_key) if key.run is not None else None)
 
 
-async def reconcile(http: Http, key: Key, prepared: Prepared) -> Reconciled:
+async def reconcile(http: Http, key: Key, prepared: Prepared, *, taken: bool) -> Reconciled:
+    """``taken``: it is known that Databricks took the call. Whether it runs or is terminated is a state, whoever asked for it;
+    a restart is somebody's, and without that a person must say whose."""
     try:
         cluster = await one(http, id_of(key.pipeline))
     except NotFound:
@@ -348,7 +350,7 @@ async def reconcile(http: Http, key: Key, prepared: Prepared) -> Reconciled:
         case Verb.STOP:
             return _is_stopped(cluster, key)
         case Verb.RERUN:
-            return _is_restarted(cluster, key, prepared)
+            return _is_restarted(cluster, key, prepared, taken=taken)
         case _:
             return _is_started(cluster, key, prepared)
 
@@ -387,11 +389,15 @@ def _is_stopped(cluster: Cluster, key: Key) -> Reconciled:
     return NotDone(f"terminate was asked for, {_said(cluster)}", begun=state is State.STOPPING)
 
 
-def _is_restarted(cluster: Cluster, key: Key, prepared: Prepared) -> Reconciled:
+def _is_restarted(cluster: Cluster, key: Key, prepared: Prepared, *, taken: bool) -> Reconciled:
     word, state, _, _ = state_of(cluster)
     newer = (life(cluster) or 0) > _was(prepared, "life")
+    present = _present(cluster, key)
+    if not taken and not state.terminal and (newer or word in ("RESTARTING", "PENDING")):
+        said = f"{_said(cluster)}, restarted since, and Databricks does not tell by whom"
+        return Several(said, (present,) if present else ())
     if newer and word in ("RUNNING", "RESIZING"):
-        return Done(f"{_said(cluster)} in a new life", _present(cluster, key))
+        return Done(f"{_said(cluster)} in a new life", present)
     if state.terminal:
         return NotDone(f"it does not run: {_said(cluster)}", final=True)
     if newer or word in ("RESTARTING", "PENDING"):

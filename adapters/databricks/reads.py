@@ -10,8 +10,8 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from adapters.databricks.wire import Job, JobRun, Jobs, Repair, Runs, Settings, TaskRun
-from adapters.errors import BadResponse, NotFound
+from adapters.databricks.wire import Job, JobRun, Jobs, Me, Repair, Runs, Settings, TaskRun
+from adapters.errors import BadResponse, Forbidden, NotFound
 from adapters.http import Answer, Http, Params
 
 JOBS_PAGE: Final = 100
@@ -136,6 +136,19 @@ async def run(http: Http, run_id: int, *, history: bool = False) -> tuple[JobRun
         token, seen = (more.next_page_token if more.next_page_token != token else None), seen + 1
     one.tasks, one.repair_history = tasks or None, repairs or None
     return one, first
+
+
+async def me(http: Http) -> tuple[Me, Answer]:
+    """Who the credential is."""
+    return await http.get("/api/2.0/preview/scim/v2/Me", Me)
+
+
+async def my_name(http: Http) -> str | None:
+    """The name under which Databricks tells what this credential made; None where it does not say."""
+    try:
+        return (await me(http))[0].userName or None
+    except (Forbidden, NotFound, BadResponse):
+        return None
 
 
 def _same(got: int, asked: int, answer: Answer) -> None:

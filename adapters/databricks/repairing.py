@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from adapters.base import Action, Done, NotDone, Prepared, Reconciled, SendResult, Sent, Unknown
+from adapters.base import Action, Done, NotDone, Prepared, Reconciled, SendResult, Sent, Several, Unknown
 from adapters.databricks import reads
 from adapters.databricks.calls import CANCEL, REPAIR, call, n, names
 from adapters.databricks.states import judge
@@ -103,15 +103,16 @@ def downstream(tasks: dict[str, TaskRun], step: str) -> list[str]:
     return found
 
 
-def taken(key: Key, prepared: Prepared, answer: Answer) -> SendResult:
+def taken(key: Key, prepared: Prepared, answer: Answer) -> tuple[SendResult, str | None]:
+    """How it was taken, and the id of the repair that it answers with."""
     if prepared.action.verb is Verb.STOP:
         if answer.body.strip() not in (b"", b"{}") and (answer.html or not isinstance(_json(answer), dict)):
-            return Unknown("Databricks answers with something else; it may have happened")
-        return Sent("Databricks took it", str(key.run_key))
+            return Unknown("Databricks answers with something else; it may have happened"), None
+        return Sent("Databricks took it", str(key.run_key)), None
     repair = answer.decode(_Repaired).repair_id
     if repair is None:
-        return Unknown("Databricks answers with no repair; it may have happened")
-    return Sent(f"Databricks answers: repair {repair}", str(key.run_key))
+        return Unknown("Databricks answers with no repair; it may have happened"), None
+    return Sent(f"Databricks answers: repair {repair}", str(key.run_key)), str(repair)
 
 
 def _json(answer: Answer) -> Any:
@@ -137,8 +138,10 @@ async def is_stopped(http: Http, key: Key) -> Reconciled:
     return Done(f"the run had ended by itself: {native}", str(key.run_key))
 
 
-async def is_repaired(http: Http, key: Key, prepared: Prepared) -> Reconciled:
-    """A repair that was not there, or a task with a run of its own that is new."""
+async def is_repaired(http: Http, key: Key, prepared: Prepared, answered: str | None) -> Reconciled:
+    """The repair that was ``answered`` with is there. Where only it is known that it was taken (``Prepared.answered``): the first
+    that is new, since each further one has to name it. Databricks tells nobody's name with a repair: whose one is after a
+    lost answer, a person must say."""
     try:
         run, _ = await reads.run(http, reads.number(key.run or "", "run"), history=True)
     except NotFound:
@@ -146,10 +149,22 @@ async def is_repaired(http: Http, key: Key, prepared: Prepared) -> Reconciled:
     native = judge(run.state, run.status, ended=time(run.end_time) is not None)[0]
     known = set(prepared.memo.get("repairs", ()))
     new = [r.id for r in run.repair_history or () if r.id is not None and r.id not in known]
-    if new:
-        return Done(f"repair {new[-1]} is there, the run is {native}", str(key.run_key))
+    ours = (
+        next((i for i in new if str(i) == answered), None)
+        if answered
+        else new[0]
+        if new and prepared.answered
+        else None
+    )
+    if ours is not None:
+        return Done(f"repair {ours} is there, the run is {native}", str(key.run_key))
+    if answered:
+        return NotDone(f"Databricks answered with repair {answered} and shows none such; the run is {native}")
     before = {str(name): ident for name, ident in prepared.memo.get("tasks", ())}
     moved = [t for t, task in latest(run).items() if t in before and before[t] != task.run_id]
-    if moved:
-        return Done(f"{n(len(moved), 'task')} began anew, the run is {native}", str(key.run_key))
-    return NotDone(f"no task began anew; the run is {native}")
+    if not new and not moved:
+        return NotDone(f"no task began anew; the run is {native}")
+    what = f"repair {new[0]}" if len(new) == 1 else n(len(new), "repair") if new else f"{n(len(moved), 'task')} anew"
+    return Several(
+        f"{what} of this run began since, and Databricks does not tell who asked for it", (str(key.run_key),)
+    )

@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from adapters.base import Probe
-from adapters.databricks import acts
-from adapters.databricks.wire import Job, Jobs
+from adapters.databricks import acts, reads
+from adapters.databricks.wire import Job, Jobs, Me
 from adapters.errors import BadResponse, Forbidden, NotFound
 from adapters.http import Http, Params
 from adapters.model import Verb
@@ -24,18 +24,6 @@ _VIEWS: Final[Mapping[str, tuple[str, Params]]] = {
     "pipelines": ("/api/2.0/pipelines", {"max_results": 1}),
     "clusters": ("/api/2.1/clusters/list", {"page_size": 1}),
 }
-
-
-class _Named(msgspec.Struct):
-    display: str | None = None
-
-
-class Me(msgspec.Struct):
-    """``/scim/v2/Me``: a service principal has its application id for a user name."""
-
-    userName: str | None = None
-    displayName: str | None = None
-    groups: list[_Named] | None = None
 
 
 class _Level(msgspec.Struct):
@@ -55,7 +43,7 @@ class _Permissions(msgspec.Struct):
 
 async def probe(http: Http) -> Probe:
     """A workspace has no version; what is spoken is told instead. Rights are read off one job: each has its own."""
-    me, answer = await http.get("/api/2.0/preview/scim/v2/Me", Me)
+    me, answer = await reads.me(http)
     if me.userName is None and me.displayName is None:
         raise BadResponse(
             "an answer of another shape about who the credential is", "something else may stand before it"

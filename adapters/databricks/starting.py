@@ -1,7 +1,8 @@
 """``start`` and ``rerun``: one run now, by ``run-now`` with an idempotency token drawn from the action's own id.
 
 Databricks answers a second ``run-now`` of the same token with the run of the first. So an answer that was lost is asked for
-once more by the same call, which starts nothing new; where that too is lost, the job's own list of runs is read.
+once more by the same call, which starts nothing new; where that too is lost, the job's own list of runs is read. It shows no
+token: a run is ours there only where it is the one that our own identity has started since.
 """
 
 from __future__ import annotations
@@ -105,6 +106,7 @@ async def _prepared(
         memo={
             "job": job_id,
             "at": answer.server_time,
+            "me": await reads.my_name(http),
             "known": [r.run_id for r in latest[:_KNOWN]],
             "params": body.get("job_parameters") or {},
         },
@@ -130,8 +132,9 @@ def taken(key: Key, answer: Answer) -> SendResult:
 
 
 async def reconcile(http: Http, key: Key, prepared: Prepared, answered: int | None) -> Reconciled:
-    """``answered``: the run that was answered with, where that is still known. Else: which run is new since it was prepared,
-    started by hand, with these parameters. More than one: a person must say which."""
+    """``answered``: the run that was answered with, where that is known. Else: which run is new since it was prepared, started
+    by hand, with these parameters, by nobody else. It is ours where it is the only one and our own identity's; otherwise a
+    person must say."""
     if answered is not None:
         try:
             run, _ = await reads.run(http, answered)
@@ -144,13 +147,30 @@ async def reconcile(http: Http, key: Key, prepared: Prepared, answered: int | No
         params["start_time_from"] = int(memo["at"]) - BEFORE_MS
     found, _, _ = await reads.runs(http, params, most=10)
     known = {int(i) for i in memo.get("known", ())}
-    ours = [r for r in found if r.run_id not in known and r.trigger in (None, "ONE_TIME") and _alike(r, memo)]
-    if not ours:
-        return NotDone("Databricks shows no new run of this job that was started by hand")
-    if len(ours) > 1:
-        keys = tuple(run_key(key.pipeline_key, str(r.run_id)) for r in ours)
-        return Several(f"{len(ours)} runs of this job were started by hand since: which is this one?", keys)
-    return _standing(ours[0], key)
+    new = [r for r in found if r.run_id not in known and r.trigger in (None, "ONE_TIME") and _alike(r, memo)]
+    able = [r for r in new if not _of_another(r, memo)]
+    if not able:
+        also = " by this credential; somebody else started one" if new else ""
+        return NotDone(f"Databricks shows no new run of this job that was started by hand{also}")
+    if len(able) == 1 and _ours(able[0], memo):
+        return _standing(able[0], key)
+    keys = tuple(run_key(key.pipeline_key, str(r.run_id)) for r in able)
+    if len(able) > 1:
+        return Several(f"{len(able)} runs of this job were started by hand since: which is this one?", keys)
+    return Several(
+        "a run of this job was started by hand, and Databricks does not tell by whom, or not since when", keys
+    )
+
+
+def _of_another(run: JobRun, memo: Mapping[str, Any]) -> bool:
+    """Databricks names somebody else for it."""
+    return bool(memo.get("me") and run.creator_user_name) and run.creator_user_name != memo["me"]
+
+
+def _ours(run: JobRun, memo: Mapping[str, Any]) -> bool:
+    """Our own identity started it, after it was planned by the server's clock."""
+    named = bool(memo.get("me")) and run.creator_user_name == memo["me"]
+    return named and memo.get("at") is not None and (run.start_time or 0) >= int(memo["at"])
 
 
 def _alike(run: JobRun, memo: Mapping[str, Any]) -> bool:

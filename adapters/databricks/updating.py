@@ -97,8 +97,10 @@ async def reconcile(http: Http, key: Key, prepared: Prepared, answered: str | No
         new = [u for u in new if u.cause in (None, "API_CALL")]
     if not new:
         return NotDone("the pipeline has no new update")
-    if len(new) > 1:
-        return Several("more than one update began since", tuple(run_key(key.pipeline_key, u.update_id) for u in new))
+    if answered is None:
+        what = "an update" if len(new) == 1 else f"{len(new)} updates"
+        keys = tuple(run_key(key.pipeline_key, u.update_id) for u in new)
+        return Several(f"{what} began since by a call, and Databricks does not tell by whom", keys)
     native, state, sub = updates.state_of(new[0])
     words = f"update {new[0].update_id} is {native}" + (f" ({sub})" if sub else "")
     if native.endswith("?") or (state is State.QUEUED and not sub):

@@ -116,6 +116,7 @@ class JobRun(msgspec.Struct):
     run_name: str | None = None
     run_type: str | None = None
     trigger: str | None = None
+    creator_user_name: str | None = None
     start_time: int | None = None
     end_time: int | None = None
     run_duration: int | None = None
@@ -129,6 +130,18 @@ class JobRun(msgspec.Struct):
     tasks: list[TaskRun] | None = None
     repair_history: list[Repair] | None = None
     next_page_token: str | None = None
+
+
+class Named(msgspec.Struct):
+    display: str | None = None
+
+
+class Me(msgspec.Struct):
+    """``/scim/v2/Me``: a service principal has its application id for a user name."""
+
+    userName: str | None = None
+    displayName: str | None = None
+    groups: list[Named] | None = None
 
 
 class Runs(msgspec.Struct):

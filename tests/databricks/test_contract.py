@@ -1,4 +1,4 @@
-"""The Databricks adapter keeps the contract, with a personal access token and as a service principal."""
+"""The Databricks adapter keeps the contract: jobs with a personal access token and as a service principal, pipelines, clusters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from adapters.contract import AdapterContract, Fault
-from tests.databricks.world import FAULTS, LikeWorld
+from tests.databricks.world import FAULTS, ClusterWorld, LikeWorld, PipelineWorld
 from tests.servers.databricks_like import FAULTS as SERVED
 from tests.servers.databricks_like import DatabricksLike
 
@@ -25,6 +25,22 @@ class TestServicePrincipal(AdapterContract):
     def server(self) -> Iterator[LikeWorld]:
         with DatabricksLike() as like:
             yield LikeWorld(like, machine=True)
+            assert like.invented == []
+
+
+class TestPipelines(AdapterContract):
+    @pytest.fixture
+    def server(self) -> Iterator[LikeWorld]:
+        with DatabricksLike() as like:
+            yield PipelineWorld(like)
+            assert like.invented == []
+
+
+class TestClusters(AdapterContract):
+    @pytest.fixture
+    def server(self) -> Iterator[LikeWorld]:
+        with DatabricksLike() as like:
+            yield ClusterWorld(like)
             assert like.invented == []
 
 

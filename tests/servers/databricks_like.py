@@ -107,6 +107,8 @@ class DatabricksLike(BadDays, Routes):
 
     def route(self, method: str, path: str, query: Query, body: Any, authorization: str) -> Answer:
         """Authentication, then the answer; Refused where the answer is an error."""
+        if "/.well-known/" in path and (query or body is not None):
+            return self._invent(f"{method} {path} with {sorted(query)}")
         if (method, path) == ("GET", "/oidc/.well-known/oauth-authorization-server"):
             return 200, {
                 "authorization_endpoint": f"{self.url}/oidc/v1/authorize",
@@ -130,7 +132,11 @@ class DatabricksLike(BadDays, Routes):
 
     def answer_to(self, asked: Asked) -> Answer:
         if self.private(asked.path):
+            if asked.method != "POST" or asked.query:
+                return self._invent(f"{asked.method} {asked.path} with {sorted(asked.query)}")
             return self.mint(parse_qs(asked.raw.decode()), asked.authorization)
+        if asked.raw and asked.body is None:
+            return self._invent(f"{asked.method} {asked.path} with a body that is no JSON")
         return self.route(asked.method, asked.path, asked.query, asked.body, asked.authorization)
 
     def private(self, path: str) -> bool:

@@ -9,41 +9,12 @@ import base64
 import json
 from typing import Any
 
+from tests.servers.databricks_fields import BODIES, QUERIES, odd, odd_query
 from tests.servers.databricks_state import Effect, Job, Pipe, Refused, Run, State, Task, Update, iso
 
 Query = dict[str, list[str]]
 Answer = tuple[int, Any]
 
-ALLOWED: dict[tuple[str, str], frozenset[str]] = {
-    ("GET", "jobs/list"): frozenset(("limit", "page_token", "name", "expand_tasks")),
-    ("GET", "jobs/get"): frozenset(("job_id", "page_token")),
-    ("GET", "jobs/runs/list"): frozenset(
-        (
-            "active_only", "completed_only", "job_id", "run_type", "start_time_from", "start_time_to", "expand_tasks",
-            "limit", "page_token",
-        )
-    ),
-    ("GET", "jobs/runs/get"): frozenset(("run_id", "include_history", "page_token")),
-    ("GET", "jobs/runs/get-output"): frozenset(("run_id",)),
-    ("POST", "jobs/run-now"): frozenset(("job_id", "job_parameters", "only", "queue", "idempotency_token")),
-    ("POST", "jobs/runs/cancel"): frozenset(("run_id",)),
-    ("POST", "jobs/runs/repair"): frozenset(
-        ("run_id", "rerun_all_failed_tasks", "rerun_tasks", "rerun_dependent_tasks", "latest_repair_id")
-    ),
-    ("POST", "jobs/update"): frozenset(("job_id", "new_settings")),
-    ("GET", "pipelines"): frozenset(("max_results", "page_token", "filter")),
-    ("GET", "pipelines/*"): frozenset(),
-    ("GET", "pipelines/*/updates"): frozenset(("max_results", "page_token", "until_update_id")),
-    ("GET", "pipelines/*/events"): frozenset(("filter", "order_by", "max_results", "page_token")),
-    ("POST", "pipelines/*/updates"): frozenset(("full_refresh", "refresh_selection")),
-    ("POST", "pipelines/*/stop"): frozenset(),
-    ("GET", "clusters/list"): frozenset(("page_size", "page_token", "filter_by.cluster_sources")),
-    ("POST", "clusters/start"): frozenset(("cluster_id",)),
-    ("POST", "clusters/restart"): frozenset(("cluster_id",)),
-    ("POST", "clusters/delete"): frozenset(("cluster_id",)),
-    ("GET", "me"): frozenset(),
-    ("GET", "permissions/jobs/*"): frozenset(),
-}  # fmt: skip
 _ROOTS = (
     ("/api/2.2/jobs/", "jobs/"),
     ("/api/2.0/pipelines", "pipelines"),
@@ -69,12 +40,16 @@ class Routes(State):
 
     def answer(self, method: str, path: str, query: Query, body: Any) -> Answer:
         name, ident = _name(path)
-        allowed = ALLOWED.get((method, name))
-        if allowed is None:
+        known = {"GET": QUERIES, "POST": BODIES}.get(method, {})
+        if name not in known:
             return self._invent(f"{method} {path}")
-        given = set(query) if method == "GET" else set(body if isinstance(body, dict) else {})
-        if given - allowed or (method == "POST" and query):
-            return self._invent(f"{method} {path} with {sorted(given - allowed)} {sorted(query)}")
+        strange = list(odd_query(query, known[name] if method == "GET" else {}))
+        if method == "POST":
+            strange += odd({} if body is None and not known[name] else body, known[name])
+        elif body is not None:
+            strange.append("body")
+        if strange:
+            return self._invent(f"{method} {path} with {', '.join(strange)}")
         one = {k: v[-1] for k, v in query.items()}
         with self.lock:
             match (method, name):
@@ -94,8 +69,8 @@ class Routes(State):
                     return 200, {
                         "id": "42", "userName": self.me, "active": True, "groups": [{"display": g} for g in self.groups],
                     }  # fmt: skip
-                case ("GET", "permissions/jobs/*"):
-                    return 200, self._permissions(ident)
+                case ("GET", "permissions/jobs/*" | "permissions/pipelines/*" | "permissions/clusters/*"):
+                    return 200, self._permissions(name.split("/")[1], ident)
                 case ("GET", _):
                     return self._pipelines(name, ident, one)
                 case _:
@@ -191,7 +166,7 @@ class Routes(State):
             "run_id": run.id, "run_name": run.name, "run_type": run.run_type, "trigger": run.trigger,
             "number_in_job": run.id, "original_attempt_run_id": run.id, "start_time": run.start, "end_time": run.end,
             "setup_duration": 0, "execution_duration": 0, "cleanup_duration": 0,
-            "run_duration": run.end - run.start if run.end else 0, "creator_user_name": self.me,
+            "run_duration": run.end - run.start if run.end else 0, "creator_user_name": run.creator,
             "run_page_url": f"https://adb.example.com/?o=1#job/{run.job}/run/{run.id}", "format": "MULTI_TASK",
             **_state(run.life, run.result, run.message, run.code, run.type, run.queue_code, run.status),
         }  # fmt: skip
@@ -292,8 +267,7 @@ class Routes(State):
             at = 0
         found = list(pipe.events)
         if "filter" in asked:
-            word, _, since = asked["filter"].partition(">")
-            assert word == "timestamp", asked
+            since = asked["filter"].partition(">")[2]
             same, since = since.startswith("="), since.lstrip("=").strip("'")
             found = [e for e in found if e["timestamp"] > since or (same and e["timestamp"] == since)]
         if asked.get("order_by") != "timestamp asc":
@@ -316,13 +290,18 @@ class Routes(State):
         page, more = self._page(found, int(one.get("page_size", "20")), one)
         return _token(more) | ({"clusters": page} if page else {})
 
-    def _permissions(self, ident: str) -> Any:
-        job = self.job_of(ident)
+    def _permissions(self, kind: str, ident: str) -> Any:
+        if kind == "jobs":
+            levels = self.job_of(ident).levels
+        else:
+            levels = (
+                self.pipe_of(ident).levels if kind == "pipelines" else self.cluster_of(ident) and self.cluster_levels
+            )
         shown = [
             {"user_name": who, "all_permissions": [{"permission_level": level, "inherited": False}]}
-            for who, level in job.levels.items()
+            for who, level in levels.items()
         ]
-        return {"object_id": f"/jobs/{ident}", "object_type": "job", "access_control_list": shown}
+        return {"object_id": f"/{kind}/{ident}", "object_type": kind[:-1], "access_control_list": shown}
 
     # --- changes ----------------------------------------------------------------------------------------------------
 
@@ -371,7 +350,7 @@ class Routes(State):
         busy = sum(r.active for r in self.runs.values() if r.job == job.id)
         full = busy >= job.settings.get("max_concurrent_runs", 1)
         life = ("QUEUED" if job.queue else "SKIPPED") if full else "PENDING"
-        ident = self.add_run(job.id, life, trigger="ONE_TIME", params=declared | given)
+        ident = self.add_run(job.id, life, trigger="ONE_TIME", params=declared | given, creator=self.me)
         run = self.runs[ident]
         if full and job.queue:
             run.queue_code = "MAX_CONCURRENT_RUNS_REACHED"
@@ -450,8 +429,8 @@ def _name(path: str) -> tuple[str, str]:
             parts = (short + path.removeprefix(root)).split("/")
             if parts[0] == "pipelines" and len(parts) > 1:
                 return "/".join(["pipelines", "*", *parts[2:]]), parts[1]
-            if parts[:2] == ["permissions", "jobs"] and len(parts) == 3:
-                return "permissions/jobs/*", parts[2]
+            if parts[0] == "permissions" and len(parts) == 3:
+                return f"permissions/{parts[1]}/*", parts[2]
             return "/".join(parts), ""
     return path, ""
 

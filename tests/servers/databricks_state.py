@@ -64,6 +64,8 @@ class Run:
     message: str = ""
     end: int = 0
     trigger: str = "PERIODIC"
+    creator: str = "ana@example.com"
+    """Who started it; by its schedule: whose job it is."""
     run_type: str = "JOB_RUN"
     queue_code: str | None = None
     params: dict[str, str] = field(default_factory=dict)
@@ -95,6 +97,7 @@ class Pipe:
     events: list[dict[str, Any]] = field(default_factory=list)  # oldest first
     health: str = "HEALTHY"
     continuous: bool = False
+    levels: dict[str, str] = field(default_factory=lambda: {"ops@example.com": "CAN_MANAGE"})
 
 
 @dataclass
@@ -120,6 +123,8 @@ class State:
         self.runs: dict[int, Run] = {}
         self.pipes: dict[str, Pipe] = {}
         self.clusters: list[dict[str, Any]] = []
+        self.cluster_levels: dict[str, str] = {"ops@example.com": "CAN_MANAGE"}
+        """Levels on each cluster, by user."""
         self.marks: dict[str, int] = {}
         """Run by idempotency token."""
         self.lenient = False
@@ -260,7 +265,7 @@ class State:
                 for item in pipe.updates:
                     if item.state == "STOPPING":
                         item.state = "CANCELED"
-                    elif item.state in _FLOW[:-1]:
+                    elif item.state in _FLOW[:-1] and not (pipe.continuous and item.state == "RUNNING"):
                         item.state = _FLOW[_FLOW.index(item.state) + 1]
                     else:
                         continue
