@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -222,6 +223,30 @@ async def test_what_gets_past_the_text_writes_nothing_all_the_same(
     assert "the database is read only" in insert.failed["m"]
     await adapter.close()
     assert file.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("lost", ["mode=ro", "query_only"])
+async def test_each_of_two_locks_holds_by_itself(file: File, lost: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is opened read-only, and its session only queries: where one of them fails, the other refuses."""
+    monkeypatch.setattr("adapters.sql.adapter.wrong", lambda text, dialect: None)
+    opened: list[str] = []
+    connect = sqlite3.connect
+
+    class Unlocked(sqlite3.Connection):
+        def execute(self, sql: str, *more: Any) -> sqlite3.Cursor:
+            opened.append(sql)
+            return super().execute("select 1" if lost in sql else sql, *more)
+
+    def unlocked(name: str, **more: Any) -> sqlite3.Connection:
+        opened.append(name)
+        return connect(name.replace("mode=ro", "mode=rw") if lost == "mode=ro" else name, **more, factory=Unlocked)
+
+    monkeypatch.setattr("adapters.sql.engines.sqlite.sqlite3.connect", unlocked)
+    adapter = file.adapter()
+    found = await adapter.samples([SeriesQuery("n", "insert into numbers values ('x', 1)")])
+    assert found.failed == {"n": "the query is refused: the database is read only for us"}
+    assert any(lost in said for said in opened), "the lock that was taken away was there"
+    await adapter.close()
 
 
 async def test_a_file_that_is_replaced_is_read_anew(file: File) -> None:
