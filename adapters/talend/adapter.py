@@ -24,12 +24,12 @@ from adapters.base import (
     SendResult,
     SourceSettings,
 )
-from adapters.errors import AdapterError, Forbidden, NotFound, Unsupported
+from adapters.errors import AdapterError, NotFound, Unsupported
 from adapters.extras import Readings, SeriesQuery, SourceItem
 from adapters.http import Http, bare_url, words
 from adapters.model import Caps, Key, LogChunk, Pipeline, Run, StepRun, Verb, parse_key
 from adapters.shared import read_cursor, write_cursor, zone_of
-from adapters.talend import acts, changes, engines, metrics, proofs, reads
+from adapters.talend import acts, changes, engines, metrics, probing, proofs, reads
 from adapters.talend import steps as stepping
 from adapters.talend.auth import TalendAuth
 from adapters.talend.changes import AnyRun, Cursor
@@ -132,20 +132,7 @@ class TalendAdapter(Adapter):
         """TMC has no call for its version or for who asks: what may be read is found out by reading it."""
         environments, answer = await self._http.get("/orchestration/environments", list[Named])
         params = await self._estate.params()
-        can: dict[str, bool | None] = {"view": True, **dict.fromkeys(acts.VERBS, None)}
-        warnings: list[str] = []
-        least = {**params, "limit": 1, "offset": 0}
-        for what, path, more in (
-            ("tasks", reads.TASKS, {}),
-            ("plans", reads.PLANS, {}),
-            ("runs of tasks", reads.runs_path(TASK), {"lastDays": 1}),
-            ("runs of plans", reads.runs_path(PLAN), {"lastDays": 1}),
-        ):
-            try:
-                await self._http.ask("GET", path, params={**least, **more})
-            except Forbidden:
-                can["view"] = False
-                warnings.append(f"this credential may not read {what}")
+        can, warnings = await probing.rights(self._http, params)
         if not environments:
             warnings.append("TMC shows no environment to this credential")
         if not self.settings.tls_verify:
@@ -155,7 +142,7 @@ class TalendAdapter(Adapter):
             identity=words(self._identity()),
             permissions=can,
             server_time=answer.server_time,
-            warnings=(*self.notes, *warnings),
+            warnings=(*self.notes, *map(self._http.words, warnings)),
         )
 
     def _identity(self) -> str:

@@ -83,7 +83,11 @@ async def test_an_empty_estate_is_well(like: TalendLike) -> None:
     assert (listing.items, listing.complete) == ((), True)
     page = await one.runs(None)
     assert (page.runs, page.complete) == ((), True)
-    assert (await one.probe()).warnings == ("TMC shows no environment to this credential",)
+    assert (await one.probe()).warnings == (
+        "whether it may view logs cannot be told: TMC lists no run of a task to try it on",
+        "whether it may view components cannot be told: TMC lists no run of a task to try it on",
+        "TMC shows no environment to this credential",
+    )
     await one.close()
 
 

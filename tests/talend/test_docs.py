@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from adapters.talend import TalendAdapter
+from adapters.talend.acts import VERBS, unknown_call
 from adapters.talend.adapter import _options
+from adapters.talend.probing import BY_EFFECT, RIGHTS
 from engine.adapters_in import make_adapter
 from engine.config.load import load
 from engine.config.paths import places
@@ -37,6 +39,24 @@ def test_each_option_and_each_kind_of_credential_is_told() -> None:
     assert len(SAMPLES) == 2
     for option in _options({}):
         assert f"`{option}`" in TEXT
+
+
+def rows(first: str) -> list[tuple[str, ...]]:
+    """The table whose head begins so: its rows, without the quotes of code."""
+    lines = TEXT[TEXT.index(first) :].split("\n\n")[0].splitlines()[2:]
+    return [tuple(cell.strip().replace("`", "") for cell in line.strip("|").split("|")) for line in lines]
+
+
+def test_the_smallest_right_is_what_doctor_tries_and_no_more() -> None:
+    assert rows("| right | tried by |") == [(r.name, r.call, r.without) for r in RIGHTS]
+    assert all(r.call.startswith("GET ") for r in RIGHTS), "without any effect"
+
+
+def test_what_only_an_effect_tells_is_what_can_be_done() -> None:
+    assert rows("| right | call |") == list(BY_EFFECT)
+    for method, path in (call.split(" ") for _, call, _ in BY_EFFECT):
+        assert unknown_call(method, path) == ""
+    assert {v for _, _, which in BY_EFFECT for v in which.removesuffix(" of a plan").split(", ")} == set(VERBS)
 
 
 def test_what_tmc_lacks_is_said_in_the_same_words(like: TalendLike) -> None:

@@ -137,6 +137,7 @@ async def test_an_engine_that_is_away_matters_where_tasks_run_on_it(like: Talend
 
 
 async def test_probe_finds_out_by_reading(like: TalendLike, adapter: TalendAdapter) -> None:
+    like.add_run("daily", word="EXECUTION_SUCCESS", components=[{"connector_type": "tMap"}])
     probe = await adapter.probe()
     assert probe.version == "2021-03"
     assert probe.identity == "a personal access token"
@@ -146,7 +147,8 @@ async def test_probe_finds_out_by_reading(like: TalendLike, adapter: TalendAdapt
     like.forbid = lambda method, path: path == "/processing/executables/plans/executions"
     probe = await adapter.probe()
     assert probe.permissions["view"] is False
-    assert probe.warnings == ("this credential may not read runs of plans",)
+    said = "this credential may not view runs of plans: no run of a plan is seen (needs Author, Viewer, Executor)"
+    assert probe.warnings == (said,)
     like.forbid = lambda method, path: True
     with pytest.raises(Forbidden):
         await adapter.probe()
