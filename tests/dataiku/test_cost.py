@@ -245,6 +245,27 @@ async def test_what_one_call_left_over_the_next_carries_on_with_alone(large: Dat
     await adapter.close()
 
 
+async def test_what_was_left_over_long_ago_is_no_reason_not_to_ask_what_runs(
+    large: DataikuLike, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the budget of the source was spent, the next call comes a minute later."""
+    adapter = DataikuAdapter(settings(large))
+    _, cursor = await first_fill(large, adapter)
+    early = [large.add_run(f"P{n:02d}", "s20") for n in range(25)]
+    page = await adapter.runs(cursor)
+    assert not page.complete
+    monkeypatch.setattr("adapters.dataiku.adapter.AT_ONCE_S", -1.0)
+    late = large.add_run("P49", "s39")
+    large.end_run(early[0], "FAILED")
+    page = await adapter.runs(page.cursor)
+    told = {r.key: r.state for r in page.runs}
+    assert page.complete
+    assert told[f"dss:P49.s39/{late.id}"] is State.RUNNING
+    assert told[f"dss:P00.s20/{early[0].id}"] is State.FAILED
+    assert sum(state is State.RUNNING for state in told.values()) == 24 + 1 + 1, "all that runs is named"
+    await adapter.close()
+
+
 # --- more projects than the first look may ask for ----------------------------------------------------------------------
 
 MANY_PROJECTS = 200
