@@ -226,6 +226,21 @@ async def test_what_began_and_ended_costs_a_request_each_and_is_told_at_once(lar
     await adapter.close()
 
 
+async def test_a_lesser_key_pays_as_much_for_what_it_notices(lesser: DataikuLike) -> None:
+    adapter = DataikuAdapter(settings(lesser))
+    _, cursor = await first_fill(lesser, adapter)
+    keys = {f"dss:P31.s{n:02d}/{lesser.add_run('P31', f's{n:02d}').id}" for n in range(10, 22)}
+    for _ in range(PROJECTS // (FEW - 1)):
+        before = len(lesser.requests)
+        seen, cursor = await whole(adapter, cursor)
+        noticed = keys & set(seen)
+        assert len(lesser.requests) - before <= max(4, 3 + len(noticed))
+        if noticed:
+            break
+    assert noticed == keys, "all of a project at once"
+    await adapter.close()
+
+
 async def test_what_one_call_left_over_the_next_carries_on_with_alone(large: DataikuLike) -> None:
     adapter = DataikuAdapter(settings(large, options={"builds": ["P01.sales"]}))
     await adapter.pipelines()
