@@ -136,13 +136,9 @@ class DatabricksAdapter(Adapter):
     # --- the source as a whole --------------------------------------------------------------------------------------
 
     async def probe(self) -> Probe:
-        """Who we are, and what we may do to one job that stands for the others."""
-        found = await rights.probe(self._http)
+        """Who we are, and what we may do to one job, pipeline and cluster that stand for the others."""
+        found = await rights.probe(self._http, with_pipelines=self._with_pipelines, with_clusters=self._with_clusters)
         warnings = list(found.warnings)
-        if self._with_clusters:
-            warnings.append(
-                "whether clusters may be started, restarted and terminated cannot be tested: that needs CAN RESTART on each"
-            )
         if not self.settings.tls_verify:
             warnings.append("the server's certificate is not verified (tls.verify = false)")
         ends = self._auth.claims().get("exp")

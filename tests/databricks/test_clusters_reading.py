@@ -248,13 +248,6 @@ async def test_clusters_that_may_not_be_listed_are_a_note(like: DatabricksLike, 
     assert adapter.notes == ()
 
 
-async def test_doctor_says_what_it_cannot_test(like: DatabricksLike, adapter: DatabricksAdapter) -> None:
-    assert any("CAN RESTART" in w for w in (await adapter.probe()).warnings)
-    plain = DatabricksAdapter(settings(like))
-    assert not any("CAN RESTART" in w for w in (await plain.probe()).warnings)
-    await plain.close()
-
-
 @pytest.mark.parametrize("wrong", ["yes", 1, None])
 def test_the_option_is_true_or_false(like: DatabricksLike, wrong: object) -> None:
     with pytest.raises(Unsupported, match="'clusters' of the databricks adapter is true or false"):

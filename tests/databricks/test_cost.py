@@ -8,7 +8,7 @@ import pytest
 
 from adapters.databricks import DatabricksAdapter
 from adapters.databricks.reads import RUNS_PAGE
-from adapters.databricks.sweep import PAGES_A_CALL, SINGLES
+from adapters.databricks.sweep import PAGES_A_CALL, PRESSED, SINGLES
 from adapters.model import State
 from tests.databricks.reading_parts import drain, key
 from tests.servers.databricks_like import DatabricksLike
@@ -40,17 +40,14 @@ async def watched(like: DatabricksLike, adapter: DatabricksAdapter) -> Counted:
 
 async def test_thirty_that_begin_and_end_are_four_requests_a_poll(like: DatabricksLike, watched: Counted) -> None:
     job = like.add_job("busy", tasks=("a",))
-    every: list[int] = []
     for _ in range(10):
         runs = [like.add_run(job) for _ in range(30)]
-        every += runs
         assert await watched.poll() <= 4
         assert all(watched.states[key(job, r)] is State.RUNNING for r in runs)
         for run in runs:
             like.end(run)
         assert await watched.poll() <= 4
         assert all(watched.states[key(job, r)] is State.SUCCESS for r in runs), "and told at once"
-    assert len(every) == 300
 
 
 @pytest.mark.parametrize("active", [24, 100, 200])
@@ -121,8 +118,9 @@ async def test_it_is_found_while_thirty_begin_and_end_every_ten_seconds(like: Da
             late[like.add_run(job, "TERMINATED", "FAILED", ago_s=90)] = number
         await watched.poll()
     assert all(watched.states[key(job, run)] is State.FAILED for run in late)
-    assert max(watched.cost[2:]) <= 10
-    assert sum(watched.cost[2:]) / len(watched.cost[2:]) <= 8
+    usual = sorted(watched.cost[2:])
+    assert usual[len(usual) // 2] <= 5
+    assert usual[-1] <= 5 + PRESSED
 
 
 async def test_more_than_a_call_has_room_for_goes_on_at_once(like: DatabricksLike, watched: Counted) -> None:

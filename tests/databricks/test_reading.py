@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.databricks import DatabricksAdapter
+from adapters.databricks.rights import UPDATES
 from adapters.errors import AuthFailed, BadResponse, Unsupported
 from adapters.extras import Standing
 from adapters.model import Mode, Pipeline, Run, State, Trigger
@@ -272,12 +273,14 @@ async def test_an_unhealthy_pipeline_is_a_warning(like: DatabricksLike, adapter:
 
 
 async def test_doctor_learns_who_and_what(like: DatabricksLike, adapter: DatabricksAdapter, job: int) -> None:
+    like.add_run(job, "TERMINATED", "FAILED")
+    like.add_pipe("silver")
     found = await adapter.probe()
     assert (found.version, found.identity) == ("Jobs API 2.2", "ops@example.com")
     assert all(found.permissions.values())
     like.jobs[job].levels = {"ops@example.com": "CAN_VIEW"}
     can = (await adapter.probe()).permissions
-    assert {v for v, may in can.items() if may} == {"view", "pipelines", "clusters"}
+    assert {v for v, may in can.items() if may} == {"view", "output", "pipelines", "clusters", UPDATES}
     like.forbid = lambda method, path: "clusters" in path
     assert (await adapter.probe()).permissions["clusters"] is False
     like.jobs[job].levels = {"ops@example.com": "CAN_MANAGE_RUN"}

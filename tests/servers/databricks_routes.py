@@ -87,7 +87,7 @@ class Routes(State):
         if "page_token" in one:
             try:
                 was, at, number = json.loads(base64.b64decode(one["page_token"]))
-            except ValueError:
+            except (ValueError, TypeError):
                 raise Refused(400, "INVALID_PARAMETER_VALUE", "Invalid page token") from None
             if was != asked:
                 raise Refused(400, "INVALID_PARAMETER_VALUE", "Page token does not match the request parameters")
@@ -262,7 +262,10 @@ class Routes(State):
         if "page_token" in one:
             if asked:
                 raise Refused(400, "INVALID_PARAMETER_VALUE", "page_token excludes the other fields")
-            asked, at = json.loads(base64.b64decode(one["page_token"]))
+            try:
+                asked, at = json.loads(base64.b64decode(one["page_token"]))
+            except (ValueError, TypeError):
+                raise Refused(400, "INVALID_PARAMETER_VALUE", "Invalid page token") from None
         else:
             at = 0
         found = list(pipe.events)
