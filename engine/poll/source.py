@@ -333,13 +333,9 @@ class Poller(CloseLook):
             self._tries.pop(key, None)
             fresh = {run.key for run in past if not self._is_past(run)}
             if past:
-                with self.ctx.store.transaction() as tx:  # it may tell how a run ended that nobody watched
+                with self.ctx.store.transaction() as tx:
                     news = {k for k in fresh if store_runs.run_id_of(tx, k) is None}
-                    seen = [self._ours(tx, run) for run in past if run.key not in news]
-                    changes = store_runs.apply_runs(tx, self.source_id, seen, self.ctx.clock.now())
-                    self._alerts.on_runs(tx, changes)
-                    self._owing.on_runs(tx, changes)
-                    self.numbers.on_runs(tx, changes)
+                self.take([run for run in past if run.key not in news])  # it may tell first how one ended
                 if news and key not in self._asked_again:  # where no poll tells of them they are the past by then
                     self._asked_again.add(key)
                     self._history.append(key)

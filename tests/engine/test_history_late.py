@@ -47,3 +47,5 @@ def test_a_failure_that_history_tells_first_is_an_alert(tmp_path: Path, server: 
         told = until(lambda: len(r.reader().alert_events(alert.id)) >= 2 and r.reader().alert_events(alert.id))
         assert alert.key == "af:daily"
         assert told, "both of them are in it"
+        said = until(lambda: r.reader().run("af:daily/known").steps)  # type: ignore[union-attr]
+        assert said[0].step == "load", "what failed is looked at, whoever told of it"
