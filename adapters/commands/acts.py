@@ -92,7 +92,9 @@ async def prepare(world: World, driver: Driver, options: Options, key: Key, acti
         if pipeline.mode is Mode.PAUSED:
             notes.append("its schedule is paused; this starts it all the same")
         if not memo["named"]:
-            notes.append("the command is told no name for the run: whichever new one appears is taken for it")
+            notes.append(
+                "the command is told no name for the run: a new one that appears is taken for it once the command has ended well"
+            )
         if options.own and (active := [r for r in told.of(pipeline.key) if not r.run.state.terminal]):
             raise Conflict(
                 f"{clean(key.pipeline, 80)} is {active[0].run.native} already", "stop that run or wait for its end"
@@ -251,8 +253,12 @@ def _which(there: Sequence[Operation], ident: str | None, key: Key) -> Operation
 # --- proved -------------------------------------------------------------------------------------------------------------
 
 
-async def reconcile(world: World, options: Options, key: Key, prepared: Prepared, made: str | None) -> Reconciled:
-    """What the driver tells now. ``made``: the run that its command named itself when it was sent, if it did."""
+async def reconcile(
+    world: World, options: Options, key: Key, prepared: Prepared, made: str | None, ended_well: bool
+) -> Reconciled:
+    """What the driver tells now. ``made``: the run that its command named itself when it was sent, if it did.
+
+    ``ended_well``: the command is known to have. Else a new run that nobody named may as well be somebody else's."""
     action, memo = prepared.action, prepared.memo
     verb = action.verb
     if verb in BACKFILLS or (verb is Verb.BACKFILL and "operations" in options.reads):
@@ -282,6 +288,15 @@ async def reconcile(world: World, options: Options, key: Key, prepared: Prepared
         mine = [r for r in new if r.run.key == made] or mine
     elif not memo.get("named"):
         mine = mine or [r for r in new if r.run.client_id is None]  # what another action named is another's
+        if mine and mine[0].run.client_id is None and not ended_well:
+            said = (
+                "1 new run of it is there and has"
+                if len(mine) == 1
+                else f"{len(mine)} new runs of it are there and have"
+            )
+            return Several(
+                f"{said} no name of ours: the driver does not tell who made it", tuple(r.run.key for r in mine)
+            )
     if not mine:
         return NotDone("no new run of it is there")
     if len(mine) > 1 and verb is not Verb.BACKFILL:

@@ -91,6 +91,7 @@ class CommandsAdapter(Adapter):
         """Pipelines that are asked about one by one."""
         self._same: tuple[bytes, Told] | None = None
         self._made: dict[str, str] = {}
+        self._ended_well: set[str] = set()
         self._notes: tuple[str, ...] = ()
         self._caps = self._offered()
 
@@ -441,6 +442,8 @@ class CommandsAdapter(Adapter):
         except AdapterError as error:
             return NotSent(error.what)
         result, out = await self._driver.do(argv)
+        if isinstance(result, Sent):
+            self._ended_well.add(action.client_id)
         if isinstance(result, Sent) and action.verb is Verb.START:
             return self._named(result, key, action, out)
         return result
@@ -468,9 +471,11 @@ class CommandsAdapter(Adapter):
         if prepared.action.verb is Verb.STOP and self._options.own:
             found = (await self._all()).runs.get(key.run_key or "")
             return acts.stopped(found)
-        found = await acts.reconcile(self, self._options, key, prepared, self._made.get(prepared.action.client_id))
+        ours = prepared.action.client_id
+        found = await acts.reconcile(self, self._options, key, prepared, self._made.get(ours), ours in self._ended_well)
         if isinstance(found, Done):
-            self._made.pop(prepared.action.client_id, None)
+            self._made.pop(ours, None)
+            self._ended_well.discard(ours)
         return found
 
 

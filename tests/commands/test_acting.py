@@ -89,14 +89,28 @@ async def test_without_a_name_a_new_run_is_taken_for_it_unless_somebody_else_mad
     adapter = drv.adapter(start=unnamed(drv))
     old = drv.add_run("daily", "success")
     prepared = await adapter.prepare(action(Verb.START, KEY))
-    assert "whichever new one appears is taken for it" in prepared.note
+    assert "a new one that appears is taken for it once the command has ended well" in prepared.note
     assert old in prepared.memo["before"]
     drv.add_run("daily", kind="scheduled")
     drv.add_run("daily", name="wf-another")
     found = await adapter.reconcile(prepared)
     assert isinstance(found, NotDone), "what the schedule and another action made is not ours"
-    first, second = drv.add_run("daily"), drv.add_run("daily")
-    assert await adapter.reconcile(prepared) == Several("2 new runs of it are there", (first, second))
+    first = drv.add_run("daily")
+    said = "1 new run of it is there and has no name of ours: the driver does not tell who made it"
+    assert await adapter.reconcile(prepared) == Several(said, (first,)), "its end was not seen: it may be a colleague's"
+    second = drv.add_run("daily")
+    two = await adapter.reconcile(prepared)
+    assert isinstance(two, Several)
+    assert two.runs == (first, second)
+
+
+async def test_without_a_name_a_new_run_is_taken_for_it_once_the_command_ended_well(drv: Driver) -> None:
+    adapter = drv.adapter(start=["/bin/true", "{pipeline}"])
+    prepared = await adapter.prepare(action(Verb.START, KEY))
+    assert isinstance(await adapter.send(prepared), Sent)
+    assert isinstance(await adapter.reconcile(prepared), NotDone)
+    first = drv.add_run("daily")
+    assert await adapter.reconcile(prepared) == Done("the run is there: running", first)
 
 
 async def test_a_command_that_names_its_run_is_believed_about_that(drv: Driver) -> None:
