@@ -67,6 +67,7 @@ class Apart:
             del self._out[key]
             raise
         try:
-            return await asyncio.wait_for(answer, limit_s)
+            async with asyncio.timeout(limit_s):
+                return await answer
         except TimeoutError:
             return Hangs(time.monotonic() - began)

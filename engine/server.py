@@ -104,7 +104,8 @@ class Server:
             first = True
             while True:
                 try:
-                    line = await asyncio.wait_for(reader.readline(), FIRST_LINE_S if first else None)
+                    async with asyncio.timeout(FIRST_LINE_S if first else None):
+                        line = await reader.readline()
                 except (TimeoutError, ValueError):
                     return
                 if not line:

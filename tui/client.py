@@ -124,7 +124,8 @@ class Client:
         try:
             writer.write(line)
             await writer.drain()
-            reply = await asyncio.wait_for(answer, within)
+            async with asyncio.timeout(within):
+                reply = await answer
         except TimeoutError:
             raise NoEngine(f"the engine did not answer within {within:.0f}s; what it does shows in the store") from None
         except OSError:

@@ -129,7 +129,8 @@ class Apart:
             data = pickle.dumps((number, what, args))
             stdin.write(HEAD.pack(len(data)) + data)
             await stdin.drain()
-            return await asyncio.wait_for(answer, LIMIT_S)
+            async with asyncio.timeout(LIMIT_S):
+                return await answer
         except (ConnectionError, RuntimeError):
             text = ENDED
         except TimeoutError:

@@ -260,7 +260,8 @@ def adapter_of(ctx: Context, target: Target) -> Adapter:
 async def timed(call: Awaitable[T], seconds: float) -> T:
     """Wait at most so long; a source that says nothing is an AdapterError like any other."""
     try:
-        return await asyncio.wait_for(call, seconds)
+        async with asyncio.timeout(seconds):
+            return await call
     except TimeoutError:
         raise AdapterError(f"no answer within {seconds:g} s") from None
 

@@ -104,8 +104,9 @@ class Checks:
                 except StoreError as error:
                     self._ctx.log(f"checks: {error}")
                     wait_s = 10.0
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._awake.wait(), wait_s)
+                with contextlib.suppress(TimeoutError):  # wait_for would lose a cancel that comes with the event (Python 3.11)
+                    async with asyncio.timeout(wait_s):
+                        await self._awake.wait()
                 self._awake.clear()
         finally:
             await self.close()

@@ -308,6 +308,22 @@ async def test_run_goes_on_by_itself_and_is_woken(house: Make, tmp_path: Path) -
     assert h.judge.told == [("checked", "a:p/1")]
 
 
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_cancel_that_comes_with_news_ends_it_all_the_same(house: Make, turns: int) -> None:
+    h = house()
+    checks = checks_of(h)
+    task = asyncio.create_task(checks.run())
+    await asyncio.sleep(0.05)
+    checks._awake.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    _, left = await asyncio.wait([task], timeout=5)
+    for one in left:
+        one.cancel()
+    assert not left
+
+
 # --- commands that mean no good ---------------------------------------------------------------------------------------
 
 
