@@ -104,7 +104,8 @@ class Checks:
                 except StoreError as error:
                     self._ctx.log(f"checks: {error}")
                     wait_s = 10.0
-                with contextlib.suppress(TimeoutError):  # wait_for would lose a cancel that comes with the event (Python 3.11)
+                with contextlib.suppress(TimeoutError):
+                    # wait_for of Python 3.11 would lose a cancel that comes with the event
                     async with asyncio.timeout(wait_s):
                         await self._awake.wait()
                 self._awake.clear()
